@@ -1,0 +1,3 @@
+//! Alert rules, and what becomes of them minute by minute.
+
+pub mod history;

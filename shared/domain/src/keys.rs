@@ -1,0 +1,105 @@
+//! Names of objects in the bucket. A key depends only on the input, never on the clock or on chance:
+//! a delivery that comes again rewrites the same bytes at the same key.
+
+use sha2::{Digest, Sha256};
+
+use crate::Minute;
+
+/// Where the flusher looks for work.
+pub const PENDING_METRICS: &str = "metrics/pending/";
+/// Minute rollups, one object an event minute.
+pub const ROLLUPS: &str = "rollups/";
+/// The last hours of all series, for the alert evaluator: one read a tick.
+pub const RECENT_ROLLUPS: &str = "rollups/recent.json";
+/// The flusher's journal.
+pub const FLUSH_STATE: &str = "state/metric-flusher.json";
+/// The evaluator's alerts and outbox.
+pub const ALERT_STATE: &str = "state/alert-evaluator.json";
+/// The operators' own rules; the built-in ones hold where there is none.
+pub const RULES: &str = "config/rules.yaml";
+/// One object a transition of an alert.
+pub const ALERT_HISTORY: &str = "alerts/history/";
+
+/// Key of a batch's lines of one UTC hour, named by any minute of it.
+pub fn archive(environment: &str, service: &str, hour: Minute, batch_id: &str) -> String {
+    format!(
+        "archive/env={}/service={}/dt={}/hour={}/{batch_id}.ndjson.zst",
+        segment(environment),
+        segment(service),
+        hour.day(),
+        hour.hour()
+    )
+}
+
+/// Key of a batch's metrics that wait to be flushed.
+pub fn pending(batch_id: &str) -> String {
+    format!("{PENDING_METRICS}{batch_id}.json")
+}
+
+/// Key of the rollup of one minute.
+pub fn rollup(minute: Minute) -> String {
+    format!("{}{}.json", rollup_hour(minute), &minute.to_string()[14..16])
+}
+
+/// Folder of the rollups of one hour, named by any minute of it.
+pub fn rollup_hour(minute: Minute) -> String {
+    format!("{ROLLUPS}dt={}/hour={}/", minute.day(), minute.hour())
+}
+
+/// Key of something that could not be read. `day` is the input's own (`None` where it tells none).
+pub fn quarantine(reason: &str, day: Option<&str>, id: &str) -> String {
+    format!("quarantine/{reason}/dt={}/{id}.json", day.unwrap_or("unknown"))
+}
+
+/// A short name for a list of parts: the first 16 bytes of their SHA-256, in hex. The parts' lengths
+/// go in as well, so that `["ab", "c"]` and `["a", "bc"]` differ.
+pub fn fingerprint<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    hex::encode(&hash.finalize()[..16])
+}
+
+/// `text` as one segment of a key: letters, digits, `.`, `_` and `-` stay, anything else becomes `-`,
+/// and an empty text becomes `unknown`.
+fn segment(text: &str) -> String {
+    if text.is_empty() {
+        return "unknown".to_owned();
+    }
+    text.chars().map(|c| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') { c } else { '-' }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_laid_out_as_documented() {
+        let minute: Minute = "2026-11-21T10:05Z".parse().unwrap();
+        assert_eq!(
+            archive("production", "api", minute, "b1"),
+            "archive/env=production/service=api/dt=2026-11-21/hour=10/b1.ndjson.zst"
+        );
+        assert_eq!(rollup(minute), "rollups/dt=2026-11-21/hour=10/05.json");
+        assert_eq!(pending("b1"), "metrics/pending/b1.json");
+        assert_eq!(quarantine("gzip", None, "b1"), "quarantine/gzip/dt=unknown/b1.json");
+        assert_eq!(quarantine("oversize", Some("2026-11-21"), "b1"), "quarantine/oversize/dt=2026-11-21/b1.json");
+    }
+
+    #[test]
+    fn a_name_can_not_leave_its_segment_of_the_key() {
+        let minute: Minute = "2026-11-21T10:05Z".parse().unwrap();
+        assert_eq!(
+            archive("../x", "a/b=c", minute, "b1"),
+            "archive/env=..-x/service=a-b-c/dt=2026-11-21/hour=10/b1.ndjson.zst"
+        );
+    }
+
+    #[test]
+    fn a_fingerprint_tells_where_one_part_ends() {
+        assert_ne!(fingerprint([b"ab".as_slice(), b"c"]), fingerprint([b"a".as_slice(), b"bc"]));
+        assert_eq!(fingerprint([b"ab".as_slice()]).len(), 32);
+    }
+}

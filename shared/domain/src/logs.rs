@@ -1,0 +1,1 @@
+//! Log lines: from a CloudWatch Logs delivery to archive objects and metrics.

@@ -1,0 +1,155 @@
+//! One sweep of the metric flusher, as decisions: what is new, what the journal says, what is left.
+//!
+//! The journal is written before anything it speaks of is done, and cleared when all of it is done.
+//! A flusher that finds one left behind does what it says again: merging into rollups is idempotent
+//! (they hold the batch ids), deleting is, and of the puts only the one whose answer was lost can be
+//! put twice. That one is counted in [`FlushState::uncertain_puts`].
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::Minute;
+use crate::keys;
+use crate::metrics::pending::PendingMetrics;
+use crate::metrics::rollup::Rollup;
+use crate::metrics::series::SeriesSet;
+use crate::ports::Object;
+
+/// `state/metric-flusher.json`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FlushState {
+    /// The sweep that is under way, or that was when its flusher ended.
+    pub journal: Option<Journal>,
+    /// Puts repeated since the beginning without knowing whether CloudWatch had taken them before.
+    pub uncertain_puts: u64,
+}
+
+/// A sweep that has begun.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Journal {
+    /// Until then its flusher may be alive, and another one keeps away.
+    pub lease_until: Timestamp,
+    /// Keys of the pending objects it takes in.
+    pub pending: Vec<String>,
+    /// What is new, by minute.
+    pub minutes: BTreeMap<Minute, Delta>,
+    /// Calls of `PutMetricData` (see [`crate::metrics::put::plan`]) that CloudWatch has acknowledged.
+    pub acknowledged: usize,
+}
+
+/// What a sweep adds to one minute.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Delta {
+    /// Batches that were not counted in it before.
+    pub batches: BTreeSet<String>,
+    /// What they add.
+    pub series: SeriesSet,
+}
+
+impl FlushState {
+    /// Reads the stored state.
+    pub fn parse(body: &[u8]) -> Result<FlushState, serde_json::Error> {
+        serde_json::from_slice(body)
+    }
+
+    /// The object to be written.
+    pub fn to_object(&self) -> Object {
+        Object {
+            key: keys::FLUSH_STATE.to_owned(),
+            content_type: "application/json",
+            body: serde_json::to_vec(self).expect("maps with text keys and finite numbers always serialise"),
+        }
+    }
+}
+
+impl Journal {
+    /// The series to be put.
+    pub fn series(&self) -> BTreeMap<Minute, SeriesSet> {
+        self.minutes.iter().map(|(&minute, delta)| (minute, delta.series.clone())).collect()
+    }
+}
+
+/// What is new in `pending`, given the rollups that are stored for its minutes. A batch that comes
+/// twice in one sweep, or that a rollup has already counted, adds nothing.
+pub fn deltas<'a>(
+    pending: impl IntoIterator<Item = &'a PendingMetrics>,
+    rollups: &BTreeMap<Minute, Rollup>,
+) -> BTreeMap<Minute, Delta> {
+    let mut deltas: BTreeMap<Minute, Delta> = BTreeMap::new();
+    for batch in pending {
+        for (&minute, series) in &batch.minutes {
+            let counted = rollups.get(&minute).is_some_and(|rollup| rollup.batches.contains(&batch.batch_id));
+            if counted {
+                continue;
+            }
+            let delta = deltas.entry(minute).or_default();
+            if delta.batches.insert(batch.batch_id.clone()) {
+                delta.series.merge(series);
+            }
+        }
+    }
+    deltas.retain(|_, delta| !delta.batches.is_empty());
+    deltas
+}
+
+/// Adds `delta` to `rollup`, unless an earlier try of the same sweep has done so. Says whether it did.
+pub fn apply(rollup: &mut Rollup, delta: &Delta) -> bool {
+    // A sweep's batches enter a rollup in one write, so either all of them are in it or none.
+    if delta.batches.iter().any(|batch| rollup.batches.contains(batch)) {
+        return false;
+    }
+    rollup.batches.extend(delta.batches.iter().cloned());
+    rollup.series.merge(&delta.series);
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::pending::VERSION;
+    use crate::metrics::series::{Aggregate, Dimensions, SeriesKey};
+
+    fn minute() -> Minute {
+        "2026-11-21T10:05Z".parse().unwrap()
+    }
+
+    fn key() -> SeriesKey {
+        SeriesKey { name: "contracts_created".to_owned(), dimensions: Dimensions::new() }
+    }
+
+    fn batch(id: &str, value: f64) -> PendingMetrics {
+        let series: SeriesSet = [(key(), Aggregate::of(value, 0))].into_iter().collect();
+        PendingMetrics { version: VERSION, batch_id: id.to_owned(), minutes: BTreeMap::from([(minute(), series)]) }
+    }
+
+    #[test]
+    fn a_batch_counts_once_however_often_it_comes() {
+        let mut rollup = Rollup::empty(minute());
+        let first = deltas([&batch("a", 1.0), &batch("b", 2.0), &batch("a", 1.0)], &BTreeMap::new());
+        assert!(apply(&mut rollup, &first[&minute()]));
+        assert!(!apply(&mut rollup, &first[&minute()]), "a repeated try of the same sweep adds nothing");
+        let rollups = BTreeMap::from([(minute(), rollup.clone())]);
+        let again = deltas([&batch("a", 1.0), &batch("c", 4.0)], &rollups);
+        assert_eq!(again[&minute()].batches, BTreeSet::from(["c".to_owned()]));
+        assert!(apply(&mut rollup, &again[&minute()]));
+        assert_eq!(rollup.series.get(&key()).map(|a| a.sum), Some(7.0));
+        assert!(deltas([&batch("b", 2.0)], &BTreeMap::from([(minute(), rollup)])).is_empty());
+    }
+
+    #[test]
+    fn the_state_reads_back_as_it_was_written() {
+        let journal = Journal {
+            lease_until: "2026-11-21T10:06:30Z".parse().unwrap(),
+            pending: vec![keys::pending("a")],
+            minutes: deltas([&batch("a", 1.0)], &BTreeMap::new()),
+            acknowledged: 1,
+        };
+        let state = FlushState { journal: Some(journal), uncertain_puts: 2 };
+        assert_eq!(FlushState::parse(&state.to_object().body).unwrap(), state);
+    }
+}

@@ -1,0 +1,171 @@
+//! The distribution of a series' values within a minute, in bounded space, mergeable in any order.
+//!
+//! Up to [`EXACT`] distinct values are kept as they are. Beyond that, values fall into buckets whose
+//! width grows by 2 % a step (the idea of DDSketch), so that any value read back is within 1 % of the
+//! true one. Which of the two forms a merge ends in depends only on the set of values, not on the
+//! order of merging: the number of distinct values only grows, and a bucket is a function of its value.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// Distinct values kept exactly. CloudWatch takes at most 150 a datum.
+pub const EXACT: usize = 150;
+
+/// Ratio of neighbouring bucket bounds. The value in the middle of a bucket is within 1 % of its ends.
+const GAMMA: f64 = 1.02;
+
+/// Values with their counts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Sketch {
+    /// Each distinct value (ascending) with how often it came.
+    Values(Vec<(f64, u64)>),
+    /// Each bucket (ascending) with how many values fell into it.
+    Buckets(Vec<(i32, u64)>),
+}
+
+impl Sketch {
+    /// Of one value that came `count` times.
+    pub fn of(value: f64, count: u64) -> Sketch {
+        Sketch::Values(vec![(value, count)])
+    }
+
+    /// Adds what `other` holds.
+    pub fn merge(&mut self, other: &Sketch) {
+        if let (Sketch::Values(mine), Sketch::Values(theirs)) = (&mut *self, other) {
+            for &(value, count) in theirs {
+                match mine.binary_search_by(|(held, _)| held.total_cmp(&value)) {
+                    Ok(at) => mine[at].1 += count,
+                    Err(at) => mine.insert(at, (value, count)),
+                }
+            }
+            if mine.len() <= EXACT {
+                return;
+            }
+        } else {
+            let mut buckets = self.buckets();
+            for (bucket, count) in other.buckets() {
+                *buckets.entry(bucket).or_default() += count;
+            }
+            *self = Sketch::Buckets(buckets.into_iter().collect());
+            return;
+        }
+        *self = Sketch::Buckets(self.buckets().into_iter().collect());
+    }
+
+    fn buckets(&self) -> BTreeMap<i32, u64> {
+        match self {
+            Sketch::Buckets(buckets) => buckets.iter().copied().collect(),
+            Sketch::Values(values) => {
+                let mut buckets = BTreeMap::new();
+                for &(value, count) in values {
+                    *buckets.entry(bucket_of(value)).or_default() += count;
+                }
+                buckets
+            }
+        }
+    }
+
+    /// Values (ascending) with counts, each within 1 % of what was recorded.
+    pub fn points(&self) -> Vec<(f64, u64)> {
+        match self {
+            Sketch::Values(values) => values.clone(),
+            Sketch::Buckets(buckets) => buckets.iter().map(|&(bucket, count)| (middle_of(bucket), count)).collect(),
+        }
+    }
+
+    /// The value below which `percent` of the recorded ones lie (nearest rank). `None` when empty.
+    pub fn percentile(&self, percent: f64) -> Option<f64> {
+        let points = self.points();
+        let total: u64 = points.iter().map(|(_, count)| count).sum();
+        let rank = ((percent / 100.0) * total as f64).ceil().max(1.0) as u64;
+        let mut seen = 0;
+        points.iter().find_map(|&(value, count)| {
+            seen += count;
+            (seen >= rank).then_some(value)
+        })
+    }
+}
+
+/// Bucket 0 is zero alone; positive values are above it, negative ones below, by magnitude from about
+/// 1e-9 up. Smaller magnitudes count as zero.
+fn bucket_of(value: f64) -> i32 {
+    const SMALLEST: f64 = 1e-9;
+    if value.abs() < SMALLEST {
+        return 0;
+    }
+    let step = (value.abs() / SMALLEST).ln() / GAMMA.ln();
+    (step.ceil() as i32 + 1) * if value < 0.0 { -1 } else { 1 }
+}
+
+fn middle_of(bucket: i32) -> f64 {
+    if bucket == 0 {
+        return 0.0;
+    }
+    let upper = 1e-9 * GAMMA.powi(bucket.abs() - 1);
+    let middle = 2.0 * upper / (GAMMA + 1.0);
+    if bucket < 0 { -middle } else { middle }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn sketch(values: &[f64]) -> Sketch {
+        let mut sketch = Sketch::Values(Vec::new());
+        for &value in values {
+            sketch.merge(&Sketch::of(value, 1));
+        }
+        sketch
+    }
+
+    #[test]
+    fn few_distinct_values_stay_exact() {
+        let held = sketch(&[1.0, 5000.5, 1.0, 0.0]);
+        assert_eq!(held, Sketch::Values(vec![(0.0, 1), (1.0, 2), (5000.5, 1)]));
+        assert_eq!(held.percentile(50.0), Some(1.0));
+        assert_eq!(held.percentile(100.0), Some(5000.5));
+    }
+
+    #[test]
+    fn an_empty_sketch_has_no_percentile() {
+        assert_eq!(sketch(&[]).percentile(95.0), None);
+    }
+
+    proptest! {
+        #[test]
+        fn merging_in_any_order_gives_the_same(
+            a in prop::collection::vec(-1e6..1e6f64, 0..120),
+            b in prop::collection::vec(-1e6..1e6f64, 0..120),
+            c in prop::collection::vec(-1e6..1e6f64, 0..120),
+        ) {
+            let (a, b, c) = (sketch(&a), sketch(&b), sketch(&c));
+            let mut left = a.clone();
+            left.merge(&b);
+            left.merge(&c);
+            let mut right = c;
+            right.merge(&b);
+            right.merge(&a);
+            prop_assert_eq!(left, right);
+        }
+
+        #[test]
+        fn no_count_is_lost_and_values_stay_within_one_percent(
+            mut values in prop::collection::vec(0.001..1e9f64, 151..400),
+        ) {
+            let held = sketch(&values);
+            let points = held.points();
+            prop_assert_eq!(points.iter().map(|p| p.1).sum::<u64>(), values.len() as u64);
+            values.sort_by(f64::total_cmp);
+            let mut recorded = values.iter();
+            for (value, count) in points {
+                for _ in 0..count {
+                    let original = recorded.next().unwrap();
+                    prop_assert!((value - original).abs() <= 0.0101 * original, "{} for {}", value, original);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! What the functions need from the outside, named by the need. Each handler takes only the ports
+//! that it uses, and `template.yaml` grants it the one matching action for each.
+//!
+//! | port | action |
+//! |---|---|
+//! | [`PutObject`] | `s3:PutObject` |
+//! | [`GetObject`] | `s3:GetObject` (and `s3:ListBucket`, without which a missing key answers 403) |
+//! | [`ListObjects`] | `s3:ListBucket` |
+//! | [`DeleteObject`] | `s3:DeleteObject` |
+//! | [`ReplaceObject`] | `s3:PutObject`, conditional |
+//! | [`PutMetrics`] | `cloudwatch:PutMetricData` |
+//! | [`ReadMetrics`] | `cloudwatch:GetMetricData` |
+//! | [`Publish`] | `sns:Publish` |
+//! | [`PostWebhook`] | none: HTTPS to the outside |
+
+use std::collections::BTreeMap;
+use std::future::Future;
+
+use crate::Minute;
+use crate::metrics::put::Datum;
+
+/// What went wrong outside, and whether trying again can help.
+#[derive(Debug, thiserror::Error)]
+#[error("{action}")]
+pub struct PortError {
+    /// What was being done, on what: `put object metrics/pending/x.json`.
+    pub action: String,
+    /// Whether the same call may succeed later.
+    pub retry: Retry,
+    /// What the other side or the network said.
+    #[source]
+    pub source: Box<dyn std::error::Error + Send + Sync>,
+}
+
+/// Whether trying again can help.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retry {
+    /// Throttled, unavailable, timed out, or the network failed.
+    Transient,
+    /// The request itself was refused.
+    Permanent,
+}
+
+impl PortError {
+    /// A failure that may pass.
+    pub fn transient(
+        action: impl Into<String>,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> PortError {
+        PortError { action: action.into(), retry: Retry::Transient, source: source.into() }
+    }
+
+    /// A failure that will not pass by itself.
+    pub fn permanent(
+        action: impl Into<String>,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> PortError {
+        PortError { action: action.into(), retry: Retry::Permanent, source: source.into() }
+    }
+}
+
+/// An object to be written: everything about it follows from the input.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Object {
+    /// Full key in the bucket.
+    pub key: String,
+    /// MIME type, for browsers and consoles.
+    pub content_type: &'static str,
+    /// The bytes.
+    pub body: Vec<u8>,
+}
+
+/// Writes an object, replacing whatever is there.
+pub trait PutObject: Sync {
+    /// Returns once the object is durable.
+    fn put(&self, object: &Object) -> impl Future<Output = Result<(), PortError>> + Send;
+}
+
+/// A version of an object that a later write can insist on (S3's ETag).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Version(pub String);
+
+/// An object as it was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// The bytes.
+    pub body: Vec<u8>,
+    /// What a conditional write has to name.
+    pub version: Version,
+}
+
+/// Reads an object.
+pub trait GetObject: Sync {
+    /// `None` where there is no such object.
+    fn get(&self, key: &str) -> impl Future<Output = Result<Option<Stored>, PortError>> + Send;
+}
+
+/// Lists keys.
+pub trait ListObjects: Sync {
+    /// Keys that begin with `prefix`, in ascending order, at most `limit` of them.
+    fn list(&self, prefix: &str, limit: usize) -> impl Future<Output = Result<Vec<String>, PortError>> + Send;
+}
+
+/// Deletes an object.
+pub trait DeleteObject: Sync {
+    /// Deleting what is not there succeeds.
+    fn delete(&self, key: &str) -> impl Future<Output = Result<(), PortError>> + Send;
+}
+
+/// What became of a conditional write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Replaced {
+    /// Written; this is its new version.
+    Done(Version),
+    /// Somebody else wrote meanwhile; nothing was changed.
+    Conflict,
+}
+
+/// Compare-and-swap on one object.
+pub trait ReplaceObject: Sync {
+    /// Writes `object` only if the stored version is still `expected` (`None`: only if there is none).
+    fn replace(
+        &self,
+        object: &Object,
+        expected: Option<&Version>,
+    ) -> impl Future<Output = Result<Replaced, PortError>> + Send;
+}
+
+/// Puts metrics to CloudWatch.
+pub trait PutMetrics: Sync {
+    /// One call; `data` is within the limits of one call (see [`crate::metrics::put`]).
+    fn put_metrics(&self, namespace: &str, data: &[Datum]) -> impl Future<Output = Result<(), PortError>> + Send;
+}
+
+/// One series asked of CloudWatch.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct MetricQuery {
+    /// CloudWatch namespace, `AWS/RDS` say.
+    pub namespace: String,
+    /// Metric name there.
+    pub name: String,
+    /// Exactly the dimensions of the series.
+    pub dimensions: BTreeMap<String, String>,
+    /// `Average`, `Sum`, `Maximum`, `p95`, ...
+    pub statistic: String,
+}
+
+/// What CloudWatch knows of one series, by minute.
+pub type MinuteValues = BTreeMap<Minute, f64>;
+
+/// Reads metrics from CloudWatch.
+pub trait ReadMetrics: Sync {
+    /// One answer a query, in the same order, of the minutes from `from` up to but without `until`. A
+    /// query that CloudWatch could not answer completely is an error, not an empty series.
+    fn read_metrics(
+        &self,
+        queries: &[MetricQuery],
+        from: Minute,
+        until: Minute,
+    ) -> impl Future<Output = Result<Vec<MinuteValues>, PortError>> + Send;
+}
+
+/// A message for a topic, with a body for each protocol.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Publication {
+    /// Subject line of e-mails: at most 99 ASCII characters, none of them a control character.
+    pub subject: String,
+    /// Body by protocol (`default`, `lambda`, `sqs`, `https`, ...); `default` is what e-mail shows.
+    pub bodies: BTreeMap<&'static str, String>,
+    /// For filter policies; no value is empty.
+    pub attributes: BTreeMap<&'static str, String>,
+}
+
+/// Publishes to a topic.
+pub trait Publish: Sync {
+    /// Sends once; the caller decides about trying again.
+    fn publish(&self, publication: &Publication) -> impl Future<Output = Result<(), PortError>> + Send;
+}
+
+/// Posts JSON to a webhook.
+pub trait PostWebhook: Sync {
+    /// Succeeds on a 2xx answer. 429 and 5xx are transient, other answers permanent.
+    fn post(&self, body: &str) -> impl Future<Output = Result<(), PortError>> + Send;
+}
