@@ -1,0 +1,67 @@
+//! One delivery: decide, then write. Whatever fails is tried again by Lambda with the same event, and
+//! writes the same objects again.
+
+use anyhow::Context as _;
+use domain::logs::pipeline::{self, Outcome, Processed};
+use domain::ports::PutObject;
+use serde::Serialize;
+
+use crate::Config;
+
+/// What became of the lines of a delivery, for the log and for who invokes the function by hand.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Summary {
+    /// Lines in the delivery.
+    pub received: usize,
+    /// Lines in the archive.
+    pub archived: usize,
+    /// Lines in quarantine.
+    pub quarantined: usize,
+    /// Whole deliveries in quarantine: nobody knows how many lines were in them.
+    pub quarantined_deliveries: usize,
+}
+
+/// Processes the Lambda event `event`.
+///
+/// # Errors
+///
+/// Where an object could not be written. An event that can not be read is no error: it is kept in
+/// quarantine, and trying again would not help.
+pub async fn handle(event: &str, bucket: &impl PutObject, config: &Config) -> anyhow::Result<Summary> {
+    match pipeline::process(event, &config.own_log_group_prefix) {
+        Outcome::Control => {
+            tracing::info!("control message acknowledged");
+            Ok(Summary::default())
+        }
+        Outcome::OwnLogs { log_group } => {
+            tracing::warn!(log_group, "delivery of the pipeline's own logs ignored: remove its subscription filter");
+            Ok(Summary::default())
+        }
+        Outcome::Unreadable { error, object } => {
+            bucket.put(&object).await.context("a delivery that can not be read could not be kept")?;
+            let reason = error.reason();
+            tracing::error!(error = &error as &dyn std::error::Error, reason, key = object.key, "delivery quarantined");
+            Ok(Summary { quarantined_deliveries: 1, ..Summary::default() })
+        }
+        Outcome::Batch(processed) => store(&processed, bucket).await,
+    }
+}
+
+/// Lines first, then what counts them: metrics never speak of a line that is not kept.
+async fn store(processed: &Processed, bucket: &impl PutObject) -> anyhow::Result<Summary> {
+    let batch_id = &processed.batch_id;
+    for object in processed.archive.iter().chain(&processed.quarantine).chain(&processed.pending) {
+        bucket.put(object).await.with_context(|| format!("batch {batch_id} is not stored completely"))?;
+    }
+    let lines = processed.lines;
+    if lines.quarantined > 0 {
+        tracing::error!(batch_id, lines = lines.quarantined, key = processed.quarantine[0].key, "lines quarantined");
+    }
+    tracing::info!(batch_id, service = processed.origin.service, lines = lines.archived, "batch archived");
+    Ok(Summary {
+        received: lines.received,
+        archived: lines.archived,
+        quarantined: lines.quarantined,
+        quarantined_deliveries: 0,
+    })
+}

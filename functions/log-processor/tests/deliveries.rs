@@ -1,0 +1,143 @@
+//! The handler on sample triggers, with a bucket in memory.
+
+use domain::logs::archive;
+use domain::logs::quarantine::Quarantined;
+use log_processor::{Config, Summary, handle};
+use serde_json::Value;
+use testkit::memory_bucket::Moment;
+use testkit::{InMemoryBucket, Operation, event_file};
+
+fn config() -> Config {
+    Config { bucket_name: "b".into(), own_log_group_prefix: "/aws/lambda/observability-".into() }
+}
+
+fn event(name: &str) -> String {
+    String::from_utf8(event_file(&format!("log-processor/{name}.json"))).unwrap()
+}
+
+async fn run(name: &str) -> (InMemoryBucket, Summary) {
+    let bucket = InMemoryBucket::new();
+    let summary = handle(&event(name), &bucket, &config()).await.unwrap();
+    (bucket, summary)
+}
+
+fn archived(bucket: &InMemoryBucket) -> Vec<Value> {
+    let keys = bucket.keys_under("archive/");
+    let lines = keys.iter().flat_map(|key| archive::lines(&bucket.body(key).unwrap()).unwrap());
+    lines.map(|line| serde_json::from_str(&line).unwrap()).collect()
+}
+
+fn quarantined(bucket: &InMemoryBucket) -> Quarantined {
+    let keys = bucket.keys_under("quarantine/");
+    assert_eq!(keys.len(), 1, "{keys:?}");
+    serde_json::from_slice(&bucket.body(&keys[0]).unwrap()).unwrap()
+}
+
+#[tokio::test]
+async fn every_dialect_is_archived_whole() {
+    for (name, formats) in [
+        ("schema-v1", vec!["schema_v1"; 4]),
+        ("python-source-document", vec!["python"; 2]),
+        ("postgresql-short-prefix", vec!["postgresql"; 4]),
+        ("raw-text", vec!["raw"; 7]),
+        ("null-fields", vec!["json"]),
+    ] {
+        let (bucket, summary) = run(name).await;
+        let records = archived(&bucket);
+        let found: Vec<&str> = records.iter().map(|record| record["source"]["format"].as_str().unwrap()).collect();
+        assert_eq!(found, formats, "{name}");
+        assert_eq!((summary.received, summary.archived), (formats.len(), formats.len()), "{name}");
+        assert_eq!(bucket.keys_under("metrics/pending/").len(), 1, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn nothing_personal_reaches_the_bucket() {
+    for name in ["schema-v1", "postgresql-short-prefix"] {
+        let (bucket, _) = run(name).await;
+        let everything: String = archived(&bucket).iter().map(Value::to_string).collect();
+        assert!(!everything.contains("anna"), "{name}: {everything}");
+        for key in bucket.keys_under("metrics/") {
+            assert!(!String::from_utf8(bucket.body(&key).unwrap()).unwrap().contains("anna"), "{name}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_redelivery_rewrites_the_same_bytes_at_the_same_keys() {
+    let (bucket, first) = run("schema-v1").await;
+    let before: Vec<_> = bucket.keys().into_iter().map(|key| (bucket.body(&key), key)).collect();
+    let again = handle(&event("schema-v1"), &bucket, &config()).await.unwrap();
+    let after: Vec<_> = bucket.keys().into_iter().map(|key| (bucket.body(&key), key)).collect();
+    assert_eq!((again, after), (first, before));
+}
+
+#[tokio::test]
+async fn nothing_to_keep_writes_nothing() {
+    for name in ["control-message", "empty-batch", "own-log-group"] {
+        let (bucket, summary) = run(name).await;
+        assert_eq!((bucket.keys(), summary), (vec![], Summary::default()), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_delivery_that_can_not_be_read_is_kept_with_what_is_wrong_with_it() {
+    for (name, reason, says) in [
+        ("truncated-gzip", "gzip", "are not a whole gzip member"),
+        ("bad-base64", "base64", "`awslogs.data` is not base64: Invalid symbol 37"),
+        ("not-json", "json", "not the JSON of a CloudWatch Logs message: expected ident at line 1 column 2"),
+        ("no-awslogs", "event", "no text at `awslogs.data`: missing field `awslogs`"),
+    ] {
+        let (bucket, summary) = run(name).await;
+        let kept = quarantined(&bucket);
+        assert_eq!((summary.quarantined_deliveries, kept.reason.as_str()), (1, reason), "{name}");
+        assert!(kept.items[0].error.contains(says), "{name}: {}", kept.items[0].error);
+        let original = serde_json::to_value(&kept.items[0].original).unwrap();
+        assert_eq!(original["text"], event(name), "{name}: the original is kept as it came");
+    }
+}
+
+#[tokio::test]
+async fn a_line_that_can_not_be_read_does_not_take_its_batch_along() {
+    for (name, reason) in [("oversize-line", "oversize"), ("invalid-utf-8", "not-utf-8")] {
+        let (bucket, summary) = run(name).await;
+        assert_eq!((summary.received, summary.archived, summary.quarantined), (3, 2, 1), "{name}");
+        assert_eq!(quarantined(&bucket).reason, reason);
+        assert_eq!(archived(&bucket).len(), 2, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_write_that_fails_is_an_error_and_the_retry_completes_the_batch() {
+    for failing in ["archive/", "metrics/"] {
+        for moment in [Moment::Before, Moment::After] {
+            let bucket = InMemoryBucket::new();
+            bucket.inject(move |operation, key| {
+                (operation == Operation::Put && key.starts_with(failing)).then_some(moment)
+            });
+            let error = handle(&event("schema-v1"), &bucket, &config()).await.unwrap_err();
+            assert!(format!("{error:#}").contains("is not stored completely: Put "), "{error:#}");
+            if failing == "archive/" {
+                assert!(bucket.keys_under("metrics/").is_empty(), "metrics never speak of lines that are not kept");
+            }
+            bucket.heal();
+            handle(&event("schema-v1"), &bucket, &config()).await.unwrap();
+            let (undisturbed, _) = run("schema-v1").await;
+            assert_eq!(bucket.keys(), undisturbed.keys());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_quarantine_that_can_not_be_written_is_an_error_not_a_loss() {
+    let bucket = InMemoryBucket::new();
+    bucket.inject(|_, _| Some(Moment::Before));
+    let error = handle(&event("truncated-gzip"), &bucket, &config()).await.unwrap_err();
+    assert!(format!("{error:#}").starts_with("a delivery that can not be read could not be kept"), "{error:#}");
+}
+
+#[test]
+fn a_missing_variable_is_named_at_cold_start() {
+    let error = Config::from_lookup(|_| None).unwrap_err();
+    assert_eq!(error.to_string(), "configuration: BUCKET_NAME is not set; OWN_LOG_GROUP_PREFIX is not set");
+}

@@ -1,0 +1,248 @@
+//! One tick: finish what an earlier flusher left, then sweep what is new.
+//!
+//! The order is what makes each batch count once (see [`domain::metrics::flush`]): journal, rollups,
+//! puts, recent rollups, deletions, journal cleared.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Context as _, bail};
+use domain::keys;
+use domain::metrics::flush::{FlushState, Journal, deltas};
+use domain::metrics::pending::PendingMetrics;
+use domain::metrics::put::{self, Datum};
+use domain::minute::Minute;
+use domain::ports::{
+    DeleteObject, GetObject, ListObjects, Object, PortError, PutMetrics, PutObject, ReplaceObject, Replaced, Retry,
+    Version,
+};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+
+use crate::rollups::{self, CONCURRENCY};
+
+/// How long a flusher may be at work: longer than the function's time-out, shorter than a tick, so
+/// that a tick never finds the lease of a flusher that is dead.
+pub const LEASE: SignedDuration = SignedDuration::from_secs(55);
+
+/// Pending objects of one sweep. What is beyond waits for the next tick.
+const MAX_PENDING: usize = 2_000;
+
+/// A flusher on its ports.
+pub struct Flusher<B, M> {
+    /// The bucket of pending metrics, rollups and state.
+    pub bucket: B,
+    /// Where metrics are put.
+    pub metrics: M,
+    /// CloudWatch namespace.
+    pub namespace: String,
+}
+
+/// What a tick did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Summary {
+    /// Whether another flusher was at work, so that nothing was done.
+    pub busy: bool,
+    /// Whether an earlier sweep was finished first.
+    pub resumed: bool,
+    /// Pending objects taken in.
+    pub pending: usize,
+    /// Batches among them that had been counted before.
+    pub repeated: usize,
+    /// Minutes that were added to.
+    pub minutes: usize,
+    /// Calls of `PutMetricData`.
+    pub puts: usize,
+}
+
+/// Pending metrics as they were read.
+enum Read {
+    Metrics(PendingMetrics),
+    /// What keeps an object that can not be read.
+    Unreadable(Object),
+}
+
+impl<B, M> Flusher<B, M>
+where
+    B: PutObject + GetObject + ListObjects + DeleteObject + ReplaceObject,
+    M: PutMetrics,
+{
+    /// Does one tick. `now` is the wall clock's.
+    ///
+    /// # Errors
+    ///
+    /// Where a port failed. The journal stays, and the next tick goes on from it.
+    pub async fn flush(&self, now: Timestamp) -> anyhow::Result<Summary> {
+        let mut state = self.load_state().await?;
+        let mut summary = Summary::default();
+        if let Some(journal) = state.journal().cloned() {
+            if journal.lease_until > now {
+                tracing::info!(lease_until = %journal.lease_until, "another flusher is at work");
+                return Ok(Summary { busy: true, ..summary });
+            }
+            tracing::warn!(minutes = journal.minutes.len(), "finishing the sweep that an earlier flusher left");
+            summary.resumed = true;
+            summary.puts += self.resume(&mut state, journal, now).await?;
+        }
+        self.sweep(&mut state, now, &mut summary).await?;
+        tracing::info!(
+            pending = summary.pending,
+            repeated = summary.repeated,
+            minutes = summary.minutes,
+            puts = summary.puts,
+            "metrics flushed"
+        );
+        Ok(summary)
+    }
+
+    async fn load_state(&self) -> anyhow::Result<StoredState> {
+        Ok(match self.bucket.get(keys::FLUSH_STATE).await? {
+            None => StoredState { state: FlushState::default(), version: None },
+            Some(stored) => StoredState {
+                // An unreadable state must not look like an empty one: that would count a sweep twice.
+                state: FlushState::parse(&stored.body).context(keys::FLUSH_STATE)?,
+                version: Some(stored.version),
+            },
+        })
+    }
+
+    async fn resume(&self, state: &mut StoredState, journal: Journal, now: Timestamp) -> anyhow::Result<usize> {
+        let left = put::plan(&journal.series()).len().saturating_sub(journal.acknowledged);
+        if left > 0 {
+            // The first call without an acknowledgement may have been taken all the same.
+            state.state.uncertain_puts += 1;
+        }
+        let journal = Journal { lease_until: now + LEASE, ..journal };
+        self.save(state, Some(journal)).await?;
+        let stored = rollups::load(&self.bucket, state.minutes()).await?;
+        self.finish(state, stored).await
+    }
+
+    async fn sweep(&self, state: &mut StoredState, now: Timestamp, summary: &mut Summary) -> anyhow::Result<()> {
+        let pending = self.bucket.list(keys::PENDING_METRICS, MAX_PENDING).await?;
+        if pending.is_empty() {
+            return Ok(());
+        }
+        let batches = self.read_pending(&pending).await?;
+        let minutes: BTreeSet<Minute> = batches.iter().flat_map(|batch| batch.minutes.keys().copied()).collect();
+        let stored = rollups::load(&self.bucket, minutes).await?;
+        let known = stored.iter().map(|(&minute, (rollup, _))| (minute, rollup.clone())).collect();
+        let new = deltas(&batches, &known);
+        let counted: BTreeSet<&String> = new.values().flat_map(|delta| &delta.batches).collect();
+        summary.pending = pending.len();
+        summary.repeated = batches.iter().filter(|batch| !counted.contains(&batch.batch_id)).count();
+        summary.minutes = new.len();
+        let journal = Journal { lease_until: now + LEASE, pending, minutes: new, acknowledged: 0 };
+        self.save(state, Some(journal)).await?;
+        summary.puts += self.finish(state, stored).await?;
+        Ok(())
+    }
+
+    async fn read_pending(&self, keys: &[String]) -> anyhow::Result<Vec<PendingMetrics>> {
+        let read: Vec<Read> = stream::iter(keys)
+            .map(|key| self.read_one(key))
+            .buffered(CONCURRENCY)
+            .try_filter_map(|read| async move { Ok(read) })
+            .try_collect()
+            .await?;
+        let mut batches = Vec::with_capacity(read.len());
+        for read in read {
+            match read {
+                Read::Metrics(pending) => batches.push(pending),
+                Read::Unreadable(object) => {
+                    self.bucket.put(&object).await.context("pending metrics that can not be read could not be kept")?;
+                    tracing::error!(key = object.key, "pending metrics quarantined");
+                }
+            }
+        }
+        Ok(batches)
+    }
+
+    async fn read_one(&self, key: &str) -> anyhow::Result<Option<Read>> {
+        let Some(stored) = self.bucket.get(key).await? else {
+            return Ok(None); // Somebody deleted it since it was listed: whoever did has counted it.
+        };
+        Ok(Some(match PendingMetrics::parse(&stored.body) {
+            Ok(pending) => Read::Metrics(pending),
+            Err(error) => {
+                tracing::error!(key, error = &error as &dyn std::error::Error, "pending metrics can not be read");
+                let name = key.trim_start_matches(keys::PENDING_METRICS).trim_end_matches(".json");
+                Read::Unreadable(Object {
+                    key: keys::quarantine("pending-metrics", None, name),
+                    content_type: "application/json",
+                    body: stored.body,
+                })
+            }
+        }))
+    }
+
+    /// Does what the journal in `state` says, and clears it. Answers how many calls were put.
+    async fn finish(&self, state: &mut StoredState, mut stored: rollups::Stored) -> anyhow::Result<usize> {
+        let Some(journal) = state.journal().cloned() else { return Ok(0) };
+        rollups::merge(&self.bucket, &mut stored, &journal.minutes).await?;
+        let calls = put::plan(&journal.series());
+        for (at, call) in calls.iter().enumerate().skip(journal.acknowledged) {
+            self.put(call).await?;
+            if at + 1 < calls.len() {
+                self.save(state, Some(Journal { acknowledged: at + 1, ..journal.clone() })).await?;
+            }
+        }
+        rollups::refresh_recent(&self.bucket, &stored).await?;
+        stream::iter(&journal.pending)
+            .map(|key| self.bucket.delete(key))
+            .buffer_unordered(CONCURRENCY)
+            .try_collect::<()>()
+            .await?;
+        self.save(state, None).await?;
+        Ok(calls.len() - journal.acknowledged.min(calls.len()))
+    }
+
+    /// Puts one call. What CloudWatch refuses for what it is goes to quarantine, so that it does not
+    /// hold up all that comes after it.
+    async fn put(&self, call: &[Datum]) -> anyhow::Result<()> {
+        match self.metrics.put_metrics(&self.namespace, call).await {
+            Err(error @ PortError { retry: Retry::Permanent, .. }) => self.quarantine(call, &error).await,
+            other => Ok(other?),
+        }
+    }
+
+    async fn quarantine(&self, call: &[Datum], error: &PortError) -> anyhow::Result<()> {
+        let body = serde_json::to_vec(call).context("refused metrics could not be written as JSON")?;
+        let day = call.first().map(|datum| datum.minute.day());
+        let object = Object {
+            key: keys::quarantine("metrics", day.as_deref(), &keys::fingerprint([body.as_slice()])),
+            content_type: "application/json",
+            body,
+        };
+        self.bucket.put(&object).await.context("refused metrics could not be kept")?;
+        tracing::error!(error = error as &dyn std::error::Error, key = object.key, "metrics quarantined");
+        Ok(())
+    }
+
+    async fn save(&self, state: &mut StoredState, journal: Option<Journal>) -> anyhow::Result<()> {
+        state.state.journal = journal;
+        match self.bucket.replace(&state.state.to_object(), state.version.as_ref()).await? {
+            Replaced::Done(version) => {
+                state.version = Some(version);
+                Ok(())
+            }
+            Replaced::Conflict => bail!("{} was changed by another flusher, which goes on", keys::FLUSH_STATE),
+        }
+    }
+}
+
+/// The state with the version that the next write replaces.
+struct StoredState {
+    state: FlushState,
+    version: Option<Version>,
+}
+
+impl StoredState {
+    fn journal(&self) -> Option<&Journal> {
+        self.state.journal.as_ref()
+    }
+
+    fn minutes(&self) -> BTreeSet<Minute> {
+        self.journal().map(|journal| journal.minutes.keys().copied().collect()).unwrap_or_default()
+    }
+}

@@ -1,0 +1,79 @@
+//! Reading and writing the rollups of one sweep.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context as _, bail};
+use domain::keys;
+use domain::metrics::flush::{Delta, apply};
+use domain::metrics::recent::RecentRollups;
+use domain::metrics::rollup::Rollup;
+use domain::minute::Minute;
+use domain::ports::{GetObject, ReplaceObject, Replaced, Version};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+
+/// Objects read at the same time.
+pub(crate) const CONCURRENCY: usize = 16;
+
+/// Rollups as they are stored, with the version that a write has to replace.
+pub(crate) type Stored = BTreeMap<Minute, (Rollup, Option<Version>)>;
+
+/// The rollups of `minutes`; an empty one for a minute that has none yet.
+pub(crate) async fn load(bucket: &impl GetObject, minutes: impl IntoIterator<Item = Minute>) -> anyhow::Result<Stored> {
+    stream::iter(minutes)
+        .map(|minute| async move {
+            let stored = match bucket.get(&keys::rollup(minute)).await? {
+                None => (Rollup::empty(minute), None),
+                Some(stored) => {
+                    let rollup = Rollup::parse(&stored.body).with_context(|| format!("rollup of {minute}"))?;
+                    (rollup, Some(stored.version))
+                }
+            };
+            anyhow::Ok((minute, stored))
+        })
+        .buffer_unordered(CONCURRENCY)
+        .try_collect()
+        .await
+}
+
+/// Brings `deltas` into the stored rollups. What an earlier try brought in stays as it is.
+pub(crate) async fn merge(
+    bucket: &impl ReplaceObject,
+    stored: &mut Stored,
+    deltas: &BTreeMap<Minute, Delta>,
+) -> anyhow::Result<()> {
+    for (minute, delta) in deltas {
+        let Some((rollup, version)) = stored.get_mut(minute) else { bail!("rollup of {minute} was not loaded") };
+        if !apply(rollup, delta) {
+            continue;
+        }
+        match bucket.replace(&rollup.to_object(), version.as_ref()).await? {
+            Replaced::Done(written) => *version = Some(written),
+            Replaced::Conflict => bail!("rollup of {minute} was changed by somebody else: the next tick goes on"),
+        }
+    }
+    Ok(())
+}
+
+/// Brings the rollups of this sweep into `rollups/recent.json`.
+pub(crate) async fn refresh_recent<B>(bucket: &B, stored: &Stored) -> anyhow::Result<()>
+where
+    B: GetObject + ReplaceObject,
+{
+    if stored.is_empty() {
+        return Ok(());
+    }
+    let held = bucket.get(keys::RECENT_ROLLUPS).await?;
+    let (mut recent, version) = match held {
+        None => (RecentRollups::default(), None),
+        Some(held) => {
+            (RecentRollups::parse(&held.body).context(keys::RECENT_ROLLUPS)?, Some(held.version))
+        }
+    };
+    for (rollup, _) in stored.values() {
+        recent.update(rollup);
+    }
+    match bucket.replace(&recent.to_object(), version.as_ref()).await? {
+        Replaced::Done(_) => Ok(()),
+        Replaced::Conflict => bail!("{} was changed by somebody else: the next tick goes on", keys::RECENT_ROLLUPS),
+    }
+}

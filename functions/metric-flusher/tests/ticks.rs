@@ -1,0 +1,251 @@
+//! Ticks on ports in memory, with crashes between any two effects.
+
+use std::collections::BTreeMap;
+
+use domain::Minute;
+use domain::keys;
+use domain::metrics::flush::FlushState;
+use domain::metrics::pending::{PendingMetrics, VERSION};
+use domain::metrics::put::Values;
+use domain::metrics::recent::RecentRollups;
+use domain::metrics::rollup::Rollup;
+use domain::metrics::series::{Aggregate, Dimensions, SeriesKey, SeriesSet};
+use domain::ports::Retry;
+use jiff::Timestamp;
+use metric_flusher::{Config, Flusher, LEASE, Summary};
+use testkit::memory_bucket::Moment;
+use testkit::{InMemoryBucket, Operation, RecordedMetrics, event_file};
+
+type TestFlusher = Flusher<InMemoryBucket, RecordedMetrics>;
+
+fn flusher() -> TestFlusher {
+    Flusher { bucket: InMemoryBucket::new(), metrics: RecordedMetrics::new(), namespace: "LandContracts".into() }
+}
+
+fn now() -> Timestamp {
+    "2026-11-21T10:07:00Z".parse().unwrap()
+}
+
+fn minute() -> Minute {
+    "2026-11-21T10:05Z".parse().unwrap()
+}
+
+fn batch(id: &str, values: &[(Minute, f64)]) -> PendingMetrics {
+    let dimensions = Dimensions::from([("service".into(), "contract".into()), ("role".into(), "buyer".into())]);
+    let key = SeriesKey { name: "contracts_created".into(), dimensions };
+    let mut minutes: BTreeMap<Minute, SeriesSet> = BTreeMap::new();
+    for (minute, value) in values {
+        minutes.entry(*minute).or_default().add(key.clone(), &Aggregate::of(*value, 0));
+    }
+    PendingMetrics { version: VERSION, batch_id: id.into(), minutes }
+}
+
+fn place(flusher: &TestFlusher, batch: &PendingMetrics) {
+    let object = batch.to_object();
+    flusher.bucket.place(&object.key, object.body);
+}
+
+/// What CloudWatch was given without dimensions, summed.
+fn put_in_total(flusher: &TestFlusher) -> f64 {
+    let calls = flusher.metrics.taken();
+    let data = calls.iter().flat_map(|(_, data)| data).filter(|datum| datum.dimensions.is_empty());
+    data.map(|datum| match &datum.values {
+        Values::Counts(values) => values.iter().map(|(value, count)| value * *count as f64).sum(),
+        Values::Statistics { sum, .. } => *sum,
+    })
+    .sum()
+}
+
+fn rolled_up(flusher: &TestFlusher) -> f64 {
+    let keys = flusher.bucket.keys_under("rollups/dt=");
+    let rollups = keys.iter().map(|key| Rollup::parse(&flusher.bucket.body(key).unwrap()).unwrap());
+    rollups.map(|rollup| rollup.series.iter().map(|(_, held)| held.sum).sum::<f64>()).sum()
+}
+
+fn state(flusher: &TestFlusher) -> FlushState {
+    FlushState::parse(&flusher.bucket.body(keys::FLUSH_STATE).unwrap()).unwrap()
+}
+
+#[tokio::test]
+async fn pending_metrics_are_merged_put_and_rolled_up() {
+    let flusher = flusher();
+    place(&flusher, &batch("a", &[(minute(), 1.0), (minute().plus(1), 1.0)]));
+    place(&flusher, &batch("b", &[(minute(), 2.0)]));
+    let summary = flusher.flush(now()).await.unwrap();
+    assert_eq!(summary, Summary { pending: 2, minutes: 2, puts: 1, ..Summary::default() });
+    let (namespace, data) = &flusher.metrics.taken()[0];
+    assert_eq!(namespace, "LandContracts");
+    // Two minutes, each put without dimensions, by service and by role.
+    assert_eq!(data.len(), 6);
+    assert_eq!((put_in_total(&flusher), rolled_up(&flusher)), (4.0, 4.0));
+    assert_eq!(flusher.bucket.keys_under("metrics/"), Vec::<String>::new());
+    assert_eq!(state(&flusher).journal, None);
+    let recent = RecentRollups::parse(&flusher.bucket.body(keys::RECENT_ROLLUPS).unwrap()).unwrap();
+    assert_eq!(recent.minutes.len(), 2);
+}
+
+#[tokio::test]
+async fn a_batch_that_comes_again_counts_once() {
+    // Defect 40: what had been sent was sent again.
+    let flusher = flusher();
+    for _ in 0..3 {
+        place(&flusher, &batch("a", &[(minute(), 1.0)]));
+        flusher.flush(now()).await.unwrap();
+    }
+    assert_eq!((put_in_total(&flusher), rolled_up(&flusher)), (1.0, 1.0));
+    place(&flusher, &batch("a", &[(minute(), 1.0)]));
+    assert_eq!(flusher.flush(now()).await.unwrap().repeated, 1);
+    assert_eq!(flusher.bucket.keys_under("metrics/"), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn late_points_go_to_their_own_minute() {
+    let flusher = flusher();
+    place(&flusher, &batch("a", &[(minute(), 1.0)]));
+    flusher.flush(now()).await.unwrap();
+    place(&flusher, &batch("late", &[(minute(), 5.0)]));
+    flusher.flush(now()).await.unwrap();
+    let rollup = Rollup::parse(&flusher.bucket.body(&keys::rollup(minute())).unwrap()).unwrap();
+    assert_eq!(rollup.batches.len(), 2);
+    assert_eq!((put_in_total(&flusher), rolled_up(&flusher)), (6.0, 6.0));
+}
+
+#[tokio::test]
+async fn a_tick_without_work_writes_nothing() {
+    let flusher = flusher();
+    assert_eq!(flusher.flush(now()).await.unwrap(), Summary::default());
+    assert_eq!(flusher.bucket.keys(), Vec::<String>::new());
+}
+
+/// Runs ticks, a lease apart, until one succeeds without an injected fault.
+async fn recover(flusher: &TestFlusher) {
+    flusher.bucket.heal();
+    flusher.flush(now() + LEASE + LEASE).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_crash_between_any_two_effects_neither_loses_nor_doubles_a_count() {
+    let count_operations = || async {
+        let flusher = flusher();
+        place(&flusher, &batch("a", &[(minute(), 1.0), (minute().plus(1), 2.0)]));
+        place(&flusher, &batch("b", &[(minute(), 4.0)]));
+        flusher.flush(now()).await.unwrap();
+        flusher.bucket.operations().len()
+    };
+    let operations = count_operations().await;
+    assert!(operations > 10);
+    for crash_at in 0..operations {
+        for moment in [Moment::Before, Moment::After] {
+            let flusher = flusher();
+            place(&flusher, &batch("a", &[(minute(), 1.0), (minute().plus(1), 2.0)]));
+            place(&flusher, &batch("b", &[(minute(), 4.0)]));
+            let mut seen = 0;
+            flusher.bucket.inject(move |_, _| {
+                seen += 1;
+                // From the crash on nothing gets through.
+                match seen - 1 {
+                    at if at == crash_at => Some(moment),
+                    at if at > crash_at => Some(Moment::Before),
+                    _ => None,
+                }
+            });
+            flusher.flush(now()).await.unwrap_err();
+            recover(&flusher).await;
+            assert_eq!(rolled_up(&flusher), 7.0, "crash {moment:?} operation {crash_at}");
+            let uncertain = state(&flusher).uncertain_puts;
+            let put = put_in_total(&flusher);
+            assert!(put == 7.0 || (put == 14.0 && uncertain == 1), "crash {moment:?} operation {crash_at}: {put}");
+            assert_eq!(flusher.bucket.keys_under("metrics/"), Vec::<String>::new());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_throttled_put_is_tried_again_at_the_next_tick() {
+    let flusher = flusher();
+    place(&flusher, &batch("a", &[(minute(), 1.0)]));
+    flusher.metrics.fail_next([Retry::Transient]);
+    flusher.flush(now()).await.unwrap_err();
+    assert_eq!(flusher.bucket.keys_under("metrics/").len(), 1, "what is not done is not deleted");
+    let summary = flusher.flush(now() + LEASE).await.unwrap();
+    assert!(summary.resumed);
+    assert_eq!((put_in_total(&flusher), rolled_up(&flusher)), (1.0, 1.0));
+}
+
+#[tokio::test]
+async fn a_second_flusher_keeps_away_while_the_first_may_be_alive() {
+    let flusher = flusher();
+    place(&flusher, &batch("a", &[(minute(), 1.0)]));
+    flusher.metrics.fail_next([Retry::Transient]);
+    flusher.flush(now()).await.unwrap_err();
+    assert_eq!(flusher.flush(now() + LEASE / 2).await.unwrap(), Summary { busy: true, ..Summary::default() });
+    assert_eq!(flusher.metrics.taken().len(), 0);
+}
+
+#[tokio::test]
+async fn what_cloudwatch_refuses_is_kept_and_does_not_hold_up_the_rest() {
+    let flusher = flusher();
+    place(&flusher, &batch("a", &[(minute(), 1.0)]));
+    flusher.metrics.fail_next([Retry::Permanent]);
+    flusher.flush(now()).await.unwrap();
+    let kept = flusher.bucket.keys_under("quarantine/metrics/dt=2026-11-21/");
+    assert_eq!(kept.len(), 1);
+    assert!(String::from_utf8(flusher.bucket.body(&kept[0]).unwrap()).unwrap().contains("contracts_created"));
+    assert_eq!(flusher.flush(now()).await.unwrap(), Summary::default());
+}
+
+#[tokio::test]
+async fn pending_metrics_that_can_not_be_read_are_kept_and_the_rest_goes_on() {
+    let flusher = flusher();
+    place(&flusher, &batch("a", &[(minute(), 1.0)]));
+    flusher.bucket.place("metrics/pending/broken.json", "{\"version\":1");
+    flusher.bucket.place("metrics/pending/newer.json", r#"{"version":2,"batch_id":"x","minutes":{}}"#);
+    flusher.flush(now()).await.unwrap();
+    assert_eq!(
+        flusher.bucket.keys_under("quarantine/"),
+        ["quarantine/pending-metrics/dt=unknown/broken.json", "quarantine/pending-metrics/dt=unknown/newer.json"]
+    );
+    assert_eq!(flusher.bucket.body("quarantine/pending-metrics/dt=unknown/broken.json").unwrap(), b"{\"version\":1");
+    assert_eq!((put_in_total(&flusher), flusher.bucket.keys_under("metrics/")), (1.0, vec![]));
+}
+
+#[tokio::test]
+async fn an_unreadable_state_is_an_error_not_an_empty_state() {
+    let flusher = flusher();
+    flusher.bucket.place(keys::FLUSH_STATE, "{}x");
+    let error = flusher.flush(now()).await.unwrap_err();
+    assert!(format!("{error:#}").starts_with("state/metric-flusher.json: "), "{error:#}");
+}
+
+#[tokio::test]
+async fn of_two_flushers_that_read_the_same_state_only_one_goes_on() {
+    let flusher = flusher();
+    place(&flusher, &batch("a", &[(minute(), 1.0)]));
+    // Right before the flusher writes its journal, another one has written its own.
+    let bucket = flusher.bucket.clone();
+    let (send, receive) = std::sync::mpsc::channel();
+    flusher.bucket.inject(move |operation, key| {
+        (operation == Operation::Replace && key == keys::FLUSH_STATE && receive.try_recv().is_ok()).then_some(Moment::After)
+    });
+    send.send(()).unwrap();
+    flusher.flush(now()).await.unwrap_err();
+    assert_eq!(flusher.metrics.taken().len(), 0);
+    bucket.heal();
+    // The journal is there, so the other one is at work, as far as a newcomer can tell.
+    assert!(flusher.flush(now()).await.unwrap().busy);
+    recover(&flusher).await;
+    assert_eq!((put_in_total(&flusher), rolled_up(&flusher)), (1.0, 1.0));
+}
+
+#[test]
+fn the_sample_trigger_is_an_eventbridge_event() {
+    let event: aws_lambda_events::eventbridge::EventBridgeEvent =
+        serde_json::from_slice(&event_file("metric-flusher/scheduled.json")).unwrap();
+    assert_eq!(event.source, "aws.scheduler");
+}
+
+#[test]
+fn a_missing_variable_is_named_at_cold_start() {
+    let error = Config::from_lookup(|_| None).unwrap_err();
+    assert_eq!(error.to_string(), "configuration: BUCKET_NAME is not set; METRIC_NAMESPACE is not set");
+}

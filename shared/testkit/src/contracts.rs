@@ -1,0 +1,85 @@
+//! What every implementation of a port has to do: the same suite runs on the fakes and on the real
+//! adapters.
+
+use domain::ports::{DeleteObject, GetObject, ListObjects, Object, PutObject, ReplaceObject, Replaced, Version};
+
+fn object(key: &str, body: &[u8]) -> Object {
+    Object { key: key.to_owned(), content_type: "application/octet-stream", body: body.to_vec() }
+}
+
+/// The object ports together, on a bucket where nothing lies under `prefix` (which ends in `/`).
+///
+/// # Panics
+///
+/// Where the bucket does not keep the contract.
+pub async fn bucket<B>(bucket: &B, prefix: &str)
+where
+    B: PutObject + GetObject + ListObjects + DeleteObject + ReplaceObject,
+{
+    what_was_put_is_read_back(bucket, prefix).await;
+    keys_are_listed_in_order_up_to_the_limit(bucket, prefix).await;
+    deleting_twice_succeeds(bucket, prefix).await;
+    only_the_expected_version_is_replaced(bucket, prefix).await;
+    a_creation_loses_against_an_existing_object(bucket, prefix).await;
+}
+
+async fn what_was_put_is_read_back<B: PutObject + GetObject>(bucket: &B, prefix: &str) {
+    let key = format!("{prefix}a=1/кириллица and spaces+.bin");
+    assert_eq!(bucket.get(&key).await.expect("get"), None, "a missing object is no error");
+    for body in [b"one".as_slice(), b"", &[0, 159, 146, 150, 255]] {
+        bucket.put(&object(&key, body)).await.expect("put");
+        assert_eq!(bucket.get(&key).await.expect("get").expect("it is there").body, body);
+    }
+}
+
+async fn keys_are_listed_in_order_up_to_the_limit<B: PutObject + ListObjects>(bucket: &B, prefix: &str) {
+    let folder = format!("{prefix}list/");
+    assert_eq!(bucket.list(&folder, 10).await.expect("list"), Vec::<String>::new());
+    for name in ["c", "a", "b/x", "b"] {
+        bucket.put(&object(&format!("{folder}{name}"), b"x")).await.expect("put");
+    }
+    let names = |keys: Vec<String>| keys.iter().map(|key| key[folder.len()..].to_owned()).collect::<Vec<_>>();
+    assert_eq!(names(bucket.list(&folder, 10).await.expect("list")), ["a", "b", "b/x", "c"]);
+    assert_eq!(names(bucket.list(&folder, 2).await.expect("list")), ["a", "b"]);
+    assert_eq!(names(bucket.list(&format!("{folder}b"), 10).await.expect("list")), ["b", "b/x"]);
+}
+
+async fn deleting_twice_succeeds<B: PutObject + GetObject + DeleteObject>(bucket: &B, prefix: &str) {
+    let key = format!("{prefix}delete");
+    bucket.put(&object(&key, b"x")).await.expect("put");
+    bucket.delete(&key).await.expect("delete");
+    bucket.delete(&key).await.expect("delete what is gone");
+    assert_eq!(bucket.get(&key).await.expect("get"), None);
+}
+
+async fn only_the_expected_version_is_replaced<B>(bucket: &B, prefix: &str)
+where
+    B: PutObject + GetObject + ReplaceObject + DeleteObject,
+{
+    let key = format!("{prefix}replace");
+    bucket.put(&object(&key, b"first")).await.expect("put");
+    let first = bucket.get(&key).await.expect("get").expect("it is there").version;
+    let second = done(bucket.replace(&object(&key, b"second"), Some(&first)).await.expect("replace"));
+    let outdated = bucket.replace(&object(&key, b"third"), Some(&first)).await.expect("replace");
+    assert_eq!(outdated, Replaced::Conflict);
+    let stored = bucket.get(&key).await.expect("get").expect("it is there");
+    assert_eq!((stored.body.as_slice(), &stored.version), (b"second".as_slice(), &second));
+    bucket.delete(&key).await.expect("delete");
+    let gone = bucket.replace(&object(&key, b"fourth"), Some(&second)).await.expect("replace");
+    assert_eq!(gone, Replaced::Conflict, "a deleted object is not the expected version");
+}
+
+async fn a_creation_loses_against_an_existing_object<B: GetObject + ReplaceObject>(bucket: &B, prefix: &str) {
+    let key = format!("{prefix}create");
+    done(bucket.replace(&object(&key, b"mine"), None).await.expect("create"));
+    let late = bucket.replace(&object(&key, b"theirs"), None).await.expect("create");
+    assert_eq!(late, Replaced::Conflict);
+    assert_eq!(bucket.get(&key).await.expect("get").expect("it is there").body, b"mine");
+}
+
+fn done(replaced: Replaced) -> Version {
+    match replaced {
+        Replaced::Done(version) => version,
+        Replaced::Conflict => panic!("nobody else writes here"),
+    }
+}

@@ -1,0 +1,167 @@
+//! A bucket in memory, which can be told to fail.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use domain::ports::{
+    DeleteObject, GetObject, ListObjects, Object, PortError, PutObject, ReplaceObject, Replaced, Stored, Version,
+};
+
+/// What a caller does to the bucket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Operation {
+    /// [`PutObject::put`].
+    Put,
+    /// [`GetObject::get`].
+    Get,
+    /// [`ListObjects::list`].
+    List,
+    /// [`DeleteObject::delete`].
+    Delete,
+    /// [`ReplaceObject::replace`].
+    Replace,
+}
+
+type Fault = Box<dyn FnMut(Operation, &str) -> Option<Moment> + Send>;
+
+/// When an injected fault strikes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moment {
+    /// Before anything is done.
+    Before,
+    /// After it is done: the answer is lost.
+    After,
+}
+
+#[derive(Default)]
+struct Contents {
+    objects: BTreeMap<String, (Vec<u8>, u64)>,
+    writes: u64,
+    operations: Vec<(Operation, String)>,
+    fault: Option<Fault>,
+}
+
+/// A bucket in memory. Clones share their contents.
+#[derive(Clone, Default)]
+pub struct InMemoryBucket(Arc<Mutex<Contents>>);
+
+impl InMemoryBucket {
+    /// An empty bucket.
+    pub fn new() -> InMemoryBucket {
+        InMemoryBucket::default()
+    }
+
+    /// From now on asks `fault` at every operation whether, and when, to fail with a transient error.
+    pub fn inject(&self, fault: impl FnMut(Operation, &str) -> Option<Moment> + Send + 'static) {
+        self.contents().fault = Some(Box::new(fault));
+    }
+
+    /// No more injected faults.
+    pub fn heal(&self) {
+        self.contents().fault = None;
+    }
+
+    /// Puts bytes at a key, without faults, as a test's preparation.
+    pub fn place(&self, key: &str, body: impl Into<Vec<u8>>) {
+        self.contents().write(key, body.into());
+    }
+
+    /// The bytes at a key.
+    pub fn body(&self, key: &str) -> Option<Vec<u8>> {
+        self.contents().objects.get(key).map(|(body, _)| body.clone())
+    }
+
+    /// All keys, ascending.
+    pub fn keys(&self) -> Vec<String> {
+        self.contents().objects.keys().cloned().collect()
+    }
+
+    /// Keys that begin with `prefix`, ascending.
+    pub fn keys_under(&self, prefix: &str) -> Vec<String> {
+        self.keys().into_iter().filter(|key| key.starts_with(prefix)).collect()
+    }
+
+    /// Every operation so far, with its key or prefix.
+    pub fn operations(&self) -> Vec<(Operation, String)> {
+        self.contents().operations.clone()
+    }
+
+    fn contents(&self) -> MutexGuard<'_, Contents> {
+        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    fn perform<T>(
+        &self,
+        operation: Operation,
+        key: &str,
+        work: impl FnOnce(&mut Contents) -> T,
+    ) -> Result<T, PortError> {
+        let mut contents = self.contents();
+        contents.operations.push((operation, key.to_owned()));
+        let moment = contents.fault.as_mut().and_then(|fault| fault(operation, key));
+        let fail = || Err(PortError::transient(format!("{operation:?} {key}"), "injected fault"));
+        match moment {
+            Some(Moment::Before) => fail(),
+            Some(Moment::After) => {
+                work(&mut contents);
+                fail()
+            }
+            None => Ok(work(&mut contents)),
+        }
+    }
+}
+
+impl Contents {
+    fn write(&mut self, key: &str, body: Vec<u8>) -> Version {
+        self.writes += 1;
+        self.objects.insert(key.to_owned(), (body, self.writes));
+        Version(self.writes.to_string())
+    }
+}
+
+impl PutObject for InMemoryBucket {
+    async fn put(&self, object: &Object) -> Result<(), PortError> {
+        self.perform(Operation::Put, &object.key, |contents| {
+            contents.write(&object.key, object.body.clone());
+        })
+    }
+}
+
+impl GetObject for InMemoryBucket {
+    async fn get(&self, key: &str) -> Result<Option<Stored>, PortError> {
+        self.perform(Operation::Get, key, |contents| {
+            contents
+                .objects
+                .get(key)
+                .map(|(body, version)| Stored { body: body.clone(), version: Version(version.to_string()) })
+        })
+    }
+}
+
+impl ListObjects for InMemoryBucket {
+    async fn list(&self, prefix: &str, limit: usize) -> Result<Vec<String>, PortError> {
+        self.perform(Operation::List, prefix, |contents| {
+            contents.objects.keys().filter(|key| key.starts_with(prefix)).take(limit).cloned().collect()
+        })
+    }
+}
+
+impl DeleteObject for InMemoryBucket {
+    async fn delete(&self, key: &str) -> Result<(), PortError> {
+        self.perform(Operation::Delete, key, |contents| {
+            contents.objects.remove(key);
+        })
+    }
+}
+
+impl ReplaceObject for InMemoryBucket {
+    async fn replace(&self, object: &Object, expected: Option<&Version>) -> Result<Replaced, PortError> {
+        self.perform(Operation::Replace, &object.key, |contents| {
+            let held = contents.objects.get(&object.key).map(|(_, version)| Version(version.to_string()));
+            if held.as_ref() != expected {
+                return Replaced::Conflict;
+            }
+            Replaced::Done(contents.write(&object.key, object.body.clone()))
+        })
+    }
+}

@@ -1,0 +1,123 @@
+//! Ports that remember what they were given, and can be told to refuse it.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use domain::Minute;
+use domain::metrics::put::Datum;
+use domain::ports::{
+    MetricQuery, MinuteValues, PortError, PostWebhook, Publication, Publish, PutMetrics, ReadMetrics, Retry,
+};
+
+/// A log of what came in, with failures to give first.
+struct Recorder<T> {
+    taken: Vec<T>,
+    failures: VecDeque<Retry>,
+}
+
+impl<T> Default for Recorder<T> {
+    fn default() -> Recorder<T> {
+        Recorder { taken: Vec::new(), failures: VecDeque::new() }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+fn take<T>(recorder: &Mutex<Recorder<T>>, action: &str, item: T) -> Result<(), PortError> {
+    let mut recorder = lock(recorder);
+    match recorder.failures.pop_front() {
+        Some(retry) => Err(PortError { action: action.to_owned(), retry, source: "injected fault".into() }),
+        None => {
+            recorder.taken.push(item);
+            Ok(())
+        }
+    }
+}
+
+macro_rules! recorder {
+    ($(#[$doc:meta])* $name:ident of $item:ty) => {
+        $(#[$doc])*
+        #[derive(Clone, Default)]
+        pub struct $name(Arc<Mutex<Recorder<$item>>>);
+
+        impl $name {
+            /// Nothing taken yet, and nothing refused.
+            pub fn new() -> $name {
+                $name::default()
+            }
+
+            /// The next calls fail, one for each of `failures`; then calls succeed again.
+            pub fn fail_next(&self, failures: impl IntoIterator<Item = Retry>) {
+                lock(&self.0).failures.extend(failures);
+            }
+
+            /// What was taken, in order.
+            pub fn taken(&self) -> Vec<$item> {
+                lock(&self.0).taken.clone()
+            }
+        }
+    };
+}
+
+recorder!(
+    /// Metrics put, by namespace and call.
+    RecordedMetrics of (String, Vec<Datum>)
+);
+recorder!(
+    /// Messages published.
+    RecordedPublications of Publication
+);
+recorder!(
+    /// Bodies posted.
+    RecordedWebhook of String
+);
+
+impl PutMetrics for RecordedMetrics {
+    async fn put_metrics(&self, namespace: &str, data: &[Datum]) -> Result<(), PortError> {
+        take(&self.0, "put metrics", (namespace.to_owned(), data.to_vec()))
+    }
+}
+
+impl Publish for RecordedPublications {
+    async fn publish(&self, publication: &Publication) -> Result<(), PortError> {
+        take(&self.0, "publish", publication.clone())
+    }
+}
+
+impl PostWebhook for RecordedWebhook {
+    async fn post(&self, body: &str) -> Result<(), PortError> {
+        take(&self.0, "post to the webhook", body.to_owned())
+    }
+}
+
+/// CloudWatch with fixed contents.
+#[derive(Clone, Default)]
+pub struct FixedMetrics {
+    /// What each query is answered with; a query that is not here has no values.
+    pub series: BTreeMap<MetricQuery, MinuteValues>,
+    /// Whether every call fails.
+    pub unavailable: bool,
+}
+
+impl ReadMetrics for FixedMetrics {
+    async fn read_metrics(
+        &self,
+        queries: &[MetricQuery],
+        from: Minute,
+        until: Minute,
+    ) -> Result<Vec<MinuteValues>, PortError> {
+        if self.unavailable {
+            return Err(PortError::transient("read metrics", "injected fault"));
+        }
+        let answer = |query| {
+            let values = self.series.get(query).into_iter().flatten();
+            values
+                .filter(|(minute, _)| (from..until).contains(*minute))
+                .map(|(&minute, &value)| (minute, value))
+                .collect()
+        };
+        Ok(queries.iter().map(answer).collect())
+    }
+}

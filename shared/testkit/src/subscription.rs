@@ -1,0 +1,47 @@
+//! CloudWatch Logs deliveries, as Lambda gets them.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use libdeflater::{CompressionLvl, Compressor};
+use serde_json::{Value, json};
+
+/// One log event of a delivery: epoch milliseconds and the line.
+pub type Line<'a> = (i64, &'a str);
+
+/// The Lambda event that delivers `lines` of one log stream, with made-up event ids that depend only
+/// on the position.
+pub fn delivery(log_group: &str, log_stream: &str, lines: &[Line<'_>]) -> Value {
+    let events: Vec<Value> = lines
+        .iter()
+        .enumerate()
+        .map(|(at, (timestamp, message))| json!({ "id": format!("{at:056}"), "timestamp": timestamp, "message": message }))
+        .collect();
+    wrap(&message("DATA_MESSAGE", log_group, log_stream, &Value::Array(events)))
+}
+
+/// The decompressed message of a delivery.
+pub fn message(kind: &str, log_group: &str, log_stream: &str, events: &Value) -> Vec<u8> {
+    let message = json!({
+        "messageType": kind,
+        "owner": "123456789012",
+        "logGroup": log_group,
+        "logStream": log_stream,
+        "subscriptionFilters": ["to-log-processor"],
+        "logEvents": events,
+    });
+    message.to_string().into_bytes()
+}
+
+/// A Lambda event whose data decompresses to `payload`, whatever that is.
+pub fn wrap(payload: &[u8]) -> Value {
+    json!({ "awslogs": { "data": STANDARD.encode(gzip(payload)) } })
+}
+
+/// `bytes` as a gzip member.
+pub fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut compressor = Compressor::new(CompressionLvl::default());
+    let mut compressed = vec![0; compressor.gzip_compress_bound(bytes.len())];
+    let size = compressor.gzip_compress(bytes, &mut compressed).expect("the buffer is as large as the bound says");
+    compressed.truncate(size);
+    compressed
+}
