@@ -20,7 +20,10 @@ pub enum Service {
 /// Tasks, and so log streams, of each service.
 pub const TASKS: usize = 2;
 
-/// Where the database's server log goes.
+/// The database instance.
+pub const DATABASE_INSTANCE: &str = "production-contract-db";
+
+/// Where its server log goes.
 pub const DATABASE_LOG_GROUP: &str = "/aws/rds/instance/production-contract-db/postgresql";
 
 /// The one stream in it.

@@ -66,7 +66,7 @@ fn batches_hold_every_line_of_the_day_once_and_in_order() {
     let mut seen: BTreeMap<(String, String), Vec<Line>> = BTreeMap::new();
     for (_, batches) in day(0.1).batches(7) {
         for batch in batches {
-            seen.entry((batch.log_group, batch.log_stream)).or_default().extend(batch.lines);
+            seen.entry((batch.log_group, batch.log_stream)).or_default().extend(batch.events);
         }
     }
     assert!(seen.values().all(|lines| lines.is_sorted_by_key(|line| line.timestamp_ms)));

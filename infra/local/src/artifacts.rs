@@ -1,0 +1,75 @@
+//! The functions as Lambda takes them: each binary as `bootstrap` in a ZIP file.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{Cursor, Write as _};
+use std::path::Path;
+
+use anyhow::{Context as _, bail};
+use tokio::process::Command;
+use zip::CompressionMethod;
+use zip::write::{SimpleFileOptions, ZipWriter};
+
+use crate::workspace;
+
+/// How the functions are built.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Profile {
+    /// What tests use: the build that `cargo test` has made most of already.
+    Dev,
+    /// What is deployed.
+    Release,
+}
+
+/// ZIP files by function name.
+pub type Artifacts = BTreeMap<String, Vec<u8>>;
+
+/// The names of the functions: the folders under `functions/`.
+pub fn function_names() -> anyhow::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(workspace::root().join("functions"))? {
+        let entry = entry?;
+        if entry.path().join("Cargo.toml").is_file() {
+            names.push(entry.file_name().to_string_lossy().into_owned());
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// Builds every function with Cargo (in one go, so that dependencies are compiled once) and packs it.
+///
+/// # Errors
+///
+/// Where Cargo fails; what it said is on standard error.
+pub async fn build(profile: Profile) -> anyhow::Result<Artifacts> {
+    let names = function_names()?;
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command.current_dir(workspace::root()).args(["build", "--quiet", "--locked", "--package", "local"]);
+    for name in &names {
+        command.args(["--package", name]);
+    }
+    let folder = match profile {
+        Profile::Dev => "debug",
+        Profile::Release => {
+            command.arg("--release");
+            "release"
+        }
+    };
+    let status = command.kill_on_drop(true).status().await.context("could not start cargo")?;
+    if !status.success() {
+        bail!("cargo could not build the functions: {status}");
+    }
+    names.into_iter().map(|name| Ok((name.clone(), pack(&workspace::target().join(folder).join(&name))?))).collect()
+}
+
+fn pack(binary: &Path) -> anyhow::Result<Vec<u8>> {
+    let contents = fs::read(binary).with_context(|| format!("{}", binary.display()))?;
+    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+    // Stored, not deflated: it goes over loopback, and dev builds are large.
+    let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored).unix_permissions(0o755);
+    zip.start_file("bootstrap", options)?;
+    zip.write_all(&contents)?;
+    Ok(zip.finish()?.into_inner())
+}

@@ -1,0 +1,224 @@
+//! What the demo says at the end: what went in, what came out, and whether that is right.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use domain::alerting::history::{Transition, Turned};
+use domain::minute::Minute;
+use serde_json::Value;
+
+use crate::outcome::Outcome;
+use crate::playback::Sent;
+use crate::sink::Email;
+use crate::traffic::incidents::Incident;
+
+/// Everything there is to tell.
+pub(super) struct Summary<'a> {
+    pub date: String,
+    pub sent: Sent,
+    pub outcome: &'a Outcome,
+    pub incidents: &'a [Incident],
+    pub start: Minute,
+    pub emails: Vec<Email>,
+    pub slack: Vec<Value>,
+    pub report: PathBuf,
+    pub took: Duration,
+}
+
+impl Summary<'_> {
+    /// What did not come out as it went in; nothing, if all is well.
+    pub(super) fn problems(&self) -> Vec<String> {
+        let outcome = self.outcome;
+        let kept = outcome.archived_lines() + outcome.quarantined_lines;
+        let alerts = outcome.transitions.len();
+        let alert_emails = self.emails.iter().filter(|email| is_alert(email)).count();
+        let mut problems = Vec::new();
+        let mut check = |holds: bool, problem: String| {
+            if !holds {
+                problems.push(problem);
+            }
+        };
+        check(kept == self.sent.lines, format!("{} lines in, {kept} lines out", self.sent.lines));
+        check(outcome.duplicates == 0, format!("{} lines are in the archive twice", outcome.duplicates));
+        check(outcome.leaks.is_empty(), format!("personal data in the archive: {:?}", outcome.leaks));
+        check(
+            outcome.counted == outcome.archived_lines() as f64,
+            format!("CloudWatch counted {} lines, the archive has {}", outcome.counted, outcome.archived_lines()),
+        );
+        for incident in self.incidents {
+            let told = |turned| self.told(incident, turned).is_some();
+            check(told(Turned::Firing), format!("{}: {} did not fire", incident.name, incident.expects));
+            check(told(Turned::Resolved), format!("{}: {} did not resolve", incident.name, incident.expects));
+        }
+        check(alert_emails == alerts, format!("{alerts} alert messages, {alert_emails} e-mails"));
+        check(self.slack.len() == alerts, format!("{alerts} alert messages, {} in Slack", self.slack.len()));
+        problems
+    }
+
+    /// When the rule that an incident is to trigger turned, within the incident or soon after it.
+    fn told(&self, incident: &Incident, turned: Turned) -> Option<&Transition> {
+        let until = incident.ends(self.start).plus(90);
+        self.outcome.transitions.iter().find(|transition| {
+            transition.rule == incident.expects
+                && transition.turned == turned
+                && (incident.starts(self.start)..until).contains(&transition.at)
+        })
+    }
+
+    /// The whole of it as text.
+    pub(super) fn render(&self) -> String {
+        let mut text = String::new();
+        self.render_lines(&mut text);
+        self.render_alerts(&mut text);
+        self.render_messages(&mut text);
+        let problems = self.problems();
+        let _ = writeln!(text, "\nREPORT\n  {}", self.report.display());
+        let verdict = if problems.is_empty() { "OK: every line is kept once, counted once; every incident was told once." } else { "NOT OK" };
+        let _ = writeln!(text, "\n{verdict}  ({:.0} s)", self.took.as_secs_f64());
+        for problem in problems {
+            let _ = writeln!(text, "  - {problem}");
+        }
+        text
+    }
+
+    fn render_lines(&self, text: &mut String) {
+        let (sent, outcome) = (&self.sent, self.outcome);
+        let archived = outcome.archived_lines();
+        let lost = sent.lines as i64 - (archived + outcome.quarantined_lines) as i64;
+        let rows = [
+            ("lines in", thousands(sent.lines), format!("{:.1} MB, by {} calls of PutLogEvents", megabytes(sent.bytes), thousands(sent.calls))),
+            ("archived", thousands(archived), format!("{} objects, {:.1} MB compressed", thousands(outcome.archive_objects), megabytes(outcome.archive_bytes))),
+            ("quarantined", thousands(outcome.quarantined_lines), format!("and {} whole deliveries that could not be opened", outcome.quarantined_deliveries)),
+            ("lost", lost.to_string(), format!("{} twice, {} with personal data left in", outcome.duplicates, outcome.leaks.len())),
+            ("in CloudWatch", thousands(outcome.series), format!("series of {} metrics; log_entries adds up to {}", outcome.metrics, thousands(outcome.counted as usize))),
+        ];
+        let _ = writeln!(text, "\nLOG LINES of {}", self.date);
+        for (name, number, more) in rows {
+            let _ = writeln!(text, "  {name:<14} {number:>9}   {more}");
+        }
+        let services: Vec<String> = outcome.archived.iter().map(|(name, lines)| format!("{name} {}", thousands(*lines))).collect();
+        let _ = writeln!(text, "  {:<14} {:>9}   {}", "by service", "", services.join(", "));
+    }
+
+    fn render_alerts(&self, text: &mut String) {
+        let fired = self.outcome.turned(Turned::Firing);
+        let resolved = self.outcome.turned(Turned::Resolved);
+        let _ = writeln!(text, "\nALERTS: {fired} fired, {resolved} resolved; {} e-mails, {} Slack messages", self.emails.len(), self.slack.len());
+        for transition in &self.outcome.transitions {
+            let labels: Vec<&str> = transition.labels.values().map(String::as_str).collect();
+            let turned = match transition.turned {
+                Turned::Firing => "FIRING  ",
+                Turned::Resolved => "resolved",
+            };
+            let time = &transition.at.to_string()[11..16];
+            let _ = writeln!(text, "  {time} UTC  {turned}  {:<26} {:<10} {}", transition.rule, labels.join(","), transition.summary);
+        }
+    }
+
+    /// One alert as it reached people: the e-mail, and what Slack shows of the same.
+    fn render_messages(&self, text: &mut String) {
+        let Some(email) = self.emails.iter().find(|email| is_alert(email)) else { return };
+        let _ = writeln!(text, "\nTHE FIRST E-MAIL to {}\n  Subject: {}", email.to, email.subject);
+        for line in email.text.lines() {
+            let _ = writeln!(text, "  | {line}");
+        }
+        if let Some(message) = self.slack.first() {
+            let _ = writeln!(text, "\nTHE FIRST SLACK MESSAGE");
+            for line in slack_text(message).lines() {
+                let _ = writeln!(text, "  | {line}");
+            }
+        }
+        if let Some(notice) = self.emails.iter().find(|email| !is_alert(email)) {
+            let _ = writeln!(text, "\nTHE REPORT'S NOTICE\n  Subject: {}", notice.subject);
+        }
+    }
+}
+
+/// Subjects of alerts begin with their severity in brackets.
+fn is_alert(email: &Email) -> bool {
+    email.subject.starts_with('[')
+}
+
+/// The texts of a Block Kit message, in order.
+fn slack_text(message: &Value) -> String {
+    fn collect(value: &Value, texts: &mut Vec<String>) {
+        match value {
+            Value::Object(fields) => match fields.get("text") {
+                Some(Value::String(text)) => texts.push(text.clone()),
+                _ => fields.values().for_each(|value| collect(value, texts)),
+            },
+            Value::Array(items) => items.iter().for_each(|item| collect(item, texts)),
+            _ => {}
+        }
+    }
+    let mut texts = Vec::new();
+    collect(message.get("blocks").or_else(|| message.get("attachments")).unwrap_or(message), &mut texts);
+    texts.join("\n")
+}
+
+fn megabytes(bytes: usize) -> f64 {
+    bytes as f64 / 1e6
+}
+
+fn thousands(number: usize) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::traffic::incidents::INCIDENTS;
+
+    fn summary(outcome: &Outcome, lines: usize) -> Summary<'_> {
+        Summary {
+            date: "2026-11-21".into(),
+            sent: Sent { lines, bytes: 100, calls: 1 },
+            outcome,
+            incidents: &[],
+            start: "2026-11-20T21:00Z".parse().unwrap(),
+            emails: vec![],
+            slack: vec![],
+            report: "/report.html".into(),
+            took: Duration::from_secs(61),
+        }
+    }
+
+    fn outcome() -> Outcome {
+        Outcome { archived: [("api".to_owned(), 9)].into(), quarantined_lines: 1, counted: 9.0, ..Outcome::default() }
+    }
+
+    #[test]
+    fn lines_that_do_not_add_up_are_a_problem() {
+        assert_eq!(summary(&outcome(), 10).problems(), Vec::<String>::new());
+        assert_eq!(summary(&outcome(), 11).problems(), ["11 lines in, 10 lines out"]);
+        let twice = Outcome { duplicates: 1, counted: 10.0, ..outcome() };
+        assert_eq!(
+            summary(&twice, 10).problems(),
+            ["1 lines are in the archive twice", "CloudWatch counted 10 lines, the archive has 9"]
+        );
+    }
+
+    #[test]
+    fn an_incident_that_nobody_was_told_of_is_a_problem() {
+        let outcome = outcome();
+        let summary = Summary { incidents: &INCIDENTS[..1], ..summary(&outcome, 10) };
+        let problems = summary.problems();
+        assert_eq!(problems.len(), 2);
+        assert!(problems[0].ends_with("did not fire"), "{problems:?}");
+        assert!(summary.render().contains("NOT OK"));
+    }
+
+    #[test]
+    fn numbers_are_readable() {
+        assert_eq!([thousands(0), thousands(999), thousands(1_234_567)], ["0", "999", "1,234,567"]);
+    }
+}

@@ -1,0 +1,163 @@
+//! What a deployment made of the traffic, read back from where users would look: the bucket,
+//! CloudWatch, the mailbox and Slack.
+
+use std::collections::{BTreeMap, HashSet};
+
+use anyhow::Context as _;
+use aws::s3_bucket::S3Bucket;
+use aws_sdk_cloudwatch::primitives::DateTime;
+use aws_sdk_cloudwatch::types::Statistic;
+use domain::alerting::history::{Transition, Turned};
+use domain::keys;
+use domain::logs::archive;
+use domain::logs::quarantine::Quarantined;
+use domain::ports::{GetObject as _, ListObjects as _};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use serde_json::Value;
+
+use crate::deployment::Deployment;
+use crate::traffic::Day;
+
+/// Objects read at the same time.
+const CONCURRENCY: usize = 8;
+
+/// No bucket of the local stack has more.
+const EVERYTHING: usize = 1_000_000;
+
+/// Seconds of a period of `GetMetricStatistics`; a day of hours is well below its 1,440 points.
+const PERIOD_SECONDS: i32 = 3_600;
+
+/// The namespace of the template's default.
+pub const NAMESPACE: &str = "LandContracts";
+
+/// What was found.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// Lines in the archive, by service.
+    pub archived: BTreeMap<String, usize>,
+    /// Lines that the archive has more than once.
+    pub duplicates: usize,
+    /// Objects in the archive.
+    pub archive_objects: usize,
+    /// Their bytes.
+    pub archive_bytes: usize,
+    /// Lines in quarantine.
+    pub quarantined_lines: usize,
+    /// Whole deliveries in quarantine.
+    pub quarantined_deliveries: usize,
+    /// Pieces of planted personal data that the archive shows.
+    pub leaks: Vec<String>,
+    /// Series in the namespace.
+    pub series: usize,
+    /// Metric names among them.
+    pub metrics: usize,
+    /// Lines that CloudWatch has counted (`log_entries` without dimensions).
+    pub counted: f64,
+    /// What alerts did, in the order of time.
+    pub transitions: Vec<Transition>,
+}
+
+impl Outcome {
+    /// Reads everything back.
+    ///
+    /// # Errors
+    ///
+    /// Where something can not be read.
+    pub async fn collect(deployment: &Deployment, day: &Day) -> anyhow::Result<Outcome> {
+        let bucket = S3Bucket::new(&deployment.sdk, deployment.bucket()?);
+        let mut outcome = Outcome::default();
+        outcome.read_archive(&bucket, day).await?;
+        outcome.read_quarantine(&bucket).await?;
+        outcome.read_metrics(deployment, day).await?;
+        outcome.transitions = transitions(&bucket).await?;
+        Ok(outcome)
+    }
+
+    /// Lines in the archive.
+    pub fn archived_lines(&self) -> usize {
+        self.archived.values().sum()
+    }
+
+    /// How often alerts turned into `turned`.
+    pub fn turned(&self, turned: Turned) -> usize {
+        self.transitions.iter().filter(|transition| transition.turned == turned).count()
+    }
+
+    async fn read_archive(&mut self, bucket: &S3Bucket, day: &Day) -> anyhow::Result<()> {
+        let mut seen = HashSet::new();
+        let objects = objects(bucket, "archive/").await?;
+        for (key, body) in &objects {
+            self.archive_objects += 1;
+            self.archive_bytes += body.len();
+            let service = key.split('/').find_map(|part| part.strip_prefix("service=")).unwrap_or("unknown");
+            for line in archive::lines(body).with_context(|| key.clone())? {
+                self.leaks.extend(day.planted().iter().filter(|planted| line.contains(**planted)).map(|p| (*p).to_owned()));
+                let record: Value = serde_json::from_str(&line).with_context(|| key.clone())?;
+                let source = &record["source"];
+                let identity = format!("{}{}{}", source["log_group"], source["log_stream"], source["event_id"]);
+                if seen.insert(identity) {
+                    *self.archived.entry(service.to_owned()).or_default() += 1;
+                } else {
+                    self.duplicates += 1;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn read_quarantine(&mut self, bucket: &S3Bucket) -> anyhow::Result<()> {
+        for (key, body) in objects(bucket, "quarantine/").await? {
+            let held: Quarantined = serde_json::from_slice(&body).context(key)?;
+            let lines = held.items.iter().filter(|item| item.origin.is_some()).count();
+            self.quarantined_lines += lines;
+            self.quarantined_deliveries += held.items.len() - lines;
+        }
+        Ok(())
+    }
+
+    async fn read_metrics(&mut self, deployment: &Deployment, day: &Day) -> anyhow::Result<()> {
+        let client = aws_sdk_cloudwatch::Client::new(&deployment.sdk);
+        let mut names = HashSet::new();
+        let mut pages = client.list_metrics().namespace(NAMESPACE).into_paginator().send();
+        while let Some(page) = pages.next().await {
+            for metric in page.context("list the metrics")?.metrics.unwrap_or_default() {
+                self.series += 1;
+                names.extend(metric.metric_name);
+            }
+        }
+        self.metrics = names.len();
+        let (first, last) = (day.start(), day.minutes().last().unwrap_or(day.start()));
+        let statistics = client
+            .get_metric_statistics()
+            .namespace(NAMESPACE)
+            .metric_name("log_entries")
+            .start_time(DateTime::from_secs(first.start().as_second()))
+            .end_time(DateTime::from_secs(last.plus(1).start().as_second()))
+            .period(PERIOD_SECONDS)
+            .statistics(Statistic::Sum);
+        let points = statistics.send().await.context("sum of log_entries")?.datapoints.unwrap_or_default();
+        self.counted = points.iter().filter_map(|point| point.sum).sum();
+        Ok(())
+    }
+}
+
+async fn transitions(bucket: &S3Bucket) -> anyhow::Result<Vec<Transition>> {
+    let mut transitions = Vec::new();
+    for (key, body) in objects(bucket, keys::ALERT_HISTORY).await? {
+        transitions.push(Transition::parse(&body).context(key)?);
+    }
+    transitions.sort_by_key(|transition| transition.at);
+    Ok(transitions)
+}
+
+async fn objects(bucket: &S3Bucket, prefix: &str) -> anyhow::Result<Vec<(String, Vec<u8>)>> {
+    let keys = bucket.list(prefix, EVERYTHING).await?;
+    stream::iter(keys)
+        .map(|key| async move {
+            let stored = bucket.get(&key).await?.with_context(|| format!("{key} was listed but is gone"))?;
+            anyhow::Ok((key, stored.body))
+        })
+        .buffered(CONCURRENCY)
+        .try_collect()
+        .await
+}

@@ -1,0 +1,192 @@
+//! A day of traffic played through a deployment, in time-lapse: nobody waits for a minute to pass,
+//! because the functions take the time from the event.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use aws::cloudwatch_puts::CloudWatchPuts;
+use aws::log_streams::LogStreams;
+use aws::s3_bucket::S3Bucket;
+use aws_sdk_lambda::primitives::Blob;
+use domain::keys;
+use domain::metrics::put::{Datum, Values};
+use domain::metrics::registry::{Unit, find_foreign};
+use domain::metrics::series::Dimensions;
+use domain::minute::Minute;
+use domain::ports::{ListObjects as _, PutMetrics as _};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::deployment::Deployment;
+use crate::embedded_aws::{ACCOUNT, REGION};
+use crate::traffic::Day;
+use crate::traffic::batches::Batch;
+use crate::traffic::service::DATABASE_INSTANCE;
+
+/// Calls under way at the same time. The embedded AWS is one process.
+const CONCURRENCY: usize = 4;
+
+/// How long a delivery may take from `PutLogEvents` to the pending metrics that it ends in.
+const DELIVERY_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Metrics of the database that a call puts.
+const DATABASE_POINTS: usize = 500;
+
+/// Plays traffic through a deployment.
+pub struct Player<'a> {
+    deployment: &'a Deployment,
+    logs: LogStreams,
+    lambda: aws_sdk_lambda::Client,
+    bucket: S3Bucket,
+}
+
+/// What was sent.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Sent {
+    /// Log lines.
+    pub lines: usize,
+    /// Their bytes.
+    pub bytes: usize,
+    /// Calls of `PutLogEvents`.
+    pub calls: usize,
+}
+
+impl<'a> Player<'a> {
+    /// A player for `deployment`.
+    ///
+    /// # Errors
+    ///
+    /// Where the deployment does not name its bucket.
+    pub fn new(deployment: &'a Deployment) -> anyhow::Result<Player<'a>> {
+        Ok(Player {
+            logs: LogStreams::new(&deployment.sdk),
+            lambda: aws_sdk_lambda::Client::new(&deployment.sdk),
+            bucket: S3Bucket::new(&deployment.sdk, deployment.bucket()?),
+            deployment,
+        })
+    }
+
+    /// Makes the streams that the day's services write to.
+    ///
+    /// # Errors
+    ///
+    /// Where CloudWatch Logs refuses.
+    pub async fn create_streams(&self, day: &Day) -> anyhow::Result<()> {
+        for (group, stream) in day.log_streams() {
+            self.logs.create_stream(&group, &stream).await?;
+        }
+        Ok(())
+    }
+
+    /// Tells CloudWatch what RDS would tell it of the day: connections to the database.
+    ///
+    /// # Errors
+    ///
+    /// Where CloudWatch refuses.
+    pub async fn report_database(&self, day: &Day) -> anyhow::Result<()> {
+        let foreign = find_foreign("database_connections").context("the registry has lost database_connections")?;
+        let dimensions = Dimensions::from([(foreign.dimension.to_owned(), DATABASE_INSTANCE.to_owned())]);
+        let data: Vec<Datum> = day
+            .minutes()
+            .map(|minute| Datum {
+                name: foreign.metric.to_owned(),
+                dimensions: dimensions.clone(),
+                minute,
+                unit: Unit::Count,
+                values: Values::Counts(vec![(day.database_connections(minute), 1)]),
+            })
+            .collect();
+        let metrics = CloudWatchPuts::new(&self.deployment.sdk);
+        for call in data.chunks(DATABASE_POINTS) {
+            metrics.put_metrics(foreign.namespace, call).await?;
+        }
+        Ok(())
+    }
+
+    /// Sends the lines of one step, and waits until the log processor has taken in all of them.
+    ///
+    /// # Errors
+    ///
+    /// Where a call fails, or a delivery does not arrive.
+    pub async fn send(&self, batches: &[Batch]) -> anyhow::Result<Sent> {
+        stream::iter(batches)
+            .map(|batch| self.logs.put(&batch.log_group, &batch.log_stream, &batch.events))
+            .buffer_unordered(CONCURRENCY)
+            .try_collect::<()>()
+            .await?;
+        // A subscription delivers each call by itself, so each ends in one object of pending metrics.
+        self.wait_for_pending(batches.len()).await?;
+        let events = batches.iter().flat_map(|batch| &batch.events);
+        Ok(Sent {
+            lines: events.clone().count(),
+            bytes: events.map(|event| event.message.len()).sum(),
+            calls: batches.len(),
+        })
+    }
+
+    async fn wait_for_pending(&self, expected: usize) -> anyhow::Result<()> {
+        let wait = async {
+            loop {
+                let arrived = self.bucket.list(keys::PENDING_METRICS, expected + 1).await?.len();
+                match arrived {
+                    _ if arrived > expected => bail!("{arrived} deliveries arrived where {expected} were sent"),
+                    _ if arrived == expected => return Ok(()),
+                    _ => tokio::time::sleep(Duration::from_millis(5)).await,
+                }
+            }
+        };
+        tokio::time::timeout(DELIVERY_TIMEOUT, wait)
+            .await
+            .with_context(|| format!("{expected} deliveries did not all arrive in {} s", DELIVERY_TIMEOUT.as_secs()))?
+    }
+
+    /// Sends a schedule tick to `function`, as if it were `at`, and answers what it said.
+    ///
+    /// # Errors
+    ///
+    /// Where the function fails; says what it said.
+    pub async fn tick(&self, function: &str, at: Timestamp) -> anyhow::Result<Value> {
+        let event = json!({
+            "version": "0",
+            "id": format!("tick-{}", at.as_second()),
+            "detail-type": "Scheduled Event",
+            "source": "aws.scheduler",
+            "account": ACCOUNT,
+            "time": at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+            "region": REGION,
+            "resources": [],
+            "detail": {},
+        });
+        self.invoke(function, &event).await
+    }
+
+    /// Invokes `function` with `event`, and answers what it said.
+    ///
+    /// # Errors
+    ///
+    /// Where the function fails; says what it said.
+    pub async fn invoke(&self, function: &str, event: &Value) -> anyhow::Result<Value> {
+        let name = self.deployment.function(function);
+        let payload = Blob::new(serde_json::to_vec(event)?);
+        let output = self.lambda.invoke().function_name(&name).payload(payload).send().await;
+        let output = output.with_context(|| format!("invoke {name}"))?;
+        let answer = output.payload.map(Blob::into_inner).unwrap_or_default();
+        if let Some(kind) = output.function_error {
+            bail!("{name} failed ({kind}): {}", String::from_utf8_lossy(&answer));
+        }
+        serde_json::from_slice(&answer).with_context(|| format!("the answer of {name}"))
+    }
+
+    /// One step: the lines, then a tick of the flusher and one of the evaluator at `until`.
+    ///
+    /// # Errors
+    ///
+    /// Where any of it fails.
+    pub async fn step(&self, batches: &[Batch], until: Minute) -> anyhow::Result<Sent> {
+        let sent = self.send(batches).await?;
+        self.tick("metric-flusher", until.start()).await?;
+        self.tick("alert-evaluator", until.start()).await?;
+        Ok(sent)
+    }
+}

@@ -1,0 +1,49 @@
+//! What could not be read.
+
+use std::io::Write;
+
+use anyhow::Context as _;
+use domain::logs::quarantine::Quarantined;
+use domain::ports::{GetObject, ListObjects};
+
+const FOLDER: &str = "quarantine/";
+const MAX_OBJECTS: usize = 100_000;
+
+/// Prints a line for each thing in quarantine: where it is, where it came from, what is wrong with it.
+pub(crate) async fn print(bucket: &(impl GetObject + ListObjects), out: &mut impl Write) -> anyhow::Result<bool> {
+    for key in bucket.list(FOLDER, MAX_OBJECTS).await? {
+        let stored = bucket.get(&key).await?.with_context(|| format!("{key} was listed but is gone"))?;
+        // Not only lines are quarantined: pending metrics and refused puts lie there as they were.
+        let Ok(held) = serde_json::from_slice::<Quarantined>(&stored.body) else {
+            writeln!(out, "{key}\t-\t{} bytes, kept as they came", stored.body.len())?;
+            continue;
+        };
+        for item in held.items {
+            let origin = item.origin.map_or_else(|| "whole delivery".to_owned(), |o| format!("{} {}", o.log_group, o.log_stream));
+            writeln!(out, "{key}\t{origin}\t{}", item.error)?;
+        }
+    }
+    Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::logs::envelope;
+    use domain::logs::quarantine::delivery;
+    use testkit::InMemoryBucket;
+
+    #[tokio::test]
+    async fn everything_in_quarantine_is_shown_with_what_is_wrong_with_it() {
+        let bucket = InMemoryBucket::new();
+        let event = r#"{"awslogs":{"data":"%"}}"#;
+        let object = delivery(event, &envelope::open(event).unwrap_err());
+        bucket.place(&object.key, object.body);
+        bucket.place("quarantine/metrics/dt=2026-11-21/x.json", "[]");
+        let mut out = Vec::new();
+        print(&bucket, &mut out).await.unwrap();
+        let out = String::from_utf8(out).unwrap();
+        assert!(out.contains("\twhole delivery\t`awslogs.data` is not base64"), "{out}");
+        assert!(out.contains("quarantine/metrics/dt=2026-11-21/x.json\t-\t2 bytes"), "{out}");
+    }
+}

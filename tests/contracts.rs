@@ -1,0 +1,139 @@
+//! The contract suites on the real adapters, against the embedded AWS.
+
+use aws::cloudwatch_puts::CloudWatchPuts;
+use aws::log_streams::LogStreams;
+use aws::s3_bucket::S3Bucket;
+use aws_sdk_cloudwatch::primitives::DateTime;
+use aws_sdk_cloudwatch::types::{Dimension, Statistic};
+use domain::Minute;
+use domain::logs::put_events::{NewEvent, plan};
+use domain::metrics::put::{Datum, Values};
+use domain::metrics::registry::Unit;
+use domain::metrics::series::Dimensions;
+use domain::ports::{GetObject as _, ListObjects as _, Object, PutMetrics as _, PutObject as _, Retry};
+use jiff::Timestamp;
+use local::embedded_aws::EmbeddedAws;
+use testkit::contracts;
+use tokio::sync::OnceCell;
+
+/// One embedded AWS for all tests here; each uses an account of its own. It ends with this process.
+async fn embedded() -> &'static EmbeddedAws {
+    static EMBEDDED: OnceCell<EmbeddedAws> = OnceCell::const_new();
+    EMBEDDED.get_or_init(|| async { EmbeddedAws::start("contracts", None).await.unwrap() }).await
+}
+
+async fn new_bucket(account: &str) -> S3Bucket {
+    let sdk = embedded().await.sdk_config(account);
+    let config = aws_sdk_s3::config::Builder::from(&sdk).force_path_style(true).build();
+    let name = format!("contract-{account}");
+    let location = aws_sdk_s3::types::CreateBucketConfiguration::builder()
+        .location_constraint(local::embedded_aws::REGION.into())
+        .build();
+    let client = aws_sdk_s3::Client::from_conf(config);
+    client.create_bucket().bucket(&name).create_bucket_configuration(location).send().await.unwrap();
+    S3Bucket::new(&sdk, name)
+}
+
+#[tokio::test]
+async fn a_real_bucket_keeps_the_contract() {
+    contracts::bucket(&new_bucket("100000000001").await, "contract/").await;
+}
+
+#[tokio::test]
+async fn a_listing_goes_over_pages() {
+    let bucket = new_bucket("100000000002").await;
+    for number in 0..1_100 {
+        let object = Object { key: format!("p/{number:05}"), content_type: "text/plain", body: vec![] };
+        bucket.put(&object).await.unwrap();
+    }
+    let keys = bucket.list("p/", 1_050).await.unwrap();
+    assert_eq!((keys.len(), keys.last().map(String::as_str)), (1_050, Some("p/01049")));
+    assert!(keys.is_sorted());
+}
+
+#[tokio::test]
+async fn a_bucket_that_is_not_there_is_an_error_that_names_the_object() {
+    let sdk = embedded().await.sdk_config("100000000003");
+    let error = S3Bucket::new(&sdk, "nobody-made-this").put(&Object {
+        key: "some/key".into(),
+        content_type: "text/plain",
+        body: vec![],
+    });
+    let error = error.await.unwrap_err();
+    assert_eq!((error.to_string().as_str(), error.retry), ("put object some/key", Retry::Permanent));
+    let read = S3Bucket::new(&sdk, "nobody-made-this").get("some/key").await;
+    assert!(read.is_err(), "a missing bucket is not a missing object: {read:?}");
+}
+
+#[tokio::test]
+async fn an_aws_that_can_not_be_reached_is_worth_another_try() {
+    let sdk = embedded().await.sdk_config("100000000004");
+    let nowhere = sdk.into_builder().endpoint_url("http://127.0.0.1:9").build();
+    let error = S3Bucket::new(&nowhere, "b").get("k").await.unwrap_err();
+    assert_eq!(error.retry, Retry::Transient, "{error:?}");
+}
+
+#[tokio::test]
+async fn metrics_that_are_put_are_there_with_their_minute_counts_and_percentiles() {
+    let sdk = embedded().await.sdk_config("100000000005");
+    let minute = Minute::of(Timestamp::now()).plus(-60);
+    let dimensions = Dimensions::from([("service".to_owned(), "api".to_owned())]);
+    let datum = |values| Datum {
+        name: "api_request_duration".into(),
+        dimensions: dimensions.clone(),
+        minute,
+        unit: Unit::Milliseconds,
+        values,
+    };
+    let puts = CloudWatchPuts::new(&sdk);
+    puts.put_metrics("Contract", &[datum(Values::Counts(vec![(10.0, 98), (5_000.0, 2)]))]).await.unwrap();
+    puts.put_metrics("Contract", &[datum(Values::Statistics { count: 2, sum: 20.0, min: 5.0, max: 15.0 })]).await.unwrap();
+    let client = aws_sdk_cloudwatch::Client::new(&sdk);
+    let ask = |dimensions: Vec<Dimension>| {
+        let request = client.get_metric_statistics().namespace("Contract").metric_name("api_request_duration");
+        request
+            .set_dimensions(Some(dimensions))
+            .start_time(DateTime::from_secs(minute.start().as_second()))
+            .end_time(DateTime::from_secs(minute.plus(1).start().as_second()))
+            .period(60)
+            .statistics(Statistic::Sum)
+            .statistics(Statistic::SampleCount)
+            .statistics(Statistic::Maximum)
+            .send()
+    };
+    let by_service = ask(vec![Dimension::builder().name("service").value("api").build()]).await.unwrap();
+    let point = &by_service.datapoints()[0];
+    assert_eq!((point.sum(), point.sample_count(), point.maximum()), (Some(11_000.0), Some(102.0), Some(5_000.0)));
+    // CloudWatch does not add up over dimensions: what was not put is not there.
+    assert!(ask(vec![]).await.unwrap().datapoints().is_empty());
+}
+
+#[tokio::test]
+async fn lines_that_are_put_are_in_the_log_group_in_the_order_of_time() {
+    let sdk = embedded().await.sdk_config("100000000006");
+    let logs = LogStreams::new(&sdk);
+    for _ in 0..2 {
+        logs.create_group("/contract").await.unwrap(); // Made twice: what is there is fine.
+        logs.create_stream("/contract", "s").await.unwrap();
+    }
+    let now = Timestamp::now().as_millisecond();
+    let event = |offset: i64, message: &str| NewEvent { timestamp_millis: now + offset, message: message.to_owned() };
+    for call in plan(vec![event(2, "второе"), event(1, "first")]) {
+        logs.put("/contract", "s", &call).await.unwrap();
+    }
+    let client = aws_sdk_cloudwatchlogs::Client::new(&sdk);
+    let found = client.filter_log_events().log_group_name("/contract").send().await.unwrap();
+    let lines: Vec<_> = found.events().iter().map(|event| event.message().unwrap_or_default()).collect();
+    assert_eq!(lines, ["first", "второе"]);
+    let error = logs.put("/nobody-made-this", "s", &[event(0, "x")]).await.unwrap_err();
+    assert_eq!(error.to_string(), "put 1 log events into /nobody-made-this s");
+}
+
+#[tokio::test]
+async fn an_embedded_aws_leaves_no_process_behind() {
+    let embedded = EmbeddedAws::start("ends", None).await.unwrap();
+    let address = embedded.url().trim_start_matches("http://").to_owned();
+    assert!(std::net::TcpStream::connect(&address).is_ok());
+    drop(embedded);
+    assert!(std::net::TcpStream::connect(&address).is_err(), "{address} still answers");
+}

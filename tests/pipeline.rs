@@ -1,0 +1,163 @@
+//! The whole pipeline: template.yaml deployed to the embedded AWS with the functions as they are built,
+//! and a day with all its incidents played through it, at a fraction of the traffic.
+
+use domain::alerting::history::Turned;
+use jiff::Timestamp;
+use local::artifacts::{self, Profile};
+use local::demo::{self, Calendar};
+use local::deployment::Deployment;
+use local::embedded_aws::EmbeddedAws;
+use local::outcome::Outcome;
+use local::playback::Player;
+use local::sink::Sink;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// A twentieth of the lines; incidents are as many.
+const SCALE: f64 = 0.05;
+const STEP_MINUTES: i64 = 30;
+
+/// Everything up and running, for as long as it is held.
+struct Stack {
+    sink: Sink,
+    deployment: Deployment,
+    calendar: Calendar,
+    _aws: EmbeddedAws,
+}
+
+impl Stack {
+    async fn up(name: &str) -> Stack {
+        let calendar = Calendar::yesterday(Timestamp::now(), SCALE).unwrap();
+        let sink = Sink::start().await.unwrap();
+        let aws = EmbeddedAws::start(name, Some(&sink.mailbox_url())).await.unwrap();
+        let artifacts = artifacts::build(Profile::Dev).await.unwrap();
+        let deployment = demo::deploy(&aws, &sink, &calendar.day, artifacts).await.unwrap();
+        Stack { sink, deployment, calendar, _aws: aws }
+    }
+
+    async fn outcome(&self) -> Outcome {
+        Outcome::collect(&self.deployment, &self.calendar.day).await.unwrap()
+    }
+}
+
+/// Waits until `holds`, and panics with `what` where it does not come to that.
+async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    for _ in 0..400 {
+        if holds() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("{what}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_day_goes_in_and_archive_metrics_alerts_and_a_report_come_out() {
+    let stack = Stack::up("pipeline-day").await;
+    let day = &stack.calendar.day;
+    let player = Player::new(&stack.deployment).unwrap();
+    player.create_streams(day).await.unwrap();
+    player.report_database(day).await.unwrap();
+    player.tick("alert-evaluator", day.start().start()).await.unwrap();
+    let mut lines = 0;
+    for (from, batches) in day.batches(STEP_MINUTES) {
+        lines += player.step(&batches, from.plus(STEP_MINUTES)).await.unwrap().lines;
+    }
+    player.tick("alert-evaluator", stack.calendar.report_at).await.unwrap();
+
+    // Every line is kept once, counted once, and tells nothing personal.
+    let outcome = stack.outcome().await;
+    let expected = day.expected();
+    assert_eq!(lines as u64, expected.total());
+    assert_eq!((outcome.archived_lines(), outcome.duplicates, outcome.quarantined_lines), (lines, 0, 0));
+    assert_eq!(outcome.counted, lines as f64);
+    assert_eq!(outcome.leaks, Vec::<String>::new());
+
+    // Every incident was told, once when it began and once when it was over; nothing else was.
+    for incident in day.incidents() {
+        for turned in [Turned::Firing, Turned::Resolved] {
+            let told = outcome.transitions.iter().any(|t| t.rule == incident.expects && t.turned == turned);
+            assert!(told, "{}: {} {turned:?}", incident.name, incident.expects);
+        }
+    }
+    let expected_rules: Vec<&str> = day.incidents().iter().map(|incident| incident.expects).collect();
+    for transition in &outcome.transitions {
+        assert!(expected_rules.contains(&transition.rule.as_str()), "{transition:?}");
+    }
+    let told = outcome.transitions.len();
+    eventually("a message for each transition, by e-mail and in Slack", || {
+        stack.sink.slack().len() == told && stack.sink.emails().len() == told
+    })
+    .await;
+    assert_eq!(stack.sink.unreadable(), Vec::<String>::new());
+
+    // The report says what happened, and a second run says the same.
+    let first = report(&stack, &player).await;
+    assert_eq!(first, report(&stack, &player).await);
+    let figures: Value = serde_json::from_slice(&first.0).unwrap();
+    assert_eq!(figures["date"], stack.calendar.date.to_string());
+    assert_eq!(figures["overall_summary"]["total_entries"], lines);
+    let page = String::from_utf8(first.1).unwrap();
+    assert!(page.matches("<svg").count() >= 2, "the report has charts");
+    assert!(!page.contains("<script"), "the report has no scripts");
+    eventually("a notice of each report", || stack.sink.emails().len() == told + 2).await;
+}
+
+/// Has the report written; answers its JSON and its page.
+async fn report(stack: &Stack, player: &Player<'_>) -> (Vec<u8>, Vec<u8>) {
+    use domain::ports::GetObject as _;
+    player.tick("daily-reporter", stack.calendar.report_at).await.unwrap();
+    let bucket = aws::s3_bucket::S3Bucket::new(&stack.deployment.sdk, stack.deployment.bucket().unwrap());
+    let folder = format!("reports/dt={}", stack.calendar.date);
+    let read = async |name: &str| bucket.get(&format!("{folder}/{name}")).await.unwrap().expect(name).body;
+    (read("report.json").await, read("report.html").await)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn deliveries_that_come_again_or_can_not_be_read_lose_nothing_and_count_nothing_twice() {
+    let stack = Stack::up("pipeline-redelivery").await;
+    let player = Player::new(&stack.deployment).unwrap();
+    let now = Timestamp::now().as_millisecond();
+    let line = r#"{"level":"INFO","category":"business_logic","message":"ok","details":{"event":"contract_created","user_role":"buyer","contract_value":1}}"#;
+    let good = testkit::subscription::delivery("/aws/ecs/production/contract", "s", &[(now, line), (now, "42")]);
+    for _ in 0..3 {
+        assert_eq!(player.invoke("log-processor", &good).await.unwrap()["archived"], 2);
+        player.tick("metric-flusher", Timestamp::now()).await.unwrap();
+    }
+    // What can not be read is answered with success, because it is kept: trying again would not help.
+    let mut deliveries = 0;
+    for name in ["truncated-gzip", "bad-base64", "not-json", "no-awslogs"] {
+        let event: Value = serde_json::from_slice(&testkit::event_file(&format!("log-processor/{name}.json"))).unwrap();
+        let summary = player.invoke("log-processor", &event).await.unwrap();
+        assert_eq!(summary["quarantined_deliveries"], 1, "{name}");
+        deliveries += 1;
+    }
+    let event: Value = serde_json::from_slice(&testkit::event_file("log-processor/invalid-utf-8.json")).unwrap();
+    let summary = player.invoke("log-processor", &event).await.unwrap();
+    assert_eq!((&summary["archived"], &summary["quarantined"]), (&json!(2), &json!(1)));
+    for name in ["control-message", "empty-batch"] {
+        let event: Value = serde_json::from_slice(&testkit::event_file(&format!("log-processor/{name}.json"))).unwrap();
+        assert_eq!(player.invoke("log-processor", &event).await.unwrap()["received"], 0, "{name}");
+    }
+    let outcome = stack.outcome().await;
+    assert_eq!((outcome.archived_lines(), outcome.duplicates), (2 + 2, 0));
+    assert_eq!((outcome.quarantined_lines, outcome.quarantined_deliveries), (1, deliveries));
+    assert_eq!(sum(&stack, "contracts_created").await, 1.0, "three deliveries of one batch count once");
+}
+
+/// The sum of a metric without dimensions over the last hours, as CloudWatch has it.
+async fn sum(stack: &Stack, metric: &str) -> f64 {
+    use aws_sdk_cloudwatch::primitives::DateTime;
+    let now = Timestamp::now().as_second();
+    let client = aws_sdk_cloudwatch::Client::new(&stack.deployment.sdk);
+    let request = client.get_metric_statistics().namespace(local::outcome::NAMESPACE).metric_name(metric);
+    let answer = request
+        .start_time(DateTime::from_secs(now - 7_200))
+        .end_time(DateTime::from_secs(now + 60))
+        .period(60)
+        .statistics(aws_sdk_cloudwatch::types::Statistic::Sum)
+        .send()
+        .await
+        .unwrap();
+    answer.datapoints().iter().filter_map(|point| point.sum()).sum()
+}

@@ -1,0 +1,226 @@
+//! `template.yaml` and the code say the same: functions, variables, rights, times.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use local::{artifacts, python, workspace};
+use serde_json::Value;
+
+/// The template as plain CloudFormation, the SAM transform applied.
+fn template() -> &'static Value {
+    static TEMPLATE: OnceLock<Value> = OnceLock::new();
+    TEMPLATE.get_or_init(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let interpreter = runtime.block_on(python::interpreter("requirements.txt")).unwrap();
+        let output = Command::new(interpreter)
+            .arg(workspace::root().join("infra/local/expand_template.py"))
+            .arg(workspace::root().join("template.yaml"))
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice(&output.stdout).unwrap()
+    })
+}
+
+fn resources(kind: &str) -> BTreeMap<&'static str, &'static Value> {
+    let all = template()["Resources"].as_object().unwrap();
+    all.iter().filter(|(_, resource)| resource["Type"] == kind).map(|(name, resource)| (name.as_str(), resource)).collect()
+}
+
+/// A value as text, with the values of `Fn::Sub` and `Ref` as they stand.
+fn text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Object(fields) => fields.values().map(text).collect(),
+        Value::Array(items) => items.iter().map(text).collect::<Vec<_>>().join("."),
+        other => other.to_string(),
+    }
+}
+
+/// The Lambda resource of each function, by the function's name in this repository.
+fn functions() -> BTreeMap<String, &'static Value> {
+    let named = |resource: &'static Value| {
+        let name = text(&resource["Properties"]["FunctionName"]);
+        (name.strip_prefix("${AWS::StackName}-").unwrap_or(&name).to_owned(), resource)
+    };
+    resources("AWS::Lambda::Function").into_values().map(named).collect()
+}
+
+fn variables_of(config: &[&str]) -> BTreeSet<String> {
+    let telemetry = aws::lambda::Telemetry::VARIABLES;
+    config.iter().chain(&telemetry).map(|name| (*name).to_owned()).collect()
+}
+
+#[test]
+fn every_function_is_in_the_template_and_the_other_way_round() {
+    let deployed: Vec<String> = functions().into_keys().collect();
+    assert_eq!(deployed, artifacts::function_names().unwrap());
+}
+
+#[test]
+fn the_template_sets_exactly_the_variables_that_each_config_reads() {
+    let expected = BTreeMap::from([
+        ("alert-evaluator", variables_of(&alert_evaluator::Config::VARIABLES)),
+        ("daily-reporter", variables_of(&daily_reporter::Config::VARIABLES)),
+        ("log-processor", variables_of(&log_processor::Config::VARIABLES)),
+        ("metric-flusher", variables_of(&metric_flusher::Config::VARIABLES)),
+        ("slack-notifier", variables_of(&slack_notifier::Config::VARIABLES)),
+    ]);
+    for (name, function) in functions() {
+        let variables = function["Properties"]["Environment"]["Variables"].as_object().unwrap();
+        let mut set: BTreeSet<String> = variables.keys().cloned().collect();
+        // The SDK reads this one, and only an embedded AWS has it.
+        assert!(set.remove("AWS_ENDPOINT_URL"), "{name} can not be sent to an embedded AWS");
+        assert_eq!(set, expected[name.as_str()], "{name}");
+    }
+}
+
+/// The rights of each function, as `action on resource`.
+fn rights(function: &str) -> BTreeSet<String> {
+    let role = text(&functions()[function]["Properties"]["Role"]);
+    let role = role.strip_suffix(".Arn").unwrap_or(&role);
+    let policies = resources("AWS::IAM::Role")[role]["Properties"]["Policies"].as_array().unwrap();
+    let mut rights = BTreeSet::new();
+    for statement in policies.iter().flat_map(|policy| policy["PolicyDocument"]["Statement"].as_array().unwrap()) {
+        assert_eq!(statement["Effect"], "Allow", "{function}");
+        let list = |value: &Value| value.as_array().cloned().unwrap_or_else(|| vec![value.clone()]);
+        for action in list(&statement["Action"]) {
+            for resource in list(&statement["Resource"]) {
+                rights.insert(format!("{} on {}", text(&action), text(&resource)));
+            }
+        }
+    }
+    rights
+}
+
+#[test]
+fn each_function_may_do_what_its_ports_need_and_nothing_else() {
+    let on_bucket = |action: &str, keys: &[&str]| -> Vec<String> {
+        keys.iter().map(|key| format!("s3:{action} on ${{Bucket.Arn}}/{key}")).collect()
+    };
+    let list = || vec!["s3:ListBucket on Bucket.Arn".to_owned()];
+    let one = |right: &str| vec![right.to_owned()];
+    let expected: BTreeMap<&str, Vec<Vec<String>>> = BTreeMap::from([
+        ("log-processor", vec![on_bucket("PutObject", &["archive/*", "metrics/pending/*", "quarantine/*"])]),
+        (
+            "metric-flusher",
+            vec![
+                on_bucket("GetObject", &["metrics/pending/*", "rollups/*", "state/metric-flusher.json"]),
+                on_bucket("PutObject", &["quarantine/*", "rollups/*", "state/metric-flusher.json"]),
+                on_bucket("DeleteObject", &["metrics/pending/*"]),
+                list(),
+                one("cloudwatch:PutMetricData on *"),
+            ],
+        ),
+        (
+            "alert-evaluator",
+            vec![
+                on_bucket("GetObject", &["rollups/recent.json", "config/rules.yaml", "state/alert-evaluator.json"]),
+                on_bucket("PutObject", &["alerts/history/*", "state/alert-evaluator.json"]),
+                list(),
+                one("cloudwatch:GetMetricData on *"),
+                one("sns:Publish on AlertTopic"),
+            ],
+        ),
+        ("slack-notifier", vec![]),
+        (
+            "daily-reporter",
+            vec![
+                on_bucket("GetObject", &["rollups/*", "alerts/history/*"]),
+                on_bucket("PutObject", &["reports/*"]),
+                list(),
+                one("sns:Publish on ReportTopic"),
+            ],
+        ),
+    ]);
+    for (function, ports) in expected {
+        let of_ports: BTreeSet<String> = ports.into_iter().flatten().collect();
+        let glue = |right: &String| right.starts_with("logs:") || right.starts_with("sqs:SendMessage on DeadLetterQueue");
+        let found: BTreeSet<String> = rights(function).into_iter().filter(|right| !glue(right)).collect();
+        assert_eq!(found, of_ports, "{function}");
+    }
+}
+
+#[test]
+fn no_right_is_given_by_a_wildcard() {
+    for (name, role) in resources("AWS::IAM::Role") {
+        for statement in role["Properties"]["Policies"].as_array().into_iter().flatten() {
+            let policy = statement["PolicyDocument"].to_string();
+            assert!(!policy.contains(r#""Action":"*""#) && !policy.contains(":*\""), "{name}: {policy}");
+        }
+    }
+}
+
+#[test]
+fn a_flushers_lease_outlives_it_and_is_over_at_the_next_tick() {
+    let timeout = functions()["metric-flusher"]["Properties"]["Timeout"].as_i64().unwrap();
+    let lease = metric_flusher::LEASE.as_secs();
+    assert!(timeout < lease && lease < 60, "time-out {timeout} s, lease {lease} s, tick 60 s");
+}
+
+#[test]
+fn names_do_not_collide_between_two_stacks_of_an_account() {
+    for (kind, property) in [
+        ("AWS::Lambda::Function", "FunctionName"),
+        ("AWS::Scheduler::Schedule", "Name"),
+        ("AWS::Logs::LogGroup", "LogGroupName"),
+        ("AWS::CloudWatch::Alarm", "AlarmName"),
+        ("AWS::SNS::Topic", "TopicName"),
+        ("AWS::SQS::Queue", "QueueName"),
+        ("AWS::S3::Bucket", "BucketName"),
+        ("AWS::IAM::Role", "RoleName"),
+    ] {
+        for (id, resource) in resources(kind) {
+            let name = &resource["Properties"][property];
+            assert!(name.is_null() || text(name).contains("AWS::StackName"), "{id} is called {name}");
+        }
+    }
+}
+
+#[test]
+fn schedules_can_be_paused_and_send_the_time_that_they_stand_for() {
+    let schedules = resources("AWS::Scheduler::Schedule");
+    assert_eq!(schedules.len(), 3);
+    for (id, schedule) in schedules {
+        let properties = &schedule["Properties"];
+        assert_eq!(text(&properties["State"]), "ScheduleState", "{id}");
+        let expression = text(&properties["ScheduleExpression"]);
+        // What no linter checks: cron has six fields, of which day of month or day of week is `?`.
+        let fields: Vec<&str> = expression.trim_start_matches("cron(").trim_end_matches(')').split(' ').collect();
+        assert!(expression.starts_with("cron(") && fields.len() == 6 && fields.contains(&"?"), "{id}: {expression}");
+        let input = text(&properties["Target"]["Input"]);
+        let event: aws_lambda_events::eventbridge::EventBridgeEvent = serde_json::from_str(
+            &input.replace("<aws.scheduler.scheduled-time>", "2026-11-21T10:05:00Z"),
+        )
+        .unwrap_or_else(|error| panic!("{id}: {error}: {input}"));
+        assert_eq!(event.time.to_string(), "2026-11-21 10:05:00 UTC");
+    }
+}
+
+#[test]
+fn the_bucket_keeps_what_it_holds_to_itself() {
+    let buckets = resources("AWS::S3::Bucket");
+    assert_eq!(buckets.len(), 1);
+    for bucket in buckets.values() {
+        let properties = &bucket["Properties"];
+        let block = properties["PublicAccessBlockConfiguration"].as_object().unwrap();
+        assert_eq!(block.len(), 4);
+        assert!(block.values().all(|value| value == true));
+        assert!(properties["BucketEncryption"].is_object());
+        assert_eq!(bucket["DeletionPolicy"], "Retain", "an archive does not go with its stack");
+    }
+}
+
+#[test]
+fn what_fails_for_good_is_kept_in_a_queue() {
+    let configurations = resources("AWS::Lambda::EventInvokeConfig");
+    assert_eq!(configurations.len(), functions().len());
+    for (id, configuration) in configurations {
+        let properties = &configuration["Properties"];
+        // A tick carries nothing that the next one would not do.
+        let tick = properties["MaximumRetryAttempts"] == 0;
+        let kept = text(&properties["DestinationConfig"]["OnFailure"]["Destination"]) == "DeadLetterQueue.Arn";
+        assert!(kept || tick, "{id}: {properties}");
+    }
+}
