@@ -1,6 +1,8 @@
 //! Rules about the code, kept by tests: which way dependencies point, what the domain may not touch,
 //! what every file and every sample trigger has to be.
 
+#![allow(clippy::unwrap_used, reason = "a test panics where it fails")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};

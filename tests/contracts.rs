@@ -1,5 +1,7 @@
 //! The contract suites on the real adapters, against the embedded AWS.
 
+#![allow(clippy::unwrap_used, reason = "a test panics where it fails")]
+
 use aws::cloudwatch_puts::CloudWatchPuts;
 use aws::log_streams::LogStreams;
 use aws::s3_bucket::S3Bucket;

@@ -1,13 +1,16 @@
 //! The whole pipeline: template.yaml deployed to the embedded AWS with the functions as they are built,
 //! and a day with all its incidents played through it, at a fraction of the traffic.
 
+#![allow(clippy::unwrap_used, reason = "a test panics where it fails")]
+
+use domain::Minute;
 use domain::alerting::history::Turned;
 use jiff::Timestamp;
 use local::artifacts::{self, Profile};
 use local::demo::{self, Calendar};
 use local::deployment::Deployment;
 use local::embedded_aws::EmbeddedAws;
-use local::outcome::Outcome;
+use local::outcome::{self, Outcome};
 use local::playback::Player;
 use local::sink::Sink;
 use serde_json::{Value, json};
@@ -72,6 +75,11 @@ async fn a_day_goes_in_and_archive_metrics_alerts_and_a_report_come_out() {
     assert_eq!((outcome.archived_lines(), outcome.duplicates, outcome.quarantined_lines), (lines, 0, 0));
     assert_eq!(outcome.counted, lines as f64);
     assert_eq!(outcome.leaks, Vec::<String>::new());
+    let end = day.start().plus(day.minutes().count() as i64);
+    for (counter, increments) in expected.counters {
+        let counted = outcome::sum(&stack.deployment, counter, day.start(), end).await.unwrap();
+        assert_eq!(counted, increments as f64, "{counter}");
+    }
 
     // Every incident was told, once when it began and once when it was over; nothing else was.
     for incident in day.incidents() {
@@ -142,22 +150,7 @@ async fn deliveries_that_come_again_or_can_not_be_read_lose_nothing_and_count_no
     let outcome = stack.outcome().await;
     assert_eq!((outcome.archived_lines(), outcome.duplicates), (2 + 2, 0));
     assert_eq!((outcome.quarantined_lines, outcome.quarantined_deliveries), (1, deliveries));
-    assert_eq!(sum(&stack, "contracts_created").await, 1.0, "three deliveries of one batch count once");
-}
-
-/// The sum of a metric without dimensions over the last hours, as CloudWatch has it.
-async fn sum(stack: &Stack, metric: &str) -> f64 {
-    use aws_sdk_cloudwatch::primitives::DateTime;
-    let now = Timestamp::now().as_second();
-    let client = aws_sdk_cloudwatch::Client::new(&stack.deployment.sdk);
-    let request = client.get_metric_statistics().namespace(local::outcome::NAMESPACE).metric_name(metric);
-    let answer = request
-        .start_time(DateTime::from_secs(now - 7_200))
-        .end_time(DateTime::from_secs(now + 60))
-        .period(60)
-        .statistics(aws_sdk_cloudwatch::types::Statistic::Sum)
-        .send()
-        .await
-        .unwrap();
-    answer.datapoints().iter().filter_map(|point| point.sum()).sum()
+    let now = Minute::of(Timestamp::now());
+    let created = outcome::sum(&stack.deployment, "contracts_created", now.plus(-60), now.plus(1)).await.unwrap();
+    assert_eq!(created, 1.0, "three deliveries of one batch count once");
 }

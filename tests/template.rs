@@ -1,5 +1,7 @@
 //! `template.yaml` and the code say the same: functions, variables, rights, times.
 
+#![allow(clippy::unwrap_used, reason = "a test panics where it fails")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 use std::sync::OnceLock;

@@ -1,5 +1,7 @@
 //! The handler on sample triggers, with a bucket in memory.
 
+#![allow(clippy::unwrap_used, reason = "a test panics where it fails")]
+
 use domain::logs::archive;
 use domain::logs::quarantine::Quarantined;
 use log_processor::{Config, Summary, handle};

@@ -1,5 +1,7 @@
 //! Ticks on ports in memory, with crashes between any two effects.
 
+#![allow(clippy::unwrap_used, reason = "a test panics where it fails")]
+
 use std::collections::BTreeMap;
 
 use domain::Minute;

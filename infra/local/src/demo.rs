@@ -171,9 +171,11 @@ async fn play(
     for (from, batches) in day.batches(settings.step_minutes) {
         let until = from.plus(settings.step_minutes);
         let step = player.step(&batches, until).await?;
-        sent = Sent { lines: sent.lines + step.lines, bytes: sent.bytes + step.bytes, calls: sent.calls + step.calls };
+        sent = sent + step;
         progress.advance(settings.step_minutes as u64, sent.lines);
     }
+    let unreadable = player.send_unreadable(day).await?;
+    let sent = sent + unreadable;
     // Ticks after the last line: what is still to be told of the day's last minutes.
     for minutes in [2, 5] {
         player.tick("alert-evaluator", day.start().plus(day.minutes().count() as i64 + minutes).start()).await?;

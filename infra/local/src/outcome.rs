@@ -11,6 +11,7 @@ use domain::alerting::history::{Transition, Turned};
 use domain::keys;
 use domain::logs::archive;
 use domain::logs::quarantine::Quarantined;
+use domain::minute::Minute;
 use domain::ports::{GetObject as _, ListObjects as _};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::Value;
@@ -126,19 +127,28 @@ impl Outcome {
             }
         }
         self.metrics = names.len();
-        let (first, last) = (day.start(), day.minutes().last().unwrap_or(day.start()));
-        let statistics = client
-            .get_metric_statistics()
-            .namespace(NAMESPACE)
-            .metric_name("log_entries")
-            .start_time(DateTime::from_secs(first.start().as_second()))
-            .end_time(DateTime::from_secs(last.plus(1).start().as_second()))
-            .period(PERIOD_SECONDS)
-            .statistics(Statistic::Sum);
-        let points = statistics.send().await.context("sum of log_entries")?.datapoints.unwrap_or_default();
-        self.counted = points.iter().filter_map(|point| point.sum).sum();
+        let end = day.start().plus(day.minutes().count() as i64);
+        self.counted = sum(deployment, "log_entries", day.start(), end).await?;
         Ok(())
     }
+}
+
+/// The sum of a metric without dimensions from `from` up to `until`, as CloudWatch has it.
+///
+/// # Errors
+///
+/// Where CloudWatch does not answer.
+pub async fn sum(deployment: &Deployment, metric: &str, from: Minute, until: Minute) -> anyhow::Result<f64> {
+    let statistics = aws_sdk_cloudwatch::Client::new(&deployment.sdk)
+        .get_metric_statistics()
+        .namespace(NAMESPACE)
+        .metric_name(metric)
+        .start_time(DateTime::from_secs(from.start().as_second()))
+        .end_time(DateTime::from_secs(until.start().as_second()))
+        .period(PERIOD_SECONDS)
+        .statistics(Statistic::Sum);
+    let points = statistics.send().await.with_context(|| format!("sum of {metric}"))?.datapoints.unwrap_or_default();
+    Ok(points.iter().filter_map(|point| point.sum).sum())
 }
 
 async fn transitions(bucket: &S3Bucket) -> anyhow::Result<Vec<Transition>> {

@@ -9,6 +9,8 @@ use aws::log_streams::LogStreams;
 use aws::s3_bucket::S3Bucket;
 use aws_sdk_lambda::primitives::Blob;
 use domain::keys;
+use domain::logs::put_events::NewEvent;
+use domain::logs::quarantine::MAX_LINE_BYTES;
 use domain::metrics::put::{Datum, Values};
 use domain::metrics::registry::{Unit, find_foreign};
 use domain::metrics::series::Dimensions;
@@ -50,6 +52,14 @@ pub struct Sent {
     pub bytes: usize,
     /// Calls of `PutLogEvents`.
     pub calls: usize,
+}
+
+impl std::ops::Add for Sent {
+    type Output = Sent;
+
+    fn add(self, more: Sent) -> Sent {
+        Sent { lines: self.lines + more.lines, bytes: self.bytes + more.bytes, calls: self.calls + more.calls }
+    }
 }
 
 impl<'a> Player<'a> {
@@ -176,6 +186,24 @@ impl<'a> Player<'a> {
             bail!("{name} failed ({kind}): {}", String::from_utf8_lossy(&answer));
         }
         serde_json::from_slice(&answer).with_context(|| format!("the answer of {name}"))
+    }
+
+    /// Sends what nobody can read: a line that is far too long, and a delivery that was cut off. The first
+    /// is a line like any other to count; of the second nobody knows what was in it.
+    ///
+    /// # Errors
+    ///
+    /// Where a call fails, or the log processor does not take in what it should keep.
+    pub async fn send_unreadable(&self, day: &Day) -> anyhow::Result<Sent> {
+        let (log_group, log_stream) = day.log_streams().into_iter().next().context("the day has no streams")?;
+        let last = day.minutes().last().unwrap_or(day.start());
+        let message = "dump ".repeat(MAX_LINE_BYTES / 4);
+        let event = NewEvent { timestamp_millis: last.plus(1).start().as_millisecond() - 1, message };
+        let sent = self.send(&[Batch { log_group, log_stream, events: vec![event] }]).await?;
+        let cut_off = json!({ "awslogs": { "data": "H4sIAAAAAAAC/6tWKkktLlGyUlAqS8wpTtVRSi1LLQIA" } });
+        self.invoke("log-processor", &cut_off).await?;
+        self.tick("metric-flusher", last.plus(1).start()).await?;
+        Ok(sent)
     }
 
     /// One step: the lines, then a tick of the flusher and one of the evaluator at `until`.

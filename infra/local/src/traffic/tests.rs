@@ -6,6 +6,7 @@ mod rules;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
+use domain::logs::put_events::NewEvent;
 use domain::metrics::registry::{self, Kind};
 use serde_json::Value;
 
@@ -63,13 +64,13 @@ fn lines_stay_in_their_minute_and_in_the_order_of_time() {
 
 #[test]
 fn batches_hold_every_line_of_the_day_once_and_in_order() {
-    let mut seen: BTreeMap<(String, String), Vec<Line>> = BTreeMap::new();
+    let mut seen: BTreeMap<(String, String), Vec<NewEvent>> = BTreeMap::new();
     for (_, batches) in day(0.1).batches(7) {
         for batch in batches {
             seen.entry((batch.log_group, batch.log_stream)).or_default().extend(batch.events);
         }
     }
-    assert!(seen.values().all(|lines| lines.is_sorted_by_key(|line| line.timestamp_ms)));
+    assert!(seen.values().all(|lines| lines.is_sorted_by_key(|line| line.timestamp_millis)));
     assert_eq!(seen.values().map(Vec::len).sum::<usize>(), TENTH.lines.len());
     assert_eq!(seen.into_keys().collect::<BTreeSet<_>>(), day(0.1).log_streams().into_iter().collect());
 }

@@ -10,7 +10,7 @@ use crate::logs::record::{Category, Context, Format, Level, Record, Source};
 /// The record of a JSON object. Fields of wrong types and unknown ones are kept under `extra`.
 pub(super) fn record(mut fields: Map<String, Value>, source: Source) -> Record {
     let format = format_of(&fields);
-    let timestamp = first(&mut fields, &["timestamp", "ts", "time", "@timestamp"], |value| instant(value));
+    let timestamp = first(&mut fields, &["timestamp", "ts", "time", "@timestamp"], instant);
     let level = first(&mut fields, &["level", "severity", "lvl", "loglevel"], |value| match value {
         Value::String(name) => Level::parse(name),
         Value::Number(number) => number.as_f64().and_then(Level::of_number),
