@@ -225,7 +225,7 @@ pub const METRICS: &[Definition] = &[
         &[&[], &["service"], &["event_type"]],
         "Security events, failed logins among them.",
     ),
-    // The pipeline itself. Received = archived + quarantined + filtered, for each batch.
+    // The pipeline itself. Received = archived + quarantined, for each batch.
     counter("pipeline_lines_received", &["service"], BY_SERVICE, "Log lines delivered to the log processor."),
     counter("pipeline_lines_archived", &["service"], BY_SERVICE, "Log lines written to the archive."),
     counter("pipeline_lines_quarantined", &["service"], BY_SERVICE, "Log lines that could not be read, kept aside."),

@@ -5,7 +5,8 @@
 //! true one. Which of the two forms a merge ends in depends only on the set of values, not on the
 //! order of merging: the number of distinct values only grows, and a bucket is a function of its value.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::cmp::Ordering;
 
 use serde::{Deserialize, Serialize};
 
@@ -33,37 +34,18 @@ impl Sketch {
 
     /// Adds what `other` holds.
     pub fn merge(&mut self, other: &Sketch) {
-        if let (Sketch::Values(mine), Sketch::Values(theirs)) = (&mut *self, other) {
-            for &(value, count) in theirs {
-                match mine.binary_search_by(|(held, _)| held.total_cmp(&value)) {
-                    Ok(at) => mine[at].1 += count,
-                    Err(at) => mine.insert(at, (value, count)),
-                }
-            }
-            if mine.len() <= EXACT {
-                return;
-            }
+        if let (Sketch::Values(mine), Sketch::Values(theirs)) = (&*self, other) {
+            let merged = merge_sorted(mine, theirs, f64::total_cmp);
+            *self = if merged.len() <= EXACT { Sketch::Values(merged) } else { Sketch::Buckets(bucketed(&merged)) };
         } else {
-            let mut buckets = self.buckets();
-            for (bucket, count) in other.buckets() {
-                *buckets.entry(bucket).or_default() += count;
-            }
-            *self = Sketch::Buckets(buckets.into_iter().collect());
-            return;
+            *self = Sketch::Buckets(merge_sorted(&self.buckets(), &other.buckets(), i32::cmp));
         }
-        *self = Sketch::Buckets(self.buckets().into_iter().collect());
     }
 
-    fn buckets(&self) -> BTreeMap<i32, u64> {
+    fn buckets(&self) -> Cow<'_, [(i32, u64)]> {
         match self {
-            Sketch::Buckets(buckets) => buckets.iter().copied().collect(),
-            Sketch::Values(values) => {
-                let mut buckets = BTreeMap::new();
-                for &(value, count) in values {
-                    *buckets.entry(bucket_of(value)).or_default() += count;
-                }
-                buckets
-            }
+            Sketch::Buckets(buckets) => Cow::Borrowed(buckets),
+            Sketch::Values(values) => Cow::Owned(bucketed(values)),
         }
     }
 
@@ -86,6 +68,39 @@ impl Sketch {
             (seen >= rank).then_some(value)
         })
     }
+}
+
+/// Two ascending lists of things with counts into one: what is in both is counted together.
+fn merge_sorted<K: Copy>(mine: &[(K, u64)], theirs: &[(K, u64)], order: impl Fn(&K, &K) -> Ordering) -> Vec<(K, u64)> {
+    let mut merged = Vec::with_capacity(mine.len() + theirs.len());
+    let (mut mine, mut theirs) = (mine.iter().copied().peekable(), theirs.iter().copied().peekable());
+    while let (Some(left), Some(right)) = (mine.peek(), theirs.peek()) {
+        match order(&left.0, &right.0) {
+            Ordering::Less => merged.extend(mine.next()),
+            Ordering::Greater => merged.extend(theirs.next()),
+            Ordering::Equal => {
+                merged.push((left.0, left.1 + right.1));
+                mine.next();
+                theirs.next();
+            }
+        }
+    }
+    merged.extend(mine);
+    merged.extend(theirs);
+    merged
+}
+
+/// Ascending values into ascending buckets.
+fn bucketed(values: &[(f64, u64)]) -> Vec<(i32, u64)> {
+    let mut buckets: Vec<(i32, u64)> = Vec::with_capacity(values.len());
+    for &(value, count) in values {
+        let bucket = bucket_of(value);
+        match buckets.last_mut() {
+            Some(last) if last.0 == bucket => last.1 += count,
+            _ => buckets.push((bucket, count)),
+        }
+    }
+    buckets
 }
 
 /// Bucket 0 is zero alone; positive values are above it, negative ones below, by magnitude from about

@@ -1,0 +1,19 @@
+//! daily-reporter: triggered by a schedule, every night. Reads minute rollups and alert history, writes
+//! the report into the same bucket, and publishes a notice of it.
+
+use aws::s3_bucket::S3Bucket;
+use aws::sns_topic::SnsTopic;
+use daily_reporter::{Config, Reporter, Tick};
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    aws::lambda::start_logging(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))?;
+    let config = Config::from_lookup(aws::lambda::environment)?;
+    let sdk = aws::load_config().await;
+    let reporter = Reporter {
+        bucket: S3Bucket::new(&sdk, &config.bucket_name),
+        topic: SnsTopic::new(&sdk, &config.report_topic_arn),
+        config,
+    };
+    aws::lambda::run(|tick: Tick| reporter.report(tick)).await
+}
