@@ -55,7 +55,16 @@ fn functions() -> Vec<String> {
 #[test]
 fn the_domain_depends_on_nothing_that_does_io() {
     let allowed = [
-        "askama", "base64", "hex", "jiff", "libdeflater", "serde", "serde-saphyr", "serde_json", "sha2", "thiserror",
+        "askama",
+        "base64",
+        "hex",
+        "jiff",
+        "libdeflater",
+        "serde",
+        "serde-saphyr",
+        "serde_json",
+        "sha2",
+        "thiserror",
         "zstd",
     ];
     let allowed: BTreeSet<String> = allowed.map(str::to_owned).into();
@@ -66,8 +75,21 @@ fn the_domain_depends_on_nothing_that_does_io() {
 #[test]
 fn the_domain_touches_no_clock_no_file_no_network_no_environment_and_no_chance() {
     let banned = [
-        "std::fs", "std::net", "std::env", "std::process", "std::thread", "SystemTime", "Instant::now",
-        "Timestamp::now", "Zoned::now", "TimeZone::system", "env!(", "println!", "eprintln!", "tokio", "rand::",
+        "std::fs",
+        "std::net",
+        "std::env",
+        "std::process",
+        "std::thread",
+        "SystemTime",
+        "Instant::now",
+        "Timestamp::now",
+        "Zoned::now",
+        "TimeZone::system",
+        "env!(",
+        "println!",
+        "eprintln!",
+        "tokio",
+        "rand::",
     ];
     for file in files(&workspace::root().join("shared/domain/src"), "rs") {
         let text = fs::read_to_string(&file).unwrap();
@@ -98,7 +120,10 @@ fn dependencies_point_one_way() {
         }
         assert!(!normal.contains("testkit") || package == "tests", "{package} ships the test kit");
     }
-    assert!(normal(&dependencies, "telemetry").iter().all(|name| !name.starts_with("aws")), "telemetry is for services");
+    assert!(
+        normal(&dependencies, "telemetry").iter().all(|name| !name.starts_with("aws")),
+        "telemetry is for services"
+    );
     assert!(!normal(&dependencies, "aws").contains("testkit"));
 }
 

@@ -56,14 +56,11 @@ async fn a_listing_goes_over_pages() {
 #[tokio::test]
 async fn a_bucket_that_is_not_there_is_an_error_that_names_the_object() {
     let sdk = embedded().await.sdk_config("100000000003");
-    let error = S3Bucket::new(&sdk, "nobody-made-this").put(&Object {
-        key: "some/key".into(),
-        content_type: "text/plain",
-        body: vec![],
-    });
-    let error = error.await.unwrap_err();
+    let bucket = S3Bucket::new(&sdk, "nobody-made-this");
+    let object = Object { key: "some/key".into(), content_type: "text/plain", body: vec![] };
+    let error = bucket.put(&object).await.unwrap_err();
     assert_eq!((error.to_string().as_str(), error.retry), ("put object some/key", Retry::Permanent));
-    let read = S3Bucket::new(&sdk, "nobody-made-this").get("some/key").await;
+    let read = bucket.get("some/key").await;
     assert!(read.is_err(), "a missing bucket is not a missing object: {read:?}");
 }
 
@@ -89,7 +86,9 @@ async fn metrics_that_are_put_are_there_with_their_minute_counts_and_percentiles
     };
     let puts = CloudWatchPuts::new(&sdk);
     puts.put_metrics("Contract", &[datum(Values::Counts(vec![(10.0, 98), (5_000.0, 2)]))]).await.unwrap();
-    puts.put_metrics("Contract", &[datum(Values::Statistics { count: 2, sum: 20.0, min: 5.0, max: 15.0 })]).await.unwrap();
+    puts.put_metrics("Contract", &[datum(Values::Statistics { count: 2, sum: 20.0, min: 5.0, max: 15.0 })])
+        .await
+        .unwrap();
     let client = aws_sdk_cloudwatch::Client::new(&sdk);
     let ask = |dimensions: Vec<Dimension>| {
         let request = client.get_metric_statistics().namespace("Contract").metric_name("api_request_duration");

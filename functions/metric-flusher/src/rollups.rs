@@ -65,9 +65,7 @@ where
     let held = bucket.get(keys::RECENT_ROLLUPS).await?;
     let (mut recent, version) = match held {
         None => (RecentRollups::default(), None),
-        Some(held) => {
-            (RecentRollups::parse(&held.body).context(keys::RECENT_ROLLUPS)?, Some(held.version))
-        }
+        Some(held) => (RecentRollups::parse(&held.body).context(keys::RECENT_ROLLUPS)?, Some(held.version)),
     };
     for (rollup, _) in stored.values() {
         recent.update(rollup);

@@ -227,7 +227,8 @@ async fn of_two_flushers_that_read_the_same_state_only_one_goes_on() {
     let bucket = flusher.bucket.clone();
     let (send, receive) = std::sync::mpsc::channel();
     flusher.bucket.inject(move |operation, key| {
-        (operation == Operation::Replace && key == keys::FLUSH_STATE && receive.try_recv().is_ok()).then_some(Moment::After)
+        (operation == Operation::Replace && key == keys::FLUSH_STATE && receive.try_recv().is_ok())
+            .then_some(Moment::After)
     });
     send.send(()).unwrap();
     flusher.flush(now()).await.unwrap_err();

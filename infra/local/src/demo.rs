@@ -92,12 +92,15 @@ pub async fn run(settings: &Settings) -> anyhow::Result<bool> {
 
     let calendar = Calendar::yesterday(Timestamp::now(), settings.scale)?;
     let sink = Sink::start().await?;
-    let aws = console.step("Start the embedded AWS", EmbeddedAws::start("embedded-aws", Some(&sink.mailbox_url()))).await?;
+    let aws =
+        console.step("Start the embedded AWS", EmbeddedAws::start("embedded-aws", Some(&sink.mailbox_url()))).await?;
     console.detail(&format!("MiniStack at {}, log in {}", aws.url(), aws.log().display()));
     let building = artifacts::build(settings.profile);
     let artifacts = console.step("Build the functions (some minutes the first time)", building).await?;
     console.detail(&artifacts.keys().map(String::as_str).collect::<Vec<_>>().join(", "));
-    let deployment = console.step("Deploy template.yaml through CloudFormation", deploy(&aws, &sink, &calendar.day, artifacts)).await?;
+    let deployment = console
+        .step("Deploy template.yaml through CloudFormation", deploy(&aws, &sink, &calendar.day, artifacts))
+        .await?;
     console.detail(&format!("stack {}, bucket {}", deployment::STACK, deployment.bucket()?));
 
     let sent = play(&console, &deployment, &calendar, settings).await?;

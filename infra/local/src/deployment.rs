@@ -60,11 +60,7 @@ impl Deployment {
 /// # Errors
 ///
 /// Where a resource can not be made; says which and why.
-pub async fn deploy(
-    sdk: &SdkConfig,
-    artifacts: &Artifacts,
-    parameters: &[(&str, &str)],
-) -> anyhow::Result<Deployment> {
+pub async fn deploy(sdk: &SdkConfig, artifacts: &Artifacts, parameters: &[(&str, &str)]) -> anyhow::Result<Deployment> {
     let file = workspace::root().join("template.yaml");
     let template = fs::read_to_string(&file).with_context(|| format!("{}", file.display()))?;
     let template = package(sdk, template, artifacts).await?;
@@ -139,10 +135,12 @@ async fn wait(client: &aws_sdk_cloudformation::Client) -> anyhow::Result<BTreeMa
 
 /// Why resources failed, a line each.
 async fn failures(client: &aws_sdk_cloudformation::Client) -> anyhow::Result<String> {
-    let events = client.describe_stack_events().stack_name(STACK).send().await.context("describe the stack's events")?;
-    let failed = events.stack_events().iter().filter(|event| {
-        event.resource_status().is_some_and(|status| status.as_str().ends_with("FAILED"))
-    });
+    let events =
+        client.describe_stack_events().stack_name(STACK).send().await.context("describe the stack's events")?;
+    let failed = events
+        .stack_events()
+        .iter()
+        .filter(|event| event.resource_status().is_some_and(|status| status.as_str().ends_with("FAILED")));
     Ok(failed
         .map(|event| {
             let (id, reason) = (event.logical_resource_id(), event.resource_status_reason());

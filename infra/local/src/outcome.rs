@@ -92,7 +92,8 @@ impl Outcome {
             self.archive_bytes += body.len();
             let service = key.split('/').find_map(|part| part.strip_prefix("service=")).unwrap_or("unknown");
             for line in archive::lines(body).with_context(|| key.clone())? {
-                self.leaks.extend(day.planted().iter().filter(|planted| line.contains(**planted)).map(|p| (*p).to_owned()));
+                self.leaks
+                    .extend(day.planted().iter().filter(|planted| line.contains(**planted)).map(|p| (*p).to_owned()));
                 let record: Value = serde_json::from_str(&line).with_context(|| key.clone())?;
                 let source = &record["source"];
                 let identity = format!("{}{}{}", source["log_group"], source["log_stream"], source["event_id"]);

@@ -48,7 +48,8 @@ async fn make(folder: &Path, interpreter: &Path, requirements: &Path) -> anyhow:
 
 async fn run(command: &mut Command) -> anyhow::Result<()> {
     command.stdin(Stdio::null()).kill_on_drop(true);
-    let output = command.output().await.with_context(|| format!("could not start {command:?}: is Python 3 installed?"))?;
+    let output =
+        command.output().await.with_context(|| format!("could not start {command:?}: is Python 3 installed?"))?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
         bail!("{command:?} failed with {}:\n{}", output.status, said.trim());

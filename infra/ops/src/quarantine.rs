@@ -19,7 +19,9 @@ pub(crate) async fn print(bucket: &(impl GetObject + ListObjects), out: &mut imp
             continue;
         };
         for item in held.items {
-            let origin = item.origin.map_or_else(|| "whole delivery".to_owned(), |o| format!("{} {}", o.log_group, o.log_stream));
+            let origin = item
+                .origin
+                .map_or_else(|| "whole delivery".to_owned(), |o| format!("{} {}", o.log_group, o.log_stream));
             writeln!(out, "{key}\t{origin}\t{}", item.error)?;
         }
     }

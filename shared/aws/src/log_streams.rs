@@ -60,8 +60,7 @@ impl LogStreams {
             .collect();
         let events = events.map_err(|error| PortError::permanent(action(), error))?;
         let request = self.client.put_log_events().log_group_name(group).log_stream_name(stream);
-        let output =
-            request.set_log_events(Some(events)).send().await.map_err(|error| port_error(action(), error))?;
+        let output = request.set_log_events(Some(events)).send().await.map_err(|error| port_error(action(), error))?;
         match output.rejected_log_events_info {
             None => Ok(()),
             Some(rejected) => Err(PortError::permanent(action(), format!("some were rejected: {rejected:?}"))),

@@ -1,3 +1,34 @@
 //! Alert rules, and what becomes of them minute by minute.
+//!
+//! A rule file becomes a [`rules::RuleSet`]; [`engine::evaluate`] takes it with the metrics and the
+//! last [`state::AlertState`] to the next one; what has to be told waits in its [`outbox::Outbox`].
+
+pub mod rules;
+
+pub mod engine;
+
+mod evaluation;
+
+pub mod lifecycle;
+
+pub mod condition;
+
+pub mod expression;
+
+pub mod duration;
+
+pub mod samples;
+
+pub mod state;
+
+pub mod notification;
+
+pub mod outbox;
 
 pub mod history;
+
+#[cfg(test)]
+mod testing;
+
+/// The built-in rules, in force where the operators have no file of their own.
+pub const DEFAULT_RULES: &str = include_str!("../../../infra/rules/default.yaml");

@@ -21,3 +21,5 @@ pub mod archive;
 pub mod derive;
 
 pub mod quarantine;
+
+pub mod put_events;

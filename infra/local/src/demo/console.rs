@@ -27,11 +27,7 @@ impl Console {
     }
 
     /// Runs `work` under a spinner, and says how long it took.
-    pub(super) async fn step<T>(
-        &self,
-        name: &str,
-        work: impl Future<Output = anyhow::Result<T>>,
-    ) -> anyhow::Result<T> {
+    pub(super) async fn step<T>(&self, name: &str, work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
         let began = Instant::now();
         let spinner = ProgressBar::new_spinner().with_message(name.to_owned());
         spinner.enable_steady_tick(Duration::from_millis(100));

@@ -74,7 +74,11 @@ impl Summary<'_> {
         self.render_messages(&mut text);
         let problems = self.problems();
         let _ = writeln!(text, "\nREPORT\n  {}", self.report.display());
-        let verdict = if problems.is_empty() { "OK: every line is kept once, counted once; every incident was told once." } else { "NOT OK" };
+        let verdict = if problems.is_empty() {
+            "OK: every line is kept once, counted once; every incident was told once."
+        } else {
+            "NOT OK"
+        };
         let _ = writeln!(text, "\n{verdict}  ({:.0} s)", self.took.as_secs_f64());
         for problem in problems {
             let _ = writeln!(text, "  - {problem}");
@@ -87,24 +91,58 @@ impl Summary<'_> {
         let archived = outcome.archived_lines();
         let lost = sent.lines as i64 - (archived + outcome.quarantined_lines) as i64;
         let rows = [
-            ("lines in", thousands(sent.lines), format!("{:.1} MB, by {} calls of PutLogEvents", megabytes(sent.bytes), thousands(sent.calls))),
-            ("archived", thousands(archived), format!("{} objects, {:.1} MB compressed", thousands(outcome.archive_objects), megabytes(outcome.archive_bytes))),
-            ("quarantined", thousands(outcome.quarantined_lines), format!("and {} whole deliveries that could not be opened", outcome.quarantined_deliveries)),
-            ("lost", lost.to_string(), format!("{} twice, {} with personal data left in", outcome.duplicates, outcome.leaks.len())),
-            ("in CloudWatch", thousands(outcome.series), format!("series of {} metrics; log_entries adds up to {}", outcome.metrics, thousands(outcome.counted as usize))),
+            (
+                "lines in",
+                thousands(sent.lines),
+                format!("{:.1} MB, by {} calls of PutLogEvents", megabytes(sent.bytes), thousands(sent.calls)),
+            ),
+            (
+                "archived",
+                thousands(archived),
+                format!(
+                    "{} objects, {:.1} MB compressed",
+                    thousands(outcome.archive_objects),
+                    megabytes(outcome.archive_bytes)
+                ),
+            ),
+            (
+                "quarantined",
+                thousands(outcome.quarantined_lines),
+                format!("and {} whole deliveries that could not be opened", outcome.quarantined_deliveries),
+            ),
+            (
+                "lost",
+                lost.to_string(),
+                format!("{} twice, {} with personal data left in", outcome.duplicates, outcome.leaks.len()),
+            ),
+            (
+                "in CloudWatch",
+                thousands(outcome.series),
+                format!(
+                    "series of {} metrics; log_entries adds up to {}",
+                    outcome.metrics,
+                    thousands(outcome.counted as usize)
+                ),
+            ),
         ];
         let _ = writeln!(text, "\nLOG LINES of {}", self.date);
         for (name, number, more) in rows {
             let _ = writeln!(text, "  {name:<14} {number:>9}   {more}");
         }
-        let services: Vec<String> = outcome.archived.iter().map(|(name, lines)| format!("{name} {}", thousands(*lines))).collect();
+        let services: Vec<String> =
+            outcome.archived.iter().map(|(name, lines)| format!("{name} {}", thousands(*lines))).collect();
         let _ = writeln!(text, "  {:<14} {:>9}   {}", "by service", "", services.join(", "));
     }
 
     fn render_alerts(&self, text: &mut String) {
         let fired = self.outcome.turned(Turned::Firing);
         let resolved = self.outcome.turned(Turned::Resolved);
-        let _ = writeln!(text, "\nALERTS: {fired} fired, {resolved} resolved; {} e-mails, {} Slack messages", self.emails.len(), self.slack.len());
+        let _ = writeln!(
+            text,
+            "\nALERTS: {fired} fired, {resolved} resolved; {} e-mails, {} Slack messages",
+            self.emails.len(),
+            self.slack.len()
+        );
         for transition in &self.outcome.transitions {
             let labels: Vec<&str> = transition.labels.values().map(String::as_str).collect();
             let turned = match transition.turned {
@@ -112,7 +150,13 @@ impl Summary<'_> {
                 Turned::Resolved => "resolved",
             };
             let time = &transition.at.to_string()[11..16];
-            let _ = writeln!(text, "  {time} UTC  {turned}  {:<26} {:<10} {}", transition.rule, labels.join(","), transition.summary);
+            let _ = writeln!(
+                text,
+                "  {time} UTC  {turned}  {:<26} {:<10} {}",
+                transition.rule,
+                labels.join(","),
+                transition.summary
+            );
         }
     }
 

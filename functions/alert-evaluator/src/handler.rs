@@ -1,0 +1,215 @@
+//! One tick: load, decide, commit, tell.
+//!
+//! What is to be told is committed with the state before anything is sent, so of two evaluators only one
+//! sends; and it stays in the state until it is sent, so a failure only delays it.
+
+use anyhow::{Context as _, bail};
+use aws_lambda_events::eventbridge::EventBridgeEvent;
+use domain::alerting::DEFAULT_RULES;
+use domain::alerting::engine::{self, Due, ForeignRead, Tick};
+use domain::alerting::outbox::Outgoing;
+use domain::alerting::rules::chosen::{Chosen, choose};
+use domain::alerting::rules::{RuleSet, Variables};
+use domain::alerting::samples::ForeignValues;
+use domain::alerting::state::AlertState;
+use domain::keys;
+use domain::metrics::recent::RecentRollups;
+use domain::ports::{GetObject, Publish, PutObject, ReadMetrics, ReplaceObject, Replaced, Version};
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::Config;
+use crate::sending::{self, Sent};
+
+/// How often the note of what was sent is tried again when other evaluators write in between.
+const SETTLE_TRIES: usize = 5;
+
+/// An evaluator on its ports.
+pub struct Evaluator<B, M, P> {
+    bucket: B,
+    metrics: M,
+    topic: P,
+    environment: String,
+    variables: Variables,
+    built_in: RuleSet,
+}
+
+/// What a tick did, for the log and for whoever invokes the function by hand.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Summary {
+    /// Minutes evaluated.
+    pub evaluated: i64,
+    /// Minutes that never will be: the evaluator was away for longer than the recent rollups reach.
+    pub skipped: i64,
+    /// Alerts that fired or resolved.
+    pub transitions: usize,
+    /// Notifications sent, those that earlier ticks had left among them.
+    pub sent: usize,
+    /// Whether another evaluator was faster, so that nothing was done.
+    pub conflict: bool,
+}
+
+/// The time that a tick stands for.
+///
+/// # Errors
+///
+/// Where the event has none.
+pub fn time_of(event: &EventBridgeEvent) -> anyhow::Result<Timestamp> {
+    let time = event.time.context("the event has no time, so nobody knows which minutes are due")?;
+    Timestamp::from_millisecond(time.timestamp_millis()).context("the time of the event")
+}
+
+impl<B, M, P> Evaluator<B, M, P>
+where
+    B: GetObject + PutObject + ReplaceObject,
+    M: ReadMetrics,
+    P: Publish,
+{
+    /// On its ports.
+    ///
+    /// # Errors
+    ///
+    /// Where the built-in rules can't be used with this configuration.
+    pub fn new(bucket: B, metrics: M, topic: P, config: &Config) -> anyhow::Result<Evaluator<B, M, P>> {
+        let variables = Variables::from([("DATABASE_INSTANCE".to_owned(), config.database_instance.clone())]);
+        let built_in = RuleSet::load("the built-in rules", DEFAULT_RULES, &variables)?;
+        Ok(Evaluator { bucket, metrics, topic, environment: config.environment.clone(), variables, built_in })
+    }
+
+    /// Does one tick that stands for `now`.
+    ///
+    /// # Errors
+    ///
+    /// Where something could not be read, or not everything could be told. The next tick does what is left.
+    pub async fn tick(&self, now: Timestamp) -> anyhow::Result<Summary> {
+        let (stored, version) = self.load_state().await?;
+        let chosen = self.choose_rules(stored.as_ref()).await?;
+        let due = engine::due(stored.as_ref(), now, chosen.rules.evaluation_delay);
+        let mut summary = Summary::default();
+        let state = match due {
+            Some(due) => Some(self.evaluate(&chosen, due, stored, &mut summary).await?),
+            None => stored,
+        };
+        let Some(mut state) = state else { return Ok(summary) };
+        let claimed = state.outbox.claim(now);
+        if due.is_none() && claimed.is_empty() {
+            return Ok(summary);
+        }
+        let Some(version) = self.commit(&state, version.as_ref()).await? else {
+            tracing::info!("another evaluator was faster; it tells what there is to tell");
+            return Ok(Summary { conflict: true, ..Summary::default() });
+        };
+        let sent = sending::send(&self.bucket, &self.topic, &self.environment, claimed).await;
+        summary.sent = sent.published;
+        self.settle(state, version, &sent.tried).await?;
+        report(&summary);
+        failures_of(sent)?;
+        Ok(summary)
+    }
+
+    async fn load_state(&self) -> anyhow::Result<(Option<AlertState>, Option<Version>)> {
+        match self.bucket.get(keys::ALERT_STATE).await? {
+            None => Ok((None, None)),
+            Some(stored) => {
+                let state = AlertState::parse(&stored.body).context(keys::ALERT_STATE)?;
+                Ok((Some(state), Some(stored.version)))
+            }
+        }
+    }
+
+    async fn choose_rules(&self, state: Option<&AlertState>) -> anyhow::Result<Chosen> {
+        let stored = self.bucket.get(keys::RULES).await?;
+        let last_good = state.and_then(|state| state.accepted_rules.as_deref());
+        let body = stored.as_ref().map(|stored| stored.body.as_slice());
+        let chosen = choose(keys::RULES, body, last_good, &self.built_in, &self.variables);
+        if let Some(problem) = &chosen.problem {
+            let error = problem as &dyn std::error::Error;
+            tracing::error!(error, mistakes = problem.problems.len(), "the rule file is not used");
+        }
+        Ok(chosen)
+    }
+
+    async fn evaluate(
+        &self,
+        chosen: &Chosen,
+        due: Due,
+        state: Option<AlertState>,
+        summary: &mut Summary,
+    ) -> anyhow::Result<AlertState> {
+        let recent = match self.bucket.get(keys::RECENT_ROLLUPS).await? {
+            Some(stored) => RecentRollups::parse(&stored.body).context(keys::RECENT_ROLLUPS)?,
+            None => RecentRollups::default(), // Nothing has come yet.
+        };
+        let foreign = self.read_foreign(&engine::foreign_read(&chosen.rules, due)).await;
+        let rules_problem = chosen.problem.as_ref();
+        let tick = Tick { due, rules: &chosen.rules, recent: &recent, foreign: &foreign, rules_problem };
+        let mut outcome = engine::evaluate(&tick, state);
+        outcome.state.accepted_rules = chosen.accepted.clone();
+        summary.evaluated = due.to.since(due.from) + 1;
+        summary.skipped = due.skipped;
+        summary.transitions = outcome.told.len();
+        Ok(outcome.state)
+    }
+
+    /// What CloudWatch says. If it says nothing, the rules that need it are in error, and the others go on.
+    async fn read_foreign(&self, read: &ForeignRead) -> ForeignValues {
+        if read.queries.is_empty() {
+            return ForeignValues::new();
+        }
+        match self.metrics.read_metrics(&read.queries, read.from, read.until).await {
+            Ok(values) => read.queries.iter().cloned().zip(values).collect(),
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(error, "rules on metrics of AWS could not be evaluated");
+                ForeignValues::new()
+            }
+        }
+    }
+
+    /// Writes the state; `None` where another evaluator has written since it was read.
+    async fn commit(&self, state: &AlertState, version: Option<&Version>) -> anyhow::Result<Option<Version>> {
+        match self.bucket.replace(&state.to_object(), version).await? {
+            Replaced::Done(version) => Ok(Some(version)),
+            Replaced::Conflict => Ok(None),
+        }
+    }
+
+    /// Notes what was sent, in whatever the state is by now.
+    async fn settle(&self, state: AlertState, version: Version, tried: &[Outgoing]) -> anyhow::Result<()> {
+        if tried.is_empty() {
+            return Ok(());
+        }
+        let (mut state, mut version) = (state, Some(version));
+        for _ in 0..SETTLE_TRIES {
+            state.outbox.settle(tried);
+            if self.commit(&state, version.as_ref()).await?.is_some() {
+                return Ok(());
+            }
+            let (stored, stored_version) = self.load_state().await?;
+            state = stored.with_context(|| format!("{} is gone", keys::ALERT_STATE))?;
+            version = stored_version;
+        }
+        bail!("{} changes too often to note what was sent, which may be sent again", keys::ALERT_STATE)
+    }
+}
+
+fn report(summary: &Summary) {
+    if summary.skipped > 0 {
+        tracing::warn!(minutes = summary.skipped, "minutes were not evaluated: their metrics are gone");
+    }
+    tracing::info!(
+        evaluated = summary.evaluated,
+        transitions = summary.transitions,
+        sent = summary.sent,
+        "alerts evaluated"
+    );
+}
+
+/// What could not be told fails the invocation, so that it is seen; the next tick tries again.
+fn failures_of(sent: Sent) -> anyhow::Result<()> {
+    let (failed, tried) = (sent.failures.len(), sent.tried.len());
+    match sent.failures.into_iter().next() {
+        None => Ok(()),
+        Some(first) => Err(first.context(format!("{failed} of {tried} notifications are not done, the first"))),
+    }
+}

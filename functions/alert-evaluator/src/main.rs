@@ -1,0 +1,25 @@
+//! alert-evaluator: triggered by a schedule, every minute. Reads rules and recent rollups, reads and
+//! writes its state and writes the alert history in one bucket, asks CloudWatch for the metrics of AWS,
+//! and publishes to the alert topic.
+
+use alert_evaluator::{Config, Evaluator};
+use aws::cloudwatch_reads::CloudWatchReads;
+use aws::s3_bucket::S3Bucket;
+use aws::sns_topic::SnsTopic;
+use aws_lambda_events::eventbridge::EventBridgeEvent;
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    aws::lambda::start_logging(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))?;
+    let config = Config::from_lookup(aws::lambda::environment)?;
+    let sdk = aws::load_config().await;
+    let bucket = S3Bucket::new(&sdk, &config.bucket_name);
+    let topic = SnsTopic::new(&sdk, &config.alert_topic_arn);
+    let evaluator = Evaluator::new(bucket, CloudWatchReads::new(&sdk), topic, &config)?;
+    // The time that the tick stands for, not the wall clock: a tick that comes again decides the same.
+    aws::lambda::run(|tick: EventBridgeEvent| {
+        let evaluator = &evaluator;
+        async move { evaluator.tick(alert_evaluator::time_of(&tick)?).await }
+    })
+    .await
+}

@@ -1,0 +1,381 @@
+//! Ticks on ports in memory, with faults between any two effects.
+
+#![allow(clippy::unwrap_used, reason = "a test panics where it fails")]
+
+use std::collections::BTreeMap;
+
+use alert_evaluator::{Config, Evaluator, Summary, time_of};
+use aws_lambda_events::eventbridge::EventBridgeEvent;
+use domain::Minute;
+use domain::alerting::history::{Transition, Turned};
+use domain::alerting::lifecycle::Phase;
+use domain::alerting::outbox::CLAIM;
+use domain::alerting::state::{AlertState, Health};
+use domain::keys;
+use domain::metrics::recent::RecentRollups;
+use domain::metrics::rollup::Rollup;
+use domain::metrics::series::{Aggregate, Dimensions, SeriesKey};
+use domain::notifying::document::AlertDocument;
+use domain::ports::{MetricQuery, MinuteValues, PortError, Publication, Publish, ReadMetrics, Retry};
+use jiff::Timestamp;
+use testkit::memory_bucket::Moment;
+use testkit::{FixedMetrics, InMemoryBucket, Operation, RecordedPublications, event_file};
+
+type TestEvaluator = Evaluator<InMemoryBucket, FixedMetrics, RecordedPublications>;
+
+/// An evaluator with handles on its ports.
+struct Setup {
+    evaluator: TestEvaluator,
+    bucket: InMemoryBucket,
+    topic: RecordedPublications,
+    recent: RecentRollups,
+}
+
+fn config() -> Config {
+    Config {
+        bucket_name: "bucket".into(),
+        alert_topic_arn: "arn:aws:sns:eu-west-1:123456789012:alerts".into(),
+        database_instance: "production-contract-db".into(),
+        environment: "production".into(),
+    }
+}
+
+fn setup_with(metrics: FixedMetrics) -> Setup {
+    let (bucket, topic) = (InMemoryBucket::new(), RecordedPublications::new());
+    let evaluator = Evaluator::new(bucket.clone(), metrics, topic.clone(), &config()).unwrap();
+    Setup { evaluator, bucket, topic, recent: RecentRollups::default() }
+}
+
+fn setup() -> Setup {
+    setup_with(FixedMetrics::default())
+}
+
+fn minute(offset: i64) -> Minute {
+    "2026-11-21T10:00Z".parse::<Minute>().unwrap().plus(offset)
+}
+
+/// The tick that has the minute `offset` as its last one: the delay of the built-in rules is 90 s.
+fn tick_for(offset: i64) -> Timestamp {
+    minute(offset + 3).start()
+}
+
+impl Setup {
+    /// `value` contract creation errors in a minute.
+    fn errors(&mut self, at: i64, service: &str, value: f64) {
+        let dimensions = Dimensions::from([("service".into(), service.into())]);
+        let key = SeriesKey { name: "contract_creation_errors".into(), dimensions };
+        let mut rollup = Rollup::empty(minute(at));
+        rollup.series.add(key, &Aggregate::of(value, minute(at).start().as_millisecond()));
+        match self.recent.minutes.get_mut(&minute(at)) {
+            Some(held) => held.merge(&rollup.series.roll_up()),
+            None => self.recent.update(&rollup),
+        }
+        self.bucket.place(keys::RECENT_ROLLUPS, self.recent.to_object().body);
+    }
+
+    async fn tick(&self, offset: i64) -> anyhow::Result<Summary> {
+        self.evaluator.tick(tick_for(offset)).await
+    }
+
+    fn subjects(&self) -> Vec<String> {
+        self.topic.taken().into_iter().map(|publication| publication.subject).collect()
+    }
+
+    fn history(&self) -> Vec<Transition> {
+        let keys = self.bucket.keys_under(keys::ALERT_HISTORY);
+        keys.iter().map(|key| Transition::parse(&self.bucket.body(key).unwrap()).unwrap()).collect()
+    }
+
+    fn state(&self) -> AlertState {
+        AlertState::parse(&self.bucket.body(keys::ALERT_STATE).unwrap()).unwrap()
+    }
+}
+
+const FIRING: &str = "[ERROR] FIRING contract_creation_failure (contract)";
+const RESOLVED: &str = "[ERROR] RESOLVED contract_creation_failure (contract)";
+
+#[tokio::test]
+async fn an_alert_is_told_once_when_it_fires_and_once_when_it_is_over() {
+    // Defects 13 and 14: ten evaluations sent ten messages, and nothing ever resolved.
+    let mut setup = setup();
+    setup.errors(0, "contract", 5.0);
+    let summary = setup.tick(0).await.unwrap();
+    assert_eq!(summary, Summary { evaluated: 1, transitions: 1, sent: 1, ..Summary::default() });
+    for offset in 1..=25 {
+        setup.tick(offset).await.unwrap();
+    }
+    assert_eq!(setup.subjects(), [FIRING, RESOLVED]);
+    assert!(setup.state().outbox.is_empty());
+    let history = setup.history();
+    let told: Vec<(Minute, Turned)> = history.iter().map(|transition| (transition.at, transition.turned)).collect();
+    // The window of ten minutes is clear of the errors in minute 10, and the alert is kept for ten more.
+    assert_eq!(told, [(minute(0), Turned::Firing), (minute(20), Turned::Resolved)]);
+    assert_eq!((history[1].since, history[1].value), (minute(0), Some(0.0)));
+}
+
+#[tokio::test]
+async fn each_protocol_gets_its_body_and_filters_their_attributes() {
+    let mut setup = setup();
+    setup.errors(0, "contract", 5.0);
+    setup.tick(0).await.unwrap();
+    let publication = &setup.topic.taken()[0];
+    assert!(publication.bodies["default"].contains("Contract creation failures in contract: 5 in 10 minutes"));
+    let document = AlertDocument::parse(&publication.bodies["lambda"]).unwrap();
+    assert_eq!((document.environment.as_str(), document.value), ("production", Some(5.0)));
+    assert_eq!(publication.attributes["service"], "contract");
+    assert_eq!(publication.attributes["environment"], "production");
+}
+
+#[tokio::test]
+async fn the_same_tick_twice_does_nothing_twice() {
+    let mut setup = setup();
+    setup.errors(0, "contract", 5.0);
+    setup.tick(0).await.unwrap();
+    let before = setup.bucket.operations().len();
+    assert_eq!(setup.tick(0).await.unwrap(), Summary::default());
+    let writes = setup.bucket.operations()[before..].iter().filter(|(what, _)| *what != Operation::Get).count();
+    assert_eq!((writes, setup.subjects().len()), (0, 1));
+}
+
+#[tokio::test]
+async fn missed_ticks_are_caught_up() {
+    let mut setup = setup();
+    setup.errors(0, "user", 1.0);
+    setup.tick(0).await.unwrap();
+    setup.errors(5, "contract", 5.0);
+    let summary = setup.tick(40).await.unwrap();
+    assert_eq!(summary, Summary { evaluated: 40, transitions: 2, sent: 2, ..Summary::default() });
+    assert_eq!(setup.subjects(), [FIRING, RESOLVED]);
+    let at: Vec<Minute> = setup.history().iter().map(|transition| transition.at).collect();
+    assert_eq!(at, [minute(5), minute(25)], "as if each tick had come in time");
+    assert_eq!(setup.tick(400).await.unwrap().skipped, 240, "what the rollups no longer have is gone, and told so");
+}
+
+#[tokio::test]
+async fn what_can_not_be_published_waits_and_stops_nothing_else() {
+    // Defect 17: a failure to send was swallowed.
+    let mut setup = setup();
+    setup.errors(0, "contract", 5.0);
+    setup.errors(0, "web", 5.0);
+    setup.topic.fail_next([Retry::Transient]);
+    let error = setup.tick(0).await.unwrap_err();
+    assert_eq!(
+        format!("{error:#}"),
+        "1 of 2 notifications are not done, the first: contract_creation_failure: publish: injected fault"
+    );
+    assert_eq!(setup.subjects(), ["[ERROR] FIRING contract_creation_failure (web)"]);
+    assert_eq!((setup.history().len(), setup.state().outbox.len()), (2, 1));
+
+    assert_eq!(setup.tick(1).await.unwrap().sent, 1);
+    assert_eq!(setup.subjects()[1..], [FIRING]);
+    assert_eq!((setup.history().len(), setup.state().outbox.len()), (2, 0));
+}
+
+#[tokio::test]
+async fn resolved_does_not_overtake_firing() {
+    let mut setup = setup();
+    setup.tick(0).await.unwrap();
+    setup.errors(5, "contract", 5.0);
+    setup.topic.fail_next([Retry::Permanent]);
+    setup.tick(40).await.unwrap_err();
+    assert_eq!(setup.subjects(), Vec::<String>::new());
+    assert_eq!(setup.history().len(), 2, "the history does not wait for the topic");
+    setup.tick(41).await.unwrap();
+    assert_eq!(setup.subjects(), [FIRING, RESOLVED]);
+}
+
+#[tokio::test]
+async fn a_history_that_can_not_be_written_waits_as_well() {
+    let mut setup = setup();
+    setup.errors(0, "contract", 5.0);
+    setup.bucket.inject(|_, key| key.starts_with(keys::ALERT_HISTORY).then_some(Moment::Before));
+    setup.tick(0).await.unwrap_err();
+    assert_eq!((setup.subjects().len(), setup.history().len()), (1, 0));
+    setup.bucket.heal();
+    setup.tick(1).await.unwrap();
+    assert_eq!((setup.subjects().len(), setup.history().len()), (1, 1));
+}
+
+/// A port during whose call another evaluator does a whole tick.
+struct Meanwhile<P> {
+    port: P,
+    rival: TestEvaluator,
+    now: Timestamp,
+}
+
+impl ReadMetrics for Meanwhile<FixedMetrics> {
+    async fn read_metrics(
+        &self,
+        queries: &[MetricQuery],
+        from: Minute,
+        until: Minute,
+    ) -> Result<Vec<MinuteValues>, PortError> {
+        self.rival.tick(self.now).await.unwrap();
+        self.port.read_metrics(queries, from, until).await
+    }
+}
+
+impl Publish for Meanwhile<RecordedPublications> {
+    async fn publish(&self, publication: &Publication) -> Result<(), PortError> {
+        self.rival.tick(self.now).await.unwrap();
+        self.port.publish(publication).await
+    }
+}
+
+fn rival(setup: &Setup) -> TestEvaluator {
+    Evaluator::new(setup.bucket.clone(), FixedMetrics::default(), setup.topic.clone(), &config()).unwrap()
+}
+
+#[tokio::test]
+async fn of_two_evaluators_that_read_the_same_state_only_one_tells() {
+    let mut setup = setup();
+    setup.errors(0, "contract", 5.0);
+    let metrics = Meanwhile { port: FixedMetrics::default(), rival: rival(&setup), now: tick_for(0) };
+    let slower = Evaluator::new(setup.bucket.clone(), metrics, setup.topic.clone(), &config()).unwrap();
+    let summary = slower.tick(tick_for(0)).await.unwrap();
+    assert_eq!(summary, Summary { conflict: true, ..Summary::default() });
+    assert_eq!((setup.subjects(), setup.history().len()), (vec![FIRING.to_owned()], 1));
+}
+
+#[tokio::test]
+async fn an_evaluator_that_comes_while_another_one_sends_leaves_it_alone() {
+    let mut setup = setup();
+    setup.errors(0, "contract", 5.0);
+    let topic = Meanwhile { port: setup.topic.clone(), rival: rival(&setup), now: tick_for(1) };
+    let sender = Evaluator::new(setup.bucket.clone(), FixedMetrics::default(), topic, &config()).unwrap();
+    sender.tick(tick_for(0)).await.unwrap();
+    assert_eq!(setup.subjects(), [FIRING]);
+    let state = setup.state();
+    assert_eq!((state.evaluated_until, state.outbox.len()), (minute(1), 0), "both have been noted");
+}
+
+#[tokio::test]
+async fn a_crash_between_any_two_effects_loses_nothing() {
+    let operations = {
+        let mut setup = setup();
+        setup.errors(0, "contract", 5.0);
+        setup.tick(0).await.unwrap();
+        setup.bucket.operations().len()
+    };
+    for crash_at in 0..operations {
+        for moment in [Moment::Before, Moment::After] {
+            let mut setup = setup();
+            setup.errors(0, "contract", 5.0);
+            let mut seen = 0;
+            setup.bucket.inject(move |_, _| {
+                seen += 1;
+                // From the crash on nothing gets through.
+                match seen - 1 {
+                    at if at == crash_at => Some(moment),
+                    at if at > crash_at => Some(Moment::Before),
+                    _ => None,
+                }
+            });
+            setup.tick(0).await.unwrap_err();
+            setup.bucket.heal();
+            let told_before = setup.subjects().len();
+            let later = tick_for(0) + CLAIM;
+            setup.evaluator.tick(later).await.unwrap();
+            setup.evaluator.tick(later).await.unwrap();
+            let subjects = setup.subjects();
+            // Only what was sent while the note of it was lost can be sent twice.
+            let expected = if told_before == 0 { 1..=1 } else { 1..=2 };
+            assert!(expected.contains(&subjects.len()), "crash {moment:?} operation {crash_at}: {subjects:?}");
+            assert!(subjects.iter().all(|subject| subject == FIRING));
+            let firing = setup.state().alerts.values().filter(|alert| alert.phase.is_firing()).count();
+            assert_eq!(firing, 1, "crash {moment:?} operation {crash_at}");
+            assert_eq!((setup.history().len(), setup.state().outbox.len()), (1, 0));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_rule_file_with_a_typo_is_told_and_the_last_good_one_holds() {
+    let mut setup = setup();
+    let rules = |threshold: &str| {
+        format!(
+            "version: 1\nrules:\n- id: failures\n  class: business\n  severity: critical\n  \
+             queries: {{errors: {{metric: contract_creation_errors, stat: Sum, fill: zero}}}}\n  expr: errors\n  \
+             window: {{over: 1m}}\n  when: {threshold}\n  annotations: {{summary: \"{{{{value}}}}\"}}\n"
+        )
+    };
+    setup.bucket.place(keys::RULES, rules("{gt: 3}"));
+    setup.tick(0).await.unwrap();
+    setup.bucket.place(keys::RULES, rules("{qt: 3}"));
+    setup.errors(1, "contract", 5.0);
+    setup.tick(1).await.unwrap();
+    assert_eq!(setup.subjects(), ["[CRITICAL] FIRING failures", "[ERROR] FIRING rules_invalid"]);
+    let text = &setup.topic.taken()[1].bodies["default"];
+    assert!(
+        text.contains("config/rules.yaml:9:9: rule failures: unknown comparison `qt` (did you mean `gt`?)"),
+        "{text}"
+    );
+    setup.tick(2).await.unwrap();
+    setup.bucket.place(keys::RULES, rules("{gt: 4}"));
+    setup.tick(3).await.unwrap();
+    let told = ["[CRITICAL] RESOLVED failures", "[ERROR] RESOLVED rules_invalid"];
+    assert_eq!(setup.subjects()[2..], told);
+}
+
+#[tokio::test]
+async fn metrics_of_aws_are_read_and_their_absence_stops_no_other_rule() {
+    let series = MetricQuery {
+        namespace: "AWS/RDS".into(),
+        name: "DatabaseConnections".into(),
+        dimensions: BTreeMap::from([("DBInstanceIdentifier".into(), "production-contract-db".into())]),
+        statistic: "Average".into(),
+    };
+    let values = (-5..1).map(|at| (minute(at), 90.0)).collect();
+    let setup = setup_with(FixedMetrics { series: BTreeMap::from([(series, values)]), unavailable: false });
+    setup.tick(0).await.unwrap();
+    assert_eq!(setup.subjects(), ["[WARNING] FIRING database_connections_high"]);
+
+    let mut setup = setup_with(FixedMetrics { unavailable: true, ..FixedMetrics::default() });
+    setup.errors(0, "contract", 5.0);
+    setup.tick(0).await.unwrap();
+    assert_eq!(setup.subjects(), [FIRING]);
+    let state = setup.state();
+    let alert = state.alerts.values().find(|alert| alert.rule == "database_connections_high").unwrap();
+    assert_eq!((alert.phase, alert.health), (Phase::Inactive {}, Health::Error));
+}
+
+#[tokio::test]
+async fn what_is_stored_and_can_not_be_read_is_an_error_that_names_it() {
+    for (key, body, expected) in [
+        (keys::ALERT_STATE, "{}", "state/alert-evaluator.json: not an alert state: "),
+        (keys::ALERT_STATE, "{\"version\": 9}", "state/alert-evaluator.json: alert state of version 9"),
+        (keys::RECENT_ROLLUPS, "{\"minutes\":", "rollups/recent.json: "),
+    ] {
+        let setup = setup();
+        setup.bucket.place(key, body);
+        let error = format!("{:#}", setup.tick(0).await.unwrap_err());
+        assert!(error.starts_with(expected), "{error}");
+        assert_eq!(setup.bucket.body(key).unwrap(), body.as_bytes(), "it is left as it is");
+    }
+}
+
+#[tokio::test]
+async fn the_sample_trigger_evaluates_the_minute_that_is_due() {
+    let event: EventBridgeEvent = serde_json::from_slice(&event_file("alert-evaluator/scheduled.json")).unwrap();
+    let setup = setup();
+    let summary = setup.evaluator.tick(time_of(&event).unwrap()).await.unwrap();
+    assert_eq!(summary, Summary { evaluated: 1, ..Summary::default() });
+    // 10:06:00 less 90 s lies in 10:04, so 10:03 is the last minute that is surely complete.
+    assert_eq!(setup.state().evaluated_until, minute(3));
+}
+
+#[test]
+fn an_event_without_a_time_is_refused() {
+    let event: EventBridgeEvent = serde_json::from_slice(&event_file("alert-evaluator/without-time.json")).unwrap();
+    let error = time_of(&event).unwrap_err().to_string();
+    assert_eq!(error, "the event has no time, so nobody knows which minutes are due");
+}
+
+#[test]
+fn missing_variables_are_named_at_cold_start() {
+    let error = Config::from_lookup(|name| (name == "ENVIRONMENT").then(|| "production".into())).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "configuration: BUCKET_NAME is not set; ALERT_TOPIC_ARN is not set; DATABASE_INSTANCE is not set"
+    );
+}

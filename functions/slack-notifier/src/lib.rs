@@ -1,0 +1,7 @@
+//! The alert topic to a Slack webhook.
+
+mod config;
+mod handler;
+
+pub use config::Config;
+pub use handler::{Summary, handle};

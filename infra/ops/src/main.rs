@@ -1,0 +1,88 @@
+//! `cargo ops`: what an operator does by hand. Credentials, region and endpoint come from the
+//! environment, as for the AWS CLI.
+
+mod archive;
+mod quarantine;
+mod rules;
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use aws::s3_bucket::S3Bucket;
+use clap::{Parser, Subcommand};
+
+/// The operator's command line.
+#[derive(Parser)]
+#[command(name = "cargo ops")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Print archived lines, one JSON record a line
+    Archive {
+        /// The stack's bucket
+        #[arg(long)]
+        bucket: String,
+        /// Environment, as in the log groups
+        #[arg(long, default_value = "production")]
+        environment: String,
+        /// Service, `api` say
+        #[arg(long)]
+        service: String,
+        /// UTC day, `2026-11-21`
+        #[arg(long)]
+        date: String,
+        /// UTC hour, `09`; all of the day without it
+        #[arg(long)]
+        hour: Option<String>,
+    },
+    /// Show what could not be read, and why
+    Quarantine {
+        /// The stack's bucket
+        #[arg(long)]
+        bucket: String,
+    },
+    /// Check a file of alert rules, and run the tests that it has for them
+    Rules {
+        /// The YAML file
+        file: PathBuf,
+        /// Value of a `${NAME}` in the rules, as NAME=VALUE
+        #[arg(long = "set", value_parser = rules::variable)]
+        variables: Vec<(String, String)>,
+    },
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run(Arguments::parse().command, &mut io::stdout().lock()).await {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Whether whoever read the output has had enough of it (`| head`).
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+async fn run(command: Command, out: &mut impl Write) -> anyhow::Result<bool> {
+    match command {
+        Command::Archive { bucket, environment, service, date, hour } => {
+            let bucket = S3Bucket::new(&aws::load_config().await, bucket);
+            archive::print(&bucket, &archive::prefix(&environment, &service, &date, hour.as_deref()), out).await
+        }
+        Command::Quarantine { bucket } => {
+            quarantine::print(&S3Bucket::new(&aws::load_config().await, bucket), out).await
+        }
+        Command::Rules { file, variables } => rules::check(&file, &variables, out),
+    }
+}

@@ -1,0 +1,132 @@
+//! One alert, one minute: inactive > pending > firing > resolved.
+//!
+//! As Prometheus does it: `for` holds back the beginning, `keep_firing_for` the end, and the latter
+//! never concerns an alert that is only pending.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Minute;
+use crate::alerting::condition::Datapoint;
+use crate::alerting::history::Turned;
+
+/// Where an alert stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Phase {
+    /// All is well.
+    Inactive {},
+    /// It breaches, but not long enough.
+    Pending {
+        /// The minute in which the breach began.
+        since: Minute,
+    },
+    /// It fires.
+    Firing {
+        /// The minute in which it began to fire.
+        since: Minute,
+        /// Since when it has been fine again, if it is only kept firing.
+        fine_since: Option<Minute>,
+    },
+    /// It is over.
+    Resolved {
+        /// The minute that ended it.
+        at: Minute,
+    },
+}
+
+impl Phase {
+    /// Its name in rule tests and for people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Phase::Inactive {} => "inactive",
+            Phase::Pending { .. } => "pending",
+            Phase::Firing { .. } => "firing",
+            Phase::Resolved { .. } => "resolved",
+        }
+    }
+
+    /// Whether it fires.
+    pub fn is_firing(self) -> bool {
+        matches!(self, Phase::Firing { .. })
+    }
+
+    /// Where the alert stands after the minute `at`, and what it turned into, if it did. `hold` and
+    /// `keep_firing_for` are in minutes.
+    pub fn after(self, at: Minute, verdict: Datapoint, hold: i64, keep_firing_for: i64) -> (Phase, Option<Turned>) {
+        match (self, verdict) {
+            (_, Datapoint::Unknown) => (self, None),
+            (Phase::Inactive {} | Phase::Resolved { .. }, Datapoint::Breaching) => Phase::breached(at, at, hold),
+            (Phase::Pending { since }, Datapoint::Breaching) => Phase::breached(since, at, hold),
+            (Phase::Firing { since, .. }, Datapoint::Breaching) => (Phase::Firing { since, fine_since: None }, None),
+            (Phase::Inactive {} | Phase::Pending { .. }, Datapoint::Fine) => (Phase::Inactive {}, None),
+            (Phase::Resolved { .. }, Datapoint::Fine) => (self, None),
+            (Phase::Firing { since, fine_since }, Datapoint::Fine) => {
+                let fine_since = fine_since.unwrap_or(at);
+                if at.since(fine_since) >= keep_firing_for {
+                    (Phase::Resolved { at }, Some(Turned::Resolved))
+                } else {
+                    (Phase::Firing { since, fine_since: Some(fine_since) }, None)
+                }
+            }
+        }
+    }
+
+    fn breached(since: Minute, at: Minute, hold: i64) -> (Phase, Option<Turned>) {
+        if at.since(since) >= hold {
+            (Phase::Firing { since: at, fine_since: None }, Some(Turned::Firing))
+        } else {
+            (Phase::Pending { since }, None)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Plays one letter a minute (`X` breaching, `.` fine, `?` unknown) and answers one letter a minute:
+    /// `i`nactive, `p`ending, `F`iring, `r`esolved.
+    fn play(minutes: &str, hold: i64, keep_firing_for: i64) -> String {
+        let start: Minute = "2026-11-21T10:00Z".parse().unwrap();
+        let mut phase = Phase::Inactive {};
+        let mut firing = false;
+        let mut told = String::new();
+        for (offset, letter) in minutes.chars().enumerate() {
+            let verdict = match letter {
+                'X' => Datapoint::Breaching,
+                '.' => Datapoint::Fine,
+                _ => Datapoint::Unknown,
+            };
+            let (next, turned) = phase.after(start.plus(offset as i64), verdict, hold, keep_firing_for);
+            match turned {
+                Some(Turned::Firing) => assert!(!std::mem::replace(&mut firing, true), "fired twice: {minutes}"),
+                Some(Turned::Resolved) => assert!(std::mem::replace(&mut firing, false), "resolved twice: {minutes}"),
+                None => {}
+            }
+            assert_eq!(next.is_firing(), firing, "{minutes}");
+            phase = next;
+            told.push(if firing { 'F' } else { phase.name().chars().next().unwrap() });
+        }
+        told
+    }
+
+    #[test]
+    fn an_alert_goes_through_its_phases() {
+        for (why, minutes, hold, keep, expected) in [
+            ("fires at once without `for`", "..X.", 0, 0, "iiFr"),
+            ("defect 3: one bad minute of five does not fire", "..X..", 4, 0, "iipii"),
+            ("a breach that holds fires", "XXXX.", 3, 0, "pppFr"),
+            ("a pause starts the wait again", "XX.XXX", 3, 0, "ppippp"),
+            ("defect 13: it resolves, and may fire again", "X.X.", 0, 0, "FrFr"),
+            ("defect 14: it fires once, however long", "XXXXXXXXXX", 0, 0, "FFFFFFFFFF"),
+            ("keep_firing_for holds back the end", "X....", 0, 3, "FFFFr"),
+            ("a breach while kept starts the keeping again", "X..X....", 0, 3, "FFFFFFFr"),
+            ("keep_firing_for does not keep a pending alert", "X..", 2, 5, "pii"),
+            ("the unknown never resolves", "X?????.", 0, 0, "FFFFFFr"),
+            ("the unknown never fires", "?????", 0, 0, "iiiii"),
+            ("the unknown leaves a pending alert pending", "X?X", 2, 0, "ppF"),
+        ] {
+            assert_eq!(play(minutes, hold, keep), expected, "{why}");
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! What the evaluator remembers from tick to tick: `state/alert-evaluator.json`.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Minute;
+use crate::keys;
+use crate::ports::Object;
+
+use super::lifecycle::Phase;
+use super::notification::Notification;
+use super::outbox::Outbox;
+use super::rules::Labels;
+
+/// The only version of this format.
+pub const VERSION: u32 = 1;
+
+/// All of it, in one object, changed by compare-and-swap.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AlertState {
+    /// Version of this format.
+    pub version: u32,
+    /// The first minute that was ever evaluated. What was before is not known, so its silence says nothing.
+    pub history_from: Minute,
+    /// The last minute that was.
+    pub evaluated_until: Minute,
+    /// Alerts that are not plainly inactive, by fingerprint.
+    pub alerts: BTreeMap<String, Alert>,
+    /// What is decided but not yet told.
+    pub outbox: Outbox,
+    /// The last rule file of the operators that passed its checks; `None` while the built-in one holds.
+    pub accepted_rules: Option<String>,
+}
+
+/// One alert.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Alert {
+    /// Id of its rule.
+    pub rule: String,
+    /// Labels of its group.
+    pub labels: Labels,
+    /// Where it stands.
+    pub phase: Phase,
+    /// Whether that can be relied on.
+    pub health: Health,
+    /// The value of the last minute.
+    pub value: Option<f64>,
+    /// What was told when it began to fire; `Some` as long as it fires.
+    pub fired: Option<Notification>,
+}
+
+/// Whether the last minute could be evaluated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Health {
+    /// It could.
+    Ok,
+    /// There was no value, and the rule calls that a fault.
+    NoData,
+    /// The metrics could not be read.
+    Error,
+}
+
+/// A stored state that can't be used. It is never taken for an empty one: that would forget what
+/// fires, and tell it all again.
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    /// Not JSON, or not of this format.
+    #[error("not an alert state")]
+    Json(#[from] serde_json::Error),
+    /// Written by another version.
+    #[error("alert state of version {0}, this is version {VERSION}")]
+    Version(u32),
+}
+
+impl AlertState {
+    /// The state before the first tick, which evaluates `first`.
+    pub fn starting(first: Minute) -> AlertState {
+        AlertState {
+            version: VERSION,
+            history_from: first,
+            evaluated_until: first.plus(-1),
+            alerts: BTreeMap::new(),
+            outbox: Outbox::default(),
+            accepted_rules: None,
+        }
+    }
+
+    /// Reads the stored state.
+    pub fn parse(body: &[u8]) -> Result<AlertState, StateError> {
+        #[derive(Deserialize)]
+        struct Versioned {
+            version: u32,
+        }
+        // The version first: another one may have other fields.
+        match serde_json::from_slice::<Versioned>(body)?.version {
+            VERSION => Ok(serde_json::from_slice(body)?),
+            other => Err(StateError::Version(other)),
+        }
+    }
+
+    /// The object to be written.
+    pub fn to_object(&self) -> Object {
+        Object {
+            key: keys::ALERT_STATE.to_owned(),
+            content_type: "application/json",
+            body: serde_json::to_vec(self).expect("maps with text keys and finite numbers always serialise"),
+        }
+    }
+}
+
+/// The name of the alert of `rule` for the group `labels`: the same for ever.
+pub fn fingerprint(rule: &str, labels: &Labels) -> String {
+    let labels = labels.iter().flat_map(|(name, value)| [name.as_bytes(), value.as_bytes()]);
+    keys::fingerprint(std::iter::once(rule.as_bytes()).chain(labels))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::alerting::testing::{minute, notification};
+
+    #[test]
+    fn a_state_reads_back_as_it_was_written() {
+        let mut state = AlertState::starting(minute(0));
+        for (number, (phase, health)) in [
+            (Phase::Pending { since: minute(1) }, Health::Ok),
+            (Phase::Firing { since: minute(2), fine_since: Some(minute(3)) }, Health::NoData),
+            (Phase::Resolved { at: minute(4) }, Health::Ok),
+            (Phase::Inactive {}, Health::Error),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let labels = Labels::from([("service".to_owned(), number.to_string())]);
+            let fired = phase.is_firing().then(|| notification("high_cpu_usage", 2));
+            let alert = Alert { rule: "high_cpu_usage".to_owned(), labels, phase, health, value: Some(81.5), fired };
+            state.alerts.insert(fingerprint(&alert.rule, &alert.labels), alert);
+        }
+        state.outbox.push(notification("high_cpu_usage", 2));
+        state.accepted_rules = Some("version: 1".to_owned());
+        assert_eq!(AlertState::parse(&state.to_object().body).unwrap(), state);
+    }
+
+    #[test]
+    fn a_state_that_can_not_be_read_is_an_error_and_not_an_empty_state() {
+        for (body, expected) in [
+            ("", "not an alert state"),
+            ("{}", "not an alert state"),
+            (r#"{"version": 1}"#, "not an alert state"),
+            (r#"{"version": 2, "new": true}"#, "alert state of version 2, this is version 1"),
+        ] {
+            assert_eq!(AlertState::parse(body.as_bytes()).unwrap_err().to_string(), expected, "{body}");
+        }
+    }
+
+    #[test]
+    fn a_fingerprint_is_of_the_rule_and_its_labels() {
+        let labels = |service: &str| Labels::from([("service".to_owned(), service.to_owned())]);
+        assert_eq!(fingerprint("a", &labels("api")), fingerprint("a", &labels("api")));
+        assert_ne!(fingerprint("a", &labels("api")), fingerprint("a", &labels("web")));
+        assert_ne!(fingerprint("a", &labels("api")), fingerprint("b", &labels("api")));
+        assert_ne!(fingerprint("a", &labels("api")), fingerprint("a", &Labels::new()));
+    }
+}
