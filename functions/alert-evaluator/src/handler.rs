@@ -4,7 +4,6 @@
 //! sends; and it stays in the state until it is sent, so a failure only delays it.
 
 use anyhow::{Context as _, bail};
-use aws_lambda_events::eventbridge::EventBridgeEvent;
 use domain::alerting::DEFAULT_RULES;
 use domain::alerting::engine::{self, Due, ForeignRead, Tick};
 use domain::alerting::outbox::Outgoing;
@@ -47,16 +46,6 @@ pub struct Summary {
     pub sent: usize,
     /// Whether another evaluator was faster, so that nothing was done.
     pub conflict: bool,
-}
-
-/// The time that a tick stands for.
-///
-/// # Errors
-///
-/// Where the event has none.
-pub fn time_of(event: &EventBridgeEvent) -> anyhow::Result<Timestamp> {
-    let time = event.time.context("the event has no time, so nobody knows which minutes are due")?;
-    Timestamp::from_millisecond(time.timestamp_millis()).context("the time of the event")
 }
 
 impl<B, M, P> Evaluator<B, M, P>

@@ -5,4 +5,4 @@ mod handler;
 mod sending;
 
 pub use config::Config;
-pub use handler::{Evaluator, Summary, time_of};
+pub use handler::{Evaluator, Summary};

@@ -4,9 +4,9 @@
 
 use alert_evaluator::{Config, Evaluator};
 use aws::cloudwatch_reads::CloudWatchReads;
+use aws::lambda::Tick;
 use aws::s3_bucket::S3Bucket;
 use aws::sns_topic::SnsTopic;
-use aws_lambda_events::eventbridge::EventBridgeEvent;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -17,9 +17,5 @@ async fn main() -> anyhow::Result<()> {
     let topic = SnsTopic::new(&sdk, &config.alert_topic_arn);
     let evaluator = Evaluator::new(bucket, CloudWatchReads::new(&sdk), topic, &config)?;
     // The time that the tick stands for, not the wall clock: a tick that comes again decides the same.
-    aws::lambda::run(|tick: EventBridgeEvent| {
-        let evaluator = &evaluator;
-        async move { evaluator.tick(alert_evaluator::time_of(&tick)?).await }
-    })
-    .await
+    aws::lambda::run(|tick: Tick| evaluator.tick(tick.time)).await
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use anyhow::Context as _;
+use aws::lambda::Tick;
 use domain::alerting::history::history_day;
 use domain::keys;
 use domain::ports::{GetObject, ListObjects, PortError, Publish, PutObject, Retry, Stored};
@@ -12,7 +13,6 @@ use domain::reporting::notice::notice;
 use domain::reporting::objects;
 use domain::reporting::verdict::Status;
 use futures::{StreamExt as _, stream};
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::Config;
@@ -27,16 +27,6 @@ const MAX_KEYS: usize = 10_000;
 /// Days before the day whose history is read as well: an alert that began in them and is not over
 /// fires during the day, and no transition of the day itself says so.
 const HISTORY_DAYS_BEFORE: u8 = 7;
-
-/// The event: EventBridge's, of a schedule or made by hand.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-pub struct Tick {
-    /// When it is; the last day that is over by then is reported.
-    pub time: Timestamp,
-    /// What is asked for; a schedule asks for nothing.
-    #[serde(default)]
-    pub detail: Detail,
-}
 
 /// What is asked for. A field that is not known is refused: it may be a date misspelt.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -82,7 +72,7 @@ where
     ///
     /// Where the day is not over, or a port failed and may work later. What is refused for good is named
     /// in the report instead. Doing it again writes the same report.
-    pub async fn report(&self, tick: Tick) -> anyhow::Result<Summary> {
+    pub async fn report(&self, tick: Tick<Detail>) -> anyhow::Result<Summary> {
         let day = self.day_of(&tick)?;
         let mut figures = Figures::of_nothing(Scope {
             day: day.clone(),
@@ -107,7 +97,7 @@ where
         Ok(Summary { date: report.date, verdict, rollups, transitions, problems })
     }
 
-    fn day_of(&self, tick: &Tick) -> Result<LocalDay, DayError> {
+    fn day_of(&self, tick: &Tick<Detail>) -> Result<LocalDay, DayError> {
         let zone = &self.config.time_zone;
         match &tick.detail.date {
             Some(date) => LocalDay::named(date, zone, tick.time),

@@ -4,4 +4,4 @@ mod config;
 mod handler;
 
 pub use config::Config;
-pub use handler::{Detail, Reporter, Summary, Tick};
+pub use handler::{Detail, Reporter, Summary};

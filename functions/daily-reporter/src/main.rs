@@ -1,9 +1,10 @@
 //! daily-reporter: triggered by a schedule, every night. Reads minute rollups and alert history, writes
 //! the report into the same bucket, and publishes a notice of it.
 
+use aws::lambda::Tick;
 use aws::s3_bucket::S3Bucket;
 use aws::sns_topic::SnsTopic;
-use daily_reporter::{Config, Reporter, Tick};
+use daily_reporter::{Config, Detail, Reporter};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -15,5 +16,5 @@ async fn main() -> anyhow::Result<()> {
         topic: SnsTopic::new(&sdk, &config.report_topic_arn),
         config,
     };
-    aws::lambda::run(|tick: Tick| reporter.report(tick)).await
+    aws::lambda::run(|tick: Tick<Detail>| reporter.report(tick)).await
 }

@@ -4,7 +4,8 @@
 
 use std::collections::BTreeMap;
 
-use daily_reporter::{Config, Reporter, Tick};
+use aws::lambda::Tick;
+use daily_reporter::{Config, Detail, Reporter};
 use domain::Minute;
 use domain::alerting::history::{Transition, Turned};
 use domain::keys;
@@ -38,7 +39,7 @@ fn reporter<B>(bucket: B) -> Reporter<B, RecordedPublications> {
     Reporter { bucket, topic: RecordedPublications::new(), config: config() }
 }
 
-fn tick(file: &str) -> Tick {
+fn tick(file: &str) -> Tick<Detail> {
     serde_json::from_slice(&event_file(&format!("daily-reporter/{file}.json"))).unwrap()
 }
 
@@ -186,7 +187,7 @@ async fn a_day_that_can_not_be_reported_is_refused_and_nothing_is_written() {
 
 #[test]
 fn a_misspelt_request_is_refused_and_does_not_report_yesterday() {
-    let error = serde_json::from_slice::<Tick>(&event_file("daily-reporter/misspelt-date.json")).unwrap_err();
+    let error = serde_json::from_slice::<Tick<Detail>>(&event_file("daily-reporter/misspelt-date.json")).unwrap_err();
     assert!(error.to_string().starts_with("unknown field `day`, expected `date`"), "{error}");
 }
 

@@ -67,12 +67,13 @@ where
     B: PutObject + GetObject + ListObjects + DeleteObject + ReplaceObject,
     M: PutMetrics,
 {
-    /// Does one tick. `now` is the wall clock's.
+    /// Does the tick of the minute `tick`. The lease runs on `now`, the wall clock, whatever minute the
+    /// tick stands for: it is about two flushers being alive at the same time.
     ///
     /// # Errors
     ///
     /// Where a port failed. The journal stays, and the next tick goes on from it.
-    pub async fn flush(&self, now: Timestamp) -> anyhow::Result<Summary> {
+    pub async fn flush(&self, tick: Minute, now: Timestamp) -> anyhow::Result<Summary> {
         let mut state = self.load_state().await?;
         let mut summary = Summary::default();
         if let Some(journal) = state.journal().cloned() {
@@ -82,9 +83,9 @@ where
             }
             tracing::warn!(minutes = journal.minutes.len(), "finishing the sweep that an earlier flusher left");
             summary.resumed = true;
-            summary.puts += self.resume(&mut state, journal, now).await?;
+            summary.puts += self.resume(&mut state, journal, tick, now).await?;
         }
-        self.sweep(&mut state, now, &mut summary).await?;
+        self.sweep(&mut state, tick, now, &mut summary).await?;
         tracing::info!(
             pending = summary.pending,
             repeated = summary.repeated,
@@ -106,7 +107,13 @@ where
         })
     }
 
-    async fn resume(&self, state: &mut StoredState, journal: Journal, now: Timestamp) -> anyhow::Result<usize> {
+    async fn resume(
+        &self,
+        state: &mut StoredState,
+        journal: Journal,
+        tick: Minute,
+        now: Timestamp,
+    ) -> anyhow::Result<usize> {
         let left = put::plan(&journal.series()).len().saturating_sub(journal.acknowledged);
         if left > 0 {
             // The first call without an acknowledgement may have been taken all the same.
@@ -115,10 +122,16 @@ where
         let journal = Journal { lease_until: now + LEASE, ..journal };
         self.save(state, Some(journal)).await?;
         let stored = rollups::load(&self.bucket, state.minutes()).await?;
-        self.finish(state, stored).await
+        self.finish(state, stored, tick).await
     }
 
-    async fn sweep(&self, state: &mut StoredState, now: Timestamp, summary: &mut Summary) -> anyhow::Result<()> {
+    async fn sweep(
+        &self,
+        state: &mut StoredState,
+        tick: Minute,
+        now: Timestamp,
+        summary: &mut Summary,
+    ) -> anyhow::Result<()> {
         let pending = self.bucket.list(keys::PENDING_METRICS, MAX_PENDING).await?;
         if pending.is_empty() {
             return Ok(());
@@ -134,7 +147,7 @@ where
         summary.minutes = new.len();
         let journal = Journal { lease_until: now + LEASE, pending, minutes: new, acknowledged: 0 };
         self.save(state, Some(journal)).await?;
-        summary.puts += self.finish(state, stored).await?;
+        summary.puts += self.finish(state, stored, tick).await?;
         Ok(())
     }
 
@@ -177,7 +190,12 @@ where
     }
 
     /// Does what the journal in `state` says, and clears it. Answers how many calls were put.
-    async fn finish(&self, state: &mut StoredState, mut stored: rollups::Stored) -> anyhow::Result<usize> {
+    async fn finish(
+        &self,
+        state: &mut StoredState,
+        mut stored: rollups::Stored,
+        tick: Minute,
+    ) -> anyhow::Result<usize> {
         let Some(journal) = state.journal().cloned() else { return Ok(0) };
         rollups::merge(&self.bucket, &mut stored, &journal.minutes).await?;
         let calls = put::plan(&journal.series());
@@ -187,7 +205,7 @@ where
                 self.save(state, Some(Journal { acknowledged: at + 1, ..journal.clone() })).await?;
             }
         }
-        rollups::refresh_recent(&self.bucket, &stored).await?;
+        rollups::refresh_recent(&self.bucket, &stored, tick).await?;
         stream::iter(&journal.pending)
             .map(|key| self.bucket.delete(key))
             .buffer_unordered(CONCURRENCY)

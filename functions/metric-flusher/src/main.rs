@@ -2,8 +2,9 @@
 //! rollups and its state in one bucket, and puts metrics to CloudWatch.
 
 use aws::cloudwatch_puts::CloudWatchPuts;
+use aws::lambda::Tick;
 use aws::s3_bucket::S3Bucket;
-use aws_lambda_events::eventbridge::EventBridgeEvent;
+use domain::Minute;
 use jiff::Timestamp;
 use metric_flusher::{Config, Flusher};
 
@@ -17,7 +18,5 @@ async fn main() -> anyhow::Result<()> {
         metrics: CloudWatchPuts::new(&sdk),
         namespace: config.metric_namespace,
     };
-    // The lease runs on the wall clock, whatever time the tick stands for: it is about two flushers
-    // being alive at the same time.
-    aws::lambda::run(|_tick: EventBridgeEvent| flusher.flush(Timestamp::now())).await
+    aws::lambda::run(|tick: Tick| flusher.flush(Minute::of(tick.time), Timestamp::now())).await
 }

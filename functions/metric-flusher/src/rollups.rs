@@ -55,7 +55,7 @@ pub(crate) async fn merge(
 }
 
 /// Brings the rollups of this sweep into `rollups/recent.json`.
-pub(crate) async fn refresh_recent<B>(bucket: &B, stored: &Stored) -> anyhow::Result<()>
+pub(crate) async fn refresh_recent<B>(bucket: &B, stored: &Stored, tick: Minute) -> anyhow::Result<()>
 where
     B: GetObject + ReplaceObject,
 {
@@ -70,6 +70,7 @@ where
     for (rollup, _) in stored.values() {
         recent.update(rollup);
     }
+    recent.forget(tick);
     match bucket.replace(&recent.to_object(), version.as_ref()).await? {
         Replaced::Done(_) => Ok(()),
         Replaced::Conflict => bail!("{} was changed by somebody else: the next tick goes on", keys::RECENT_ROLLUPS),

@@ -28,6 +28,10 @@ fn now() -> Timestamp {
     "2026-11-21T10:07:00Z".parse().unwrap()
 }
 
+fn tick() -> Minute {
+    Minute::of(now())
+}
+
 fn minute() -> Minute {
     "2026-11-21T10:05Z".parse().unwrap()
 }
@@ -73,7 +77,7 @@ async fn pending_metrics_are_merged_put_and_rolled_up() {
     let flusher = flusher();
     place(&flusher, &batch("a", &[(minute(), 1.0), (minute().plus(1), 1.0)]));
     place(&flusher, &batch("b", &[(minute(), 2.0)]));
-    let summary = flusher.flush(now()).await.unwrap();
+    let summary = flusher.flush(tick(), now()).await.unwrap();
     assert_eq!(summary, Summary { pending: 2, minutes: 2, puts: 1, ..Summary::default() });
     let (namespace, data) = &flusher.metrics.taken()[0];
     assert_eq!(namespace, "LandContracts");
@@ -92,11 +96,11 @@ async fn a_batch_that_comes_again_counts_once() {
     let flusher = flusher();
     for _ in 0..3 {
         place(&flusher, &batch("a", &[(minute(), 1.0)]));
-        flusher.flush(now()).await.unwrap();
+        flusher.flush(tick(), now()).await.unwrap();
     }
     assert_eq!((put_in_total(&flusher), rolled_up(&flusher)), (1.0, 1.0));
     place(&flusher, &batch("a", &[(minute(), 1.0)]));
-    assert_eq!(flusher.flush(now()).await.unwrap().repeated, 1);
+    assert_eq!(flusher.flush(tick(), now()).await.unwrap().repeated, 1);
     assert_eq!(flusher.bucket.keys_under("metrics/"), Vec::<String>::new());
 }
 
@@ -104,9 +108,9 @@ async fn a_batch_that_comes_again_counts_once() {
 async fn late_points_go_to_their_own_minute() {
     let flusher = flusher();
     place(&flusher, &batch("a", &[(minute(), 1.0)]));
-    flusher.flush(now()).await.unwrap();
+    flusher.flush(tick(), now()).await.unwrap();
     place(&flusher, &batch("late", &[(minute(), 5.0)]));
-    flusher.flush(now()).await.unwrap();
+    flusher.flush(tick(), now()).await.unwrap();
     let rollup = Rollup::parse(&flusher.bucket.body(&keys::rollup(minute())).unwrap()).unwrap();
     assert_eq!(rollup.batches.len(), 2);
     assert_eq!((put_in_total(&flusher), rolled_up(&flusher)), (6.0, 6.0));
@@ -115,14 +119,14 @@ async fn late_points_go_to_their_own_minute() {
 #[tokio::test]
 async fn a_tick_without_work_writes_nothing() {
     let flusher = flusher();
-    assert_eq!(flusher.flush(now()).await.unwrap(), Summary::default());
+    assert_eq!(flusher.flush(tick(), now()).await.unwrap(), Summary::default());
     assert_eq!(flusher.bucket.keys(), Vec::<String>::new());
 }
 
 /// Runs ticks, a lease apart, until one succeeds without an injected fault.
 async fn recover(flusher: &TestFlusher) {
     flusher.bucket.heal();
-    flusher.flush(now() + LEASE + LEASE).await.unwrap();
+    flusher.flush(tick(), now() + LEASE + LEASE).await.unwrap();
 }
 
 #[tokio::test]
@@ -131,7 +135,7 @@ async fn a_crash_between_any_two_effects_neither_loses_nor_doubles_a_count() {
         let flusher = flusher();
         place(&flusher, &batch("a", &[(minute(), 1.0), (minute().plus(1), 2.0)]));
         place(&flusher, &batch("b", &[(minute(), 4.0)]));
-        flusher.flush(now()).await.unwrap();
+        flusher.flush(tick(), now()).await.unwrap();
         flusher.bucket.operations().len()
     };
     let operations = count_operations().await;
@@ -151,7 +155,7 @@ async fn a_crash_between_any_two_effects_neither_loses_nor_doubles_a_count() {
                     _ => None,
                 }
             });
-            flusher.flush(now()).await.unwrap_err();
+            flusher.flush(tick(), now()).await.unwrap_err();
             recover(&flusher).await;
             assert_eq!(rolled_up(&flusher), 7.0, "crash {moment:?} operation {crash_at}");
             let uncertain = state(&flusher).uncertain_puts;
@@ -167,9 +171,9 @@ async fn a_throttled_put_is_tried_again_at_the_next_tick() {
     let flusher = flusher();
     place(&flusher, &batch("a", &[(minute(), 1.0)]));
     flusher.metrics.fail_next([Retry::Transient]);
-    flusher.flush(now()).await.unwrap_err();
+    flusher.flush(tick(), now()).await.unwrap_err();
     assert_eq!(flusher.bucket.keys_under("metrics/").len(), 1, "what is not done is not deleted");
-    let summary = flusher.flush(now() + LEASE).await.unwrap();
+    let summary = flusher.flush(tick(), now() + LEASE).await.unwrap();
     assert!(summary.resumed);
     assert_eq!((put_in_total(&flusher), rolled_up(&flusher)), (1.0, 1.0));
 }
@@ -179,8 +183,8 @@ async fn a_second_flusher_keeps_away_while_the_first_may_be_alive() {
     let flusher = flusher();
     place(&flusher, &batch("a", &[(minute(), 1.0)]));
     flusher.metrics.fail_next([Retry::Transient]);
-    flusher.flush(now()).await.unwrap_err();
-    assert_eq!(flusher.flush(now() + LEASE / 2).await.unwrap(), Summary { busy: true, ..Summary::default() });
+    flusher.flush(tick(), now()).await.unwrap_err();
+    assert_eq!(flusher.flush(tick(), now() + LEASE / 2).await.unwrap(), Summary { busy: true, ..Summary::default() });
     assert_eq!(flusher.metrics.taken().len(), 0);
 }
 
@@ -189,11 +193,11 @@ async fn what_cloudwatch_refuses_is_kept_and_does_not_hold_up_the_rest() {
     let flusher = flusher();
     place(&flusher, &batch("a", &[(minute(), 1.0)]));
     flusher.metrics.fail_next([Retry::Permanent]);
-    flusher.flush(now()).await.unwrap();
+    flusher.flush(tick(), now()).await.unwrap();
     let kept = flusher.bucket.keys_under("quarantine/metrics/dt=2026-11-21/");
     assert_eq!(kept.len(), 1);
     assert!(String::from_utf8(flusher.bucket.body(&kept[0]).unwrap()).unwrap().contains("contracts_created"));
-    assert_eq!(flusher.flush(now()).await.unwrap(), Summary::default());
+    assert_eq!(flusher.flush(tick(), now()).await.unwrap(), Summary::default());
 }
 
 #[tokio::test]
@@ -202,7 +206,7 @@ async fn pending_metrics_that_can_not_be_read_are_kept_and_the_rest_goes_on() {
     place(&flusher, &batch("a", &[(minute(), 1.0)]));
     flusher.bucket.place("metrics/pending/broken.json", "{\"version\":1");
     flusher.bucket.place("metrics/pending/newer.json", r#"{"version":2,"batch_id":"x","minutes":{}}"#);
-    flusher.flush(now()).await.unwrap();
+    flusher.flush(tick(), now()).await.unwrap();
     assert_eq!(
         flusher.bucket.keys_under("quarantine/"),
         ["quarantine/pending-metrics/dt=unknown/broken.json", "quarantine/pending-metrics/dt=unknown/newer.json"]
@@ -215,7 +219,7 @@ async fn pending_metrics_that_can_not_be_read_are_kept_and_the_rest_goes_on() {
 async fn an_unreadable_state_is_an_error_not_an_empty_state() {
     let flusher = flusher();
     flusher.bucket.place(keys::FLUSH_STATE, "{}x");
-    let error = flusher.flush(now()).await.unwrap_err();
+    let error = flusher.flush(tick(), now()).await.unwrap_err();
     assert!(format!("{error:#}").starts_with("state/metric-flusher.json: "), "{error:#}");
 }
 
@@ -231,20 +235,19 @@ async fn of_two_flushers_that_read_the_same_state_only_one_goes_on() {
             .then_some(Moment::After)
     });
     send.send(()).unwrap();
-    flusher.flush(now()).await.unwrap_err();
+    flusher.flush(tick(), now()).await.unwrap_err();
     assert_eq!(flusher.metrics.taken().len(), 0);
     bucket.heal();
     // The journal is there, so the other one is at work, as far as a newcomer can tell.
-    assert!(flusher.flush(now()).await.unwrap().busy);
+    assert!(flusher.flush(tick(), now()).await.unwrap().busy);
     recover(&flusher).await;
     assert_eq!((put_in_total(&flusher), rolled_up(&flusher)), (1.0, 1.0));
 }
 
 #[test]
-fn the_sample_trigger_is_an_eventbridge_event() {
-    let event: aws_lambda_events::eventbridge::EventBridgeEvent =
-        serde_json::from_slice(&event_file("metric-flusher/scheduled.json")).unwrap();
-    assert_eq!(event.source, "aws.scheduler");
+fn the_sample_trigger_says_which_minute_it_stands_for() {
+    let tick: aws::lambda::Tick = serde_json::from_slice(&event_file("metric-flusher/scheduled.json")).unwrap();
+    assert_eq!(tick.time.to_string(), "2026-11-21T10:06:00Z");
 }
 
 #[test]

@@ -57,6 +57,8 @@ pub struct Settings {
 pub struct Calendar {
     /// The local day.
     pub date: Date,
+    /// Where it is local.
+    pub zone: TimeZone,
     /// Its traffic.
     pub day: Day,
     /// When its report is due: half an hour into the next day.
@@ -71,12 +73,12 @@ impl Calendar {
     /// Where the calendar ends.
     pub fn yesterday(now: Timestamp, scale: f64) -> anyhow::Result<Calendar> {
         let zone = TimeZone::get(TIME_ZONE).context(TIME_ZONE)?;
-        let today = now.to_zoned(zone).start_of_day()?;
+        let today = now.to_zoned(zone.clone()).start_of_day()?;
         let date = today.date().yesterday()?;
         let start = Minute::of(today.checked_sub(1.day())?.timestamp());
         let end = Minute::of(today.timestamp());
         let report_at = end.plus(30).start();
-        Ok(Calendar { date, day: Day::new(start, end.since(start), SEED, scale), report_at })
+        Ok(Calendar { date, zone, day: Day::new(start, end.since(start), SEED, scale), report_at })
     }
 }
 
@@ -113,6 +115,8 @@ pub async fn run(settings: &Settings) -> anyhow::Result<bool> {
         outcome: &outcome,
         incidents: calendar.day.incidents(),
         start: calendar.day.start(),
+        zone: calendar.zone.clone(),
+        alert_topic: deployment.output("AlertTopicArn")?.to_owned(),
         emails: sink.emails(),
         slack: sink.slack(),
         report,

@@ -27,6 +27,8 @@ pub struct Email {
     pub subject: String,
     /// Its text.
     pub text: String,
+    /// The topic that it came by.
+    pub topic_arn: String,
 }
 
 /// What came in.

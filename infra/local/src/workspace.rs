@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 /// The root of the workspace.
 pub fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..")
+    let package = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    package.ancestors().nth(2).map(PathBuf::from).unwrap_or(package)
 }
 
 /// Where the local stack keeps what it makes: the Python environment, logs, the reports of a demo.

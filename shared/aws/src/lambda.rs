@@ -3,9 +3,10 @@
 use std::fmt;
 use std::future::Future;
 
+use jiff::Timestamp;
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::{Deserialize, Serialize};
 
 use crate::variables::{ConfigError, Variables};
 
@@ -29,6 +30,16 @@ impl Telemetry {
         let log_level = variables.optional("LOG_LEVEL").unwrap_or_else(|| "info".to_owned());
         variables.finish(|| Some(Telemetry { environment, log_level }))
     }
+}
+
+/// A tick of a schedule, or the same sent by hand: what matters of EventBridge's event. It must have a
+/// time (in `aws_lambda_events` that is optional): from the time follows what is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub struct Tick<D = IgnoredAny> {
+    /// The time that the tick stands for, whenever it arrives.
+    pub time: Timestamp,
+    /// What is asked for; a schedule asks for nothing.
+    pub detail: D,
 }
 
 /// The environment as a lookup.

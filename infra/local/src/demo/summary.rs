@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use domain::alerting::history::{Transition, Turned};
 use domain::minute::Minute;
+use jiff::tz::TimeZone;
 use serde_json::Value;
 
 use crate::outcome::Outcome;
@@ -20,6 +21,8 @@ pub(super) struct Summary<'a> {
     pub outcome: &'a Outcome,
     pub incidents: &'a [Incident],
     pub start: Minute,
+    pub zone: TimeZone,
+    pub alert_topic: String,
     pub emails: Vec<Email>,
     pub slack: Vec<Value>,
     pub report: PathBuf,
@@ -32,7 +35,7 @@ impl Summary<'_> {
         let outcome = self.outcome;
         let kept = outcome.archived_lines() + outcome.quarantined_lines;
         let alerts = outcome.transitions.len();
-        let alert_emails = self.emails.iter().filter(|email| is_alert(email)).count();
+        let alert_emails = self.alert_emails().count();
         let mut problems = Vec::new();
         let mut check = |holds: bool, problem: String| {
             if !holds {
@@ -54,6 +57,10 @@ impl Summary<'_> {
         check(alert_emails == alerts, format!("{alerts} alert messages, {alert_emails} e-mails"));
         check(self.slack.len() == alerts, format!("{alerts} alert messages, {} in Slack", self.slack.len()));
         problems
+    }
+
+    fn alert_emails(&self) -> impl Iterator<Item = &Email> {
+        self.emails.iter().filter(|email| email.topic_arn == self.alert_topic)
     }
 
     /// When the rule that an incident is to trigger turned, within the incident or soon after it.
@@ -144,25 +151,19 @@ impl Summary<'_> {
             self.slack.len()
         );
         for transition in &self.outcome.transitions {
-            let labels: Vec<&str> = transition.labels.values().map(String::as_str).collect();
             let turned = match transition.turned {
-                Turned::Firing => "FIRING  ",
+                Turned::Firing => "FIRING",
                 Turned::Resolved => "resolved",
             };
-            let time = &transition.at.to_string()[11..16];
-            let _ = writeln!(
-                text,
-                "  {time} UTC  {turned}  {:<26} {:<10} {}",
-                transition.rule,
-                labels.join(","),
-                transition.summary
-            );
+            let time = transition.at.start().to_zoned(self.zone.clone()).strftime("%H:%M");
+            let (rule, severity, summary) = (&transition.rule, &transition.severity, &transition.summary);
+            let _ = writeln!(text, "  {time}  {turned:<8}  {severity:<8}  {rule:<26}  {summary}");
         }
     }
 
     /// One alert as it reached people: the e-mail, and what Slack shows of the same.
     fn render_messages(&self, text: &mut String) {
-        let Some(email) = self.emails.iter().find(|email| is_alert(email)) else { return };
+        let Some(email) = self.alert_emails().next() else { return };
         let _ = writeln!(text, "\nTHE FIRST E-MAIL to {}\n  Subject: {}", email.to, email.subject);
         for line in email.text.lines() {
             let _ = writeln!(text, "  | {line}");
@@ -173,15 +174,10 @@ impl Summary<'_> {
                 let _ = writeln!(text, "  | {line}");
             }
         }
-        if let Some(notice) = self.emails.iter().find(|email| !is_alert(email)) {
+        if let Some(notice) = self.emails.iter().find(|email| email.topic_arn != self.alert_topic) {
             let _ = writeln!(text, "\nTHE REPORT'S NOTICE\n  Subject: {}", notice.subject);
         }
     }
-}
-
-/// Subjects of alerts begin with their severity in brackets.
-fn is_alert(email: &Email) -> bool {
-    email.subject.starts_with('[')
 }
 
 /// The texts of a Block Kit message, in order.
@@ -229,6 +225,8 @@ mod tests {
             outcome,
             incidents: &[],
             start: "2026-11-20T21:00Z".parse().unwrap(),
+            zone: TimeZone::UTC,
+            alert_topic: "arn:alerts".into(),
             emails: vec![],
             slack: vec![],
             report: "/report.html".into(),

@@ -73,9 +73,11 @@ impl Derivation {
         }
     }
 
-    /// Adds a count of the pipeline's own (`pipeline_...`) at an event time in epoch milliseconds.
-    pub fn add_own(&mut self, name: &'static str, at_millis: i64, value: f64) {
-        self.point(name, at_millis, value, &[]);
+    /// Adds a count of the pipeline's own (`pipeline_...`) for a minute, where there is something to count.
+    pub fn add_own(&mut self, name: &'static str, minute: Minute, value: usize) {
+        if value > 0 {
+            self.point(name, minute.start().as_millisecond(), value as f64, &[]);
+        }
     }
 
     /// The series by minute.

@@ -1,8 +1,9 @@
 //! The stages in order: open the envelope, read each line, redact it, archive it, derive metrics from
 //! it. What can not be read goes to quarantine, and the rest of the batch goes on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
+use crate::Minute;
 use crate::keys;
 use crate::logs::derive::Derivation;
 use crate::logs::envelope::{self, Batch, Delivery, EnvelopeError, LogEvent};
@@ -135,18 +136,30 @@ fn record(line: &str, event: &LogEvent, batch: &Batch, origin: &Origin) -> Recor
     record
 }
 
+/// The pipeline's own figures of one minute of a batch.
+#[derive(Default)]
+struct Own {
+    received: usize,
+    quarantined: usize,
+    bytes: usize,
+}
+
 fn pending(batch: &Batch, batch_id: &str, origin: &Origin, records: &[Record], unreadable: &Unreadable<'_>) -> Object {
     let mut derivation = Derivation::of(&origin.service);
-    for record in records {
-        derivation.add(record);
-        derivation.add_own("pipeline_lines_archived", record.source.event_time.as_millisecond(), 1.0);
-    }
+    records.iter().for_each(|record| derivation.add(record));
+    let unreadable: HashSet<&str> = unreadable.values().flatten().map(|(event, _)| event.id.as_str()).collect();
+    let mut own: BTreeMap<Minute, Own> = BTreeMap::new();
     for event in &batch.events {
-        derivation.add_own("pipeline_lines_received", event.timestamp_millis, 1.0);
-        derivation.add_own("pipeline_bytes_received", event.timestamp_millis, event.message.len() as f64);
+        let own = own.entry(Minute::of_epoch_millis(event.timestamp_millis)).or_default();
+        own.received += 1;
+        own.bytes += event.message.len();
+        own.quarantined += usize::from(unreadable.contains(event.id.as_str()));
     }
-    for (event, _) in unreadable.values().flatten() {
-        derivation.add_own("pipeline_lines_quarantined", event.timestamp_millis, 1.0);
+    for (minute, own) in own {
+        derivation.add_own("pipeline_lines_received", minute, own.received);
+        derivation.add_own("pipeline_lines_archived", minute, own.received - own.quarantined);
+        derivation.add_own("pipeline_lines_quarantined", minute, own.quarantined);
+        derivation.add_own("pipeline_bytes_received", minute, own.bytes);
     }
     PendingMetrics { version: pending::VERSION, batch_id: batch_id.to_owned(), minutes: derivation.finish() }
         .to_object()

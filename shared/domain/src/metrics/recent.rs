@@ -11,7 +11,7 @@ use crate::metrics::rollup::Rollup;
 use crate::metrics::series::SeriesSet;
 use crate::ports::Object;
 
-/// How far back it reaches, in minutes before its newest one.
+/// How far back it reaches, in minutes before the flusher's last tick.
 pub const SPAN_MINUTES: i64 = 120;
 
 /// `rollups/recent.json`.
@@ -28,12 +28,15 @@ impl RecentRollups {
         serde_json::from_slice(body)
     }
 
-    /// Replaces the minute of `rollup`, and forgets what is older than [`SPAN_MINUTES`].
+    /// Replaces the minute of `rollup`.
     pub fn update(&mut self, rollup: &Rollup) {
         self.minutes.insert(rollup.minute, rollup.series.roll_up());
-        if let Some(newest) = self.minutes.keys().next_back().copied() {
-            self.minutes = self.minutes.split_off(&newest.plus(1 - SPAN_MINUTES));
-        }
+    }
+
+    /// Forgets what is older than [`SPAN_MINUTES`] at the minute `now`. A line that is ahead of its time
+    /// (CloudWatch Logs takes them up to two hours early) does not push out what is current.
+    pub fn forget(&mut self, now: Minute) {
+        self.minutes = self.minutes.split_off(&now.plus(1 - SPAN_MINUTES));
     }
 
     /// The object to be written.
@@ -51,13 +54,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn minutes_older_than_the_span_are_forgotten_and_late_ones_not_taken_back() {
+    fn minutes_older_than_the_span_are_forgotten_but_not_for_one_that_is_ahead_of_its_time() {
         let start: Minute = "2026-11-21T10:00Z".parse().unwrap();
         let mut recent = RecentRollups::default();
-        for offset in [0, 1, SPAN_MINUTES, 0] {
+        for offset in [0, 1, SPAN_MINUTES, SPAN_MINUTES + 90] {
             recent.update(&Rollup::empty(start.plus(offset)));
         }
-        assert_eq!(recent.minutes.keys().copied().collect::<Vec<_>>(), [start.plus(1), start.plus(SPAN_MINUTES)]);
+        recent.forget(start.plus(SPAN_MINUTES));
+        let kept: Vec<i64> = recent.minutes.keys().map(|minute| minute.since(start)).collect();
+        assert_eq!(kept, [1, SPAN_MINUTES, SPAN_MINUTES + 90]);
         let read_back = RecentRollups::parse(&recent.to_object().body).unwrap();
         assert_eq!(read_back, recent);
     }

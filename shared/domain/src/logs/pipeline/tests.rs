@@ -86,8 +86,9 @@ fn a_line_that_can_not_be_read_is_kept_and_the_rest_goes_on() {
 
 #[test]
 fn the_pipelines_own_logs_are_not_processed() {
-    let message = format!(
-        r#"{{"messageType":"DATA_MESSAGE","owner":"1","logGroup":"/aws/lambda/obs-log-processor","logStream":"s","logEvents":[]}}"#
+    let message = concat!(
+        r#"{"messageType":"DATA_MESSAGE","owner":"1","logGroup":"/aws/lambda/obs-log-processor","#,
+        r#""logStream":"s","logEvents":[]}"#
     );
     let event = gzip_event(message.as_bytes());
     let outcome = process(&event, "/aws/lambda/obs-");
