@@ -125,7 +125,7 @@ pub async fn run(settings: &Settings) -> anyhow::Result<bool> {
     let problems = summary.problems();
     console.print(&summary.render());
     if settings.keep {
-        console.print(&look_around(&aws, &deployment)?);
+        console.print(&look_around(&aws, &deployment, &calendar)?);
         tokio::signal::ctrl_c().await?;
     }
     Ok(problems.is_empty())
@@ -216,17 +216,20 @@ async fn wait_for_messages(sink: &Sink, outcome: &Outcome) {
     }
 }
 
-fn look_around(aws: &EmbeddedAws, deployment: &Deployment) -> anyhow::Result<String> {
+fn look_around(aws: &EmbeddedAws, deployment: &Deployment, calendar: &Calendar) -> anyhow::Result<String> {
     let bucket = deployment.bucket()?;
     Ok(format!(
         "\nEverything stays up until Ctrl-C. Look around with the AWS CLI:
 
-  export AWS_ENDPOINT_URL={url} AWS_ACCESS_KEY_ID={ACCOUNT} AWS_SECRET_ACCESS_KEY=made-up AWS_REGION={region}
+  export AWS_ENDPOINT_URL={url} AWS_ACCESS_KEY_ID={ACCOUNT} AWS_SECRET_ACCESS_KEY=made-up AWS_DEFAULT_REGION={region} AWS_REGION={region}
   aws s3 ls --recursive s3://{bucket}/archive/ | head
   aws s3 cp s3://{bucket}/rollups/recent.json - | head -c 2000
   aws cloudwatch list-metrics --namespace LandContracts --max-items 20
-  aws logs tail /aws/lambda/{stack}-log-processor
-  aws lambda list-functions --query 'Functions[].FunctionName'",
+  aws logs filter-log-events --log-group-name /aws/lambda/{stack}-log-processor --max-items 5
+  aws lambda list-functions --query 'Functions[].FunctionName'
+  cargo ops archive --bucket {bucket} --service contract --date {date} --hour 09 | head
+  cargo ops quarantine --bucket {bucket}",
+        date = calendar.date,
         url = aws.url(),
         region = crate::embedded_aws::REGION,
         stack = deployment::STACK,

@@ -115,7 +115,10 @@ impl Summary<'_> {
             (
                 "quarantined",
                 thousands(outcome.quarantined_lines),
-                format!("and {} whole deliveries that could not be opened", outcome.quarantined_deliveries),
+                format!(
+                    "lines that could not be read; and {} deliveries that could not be opened",
+                    outcome.quarantined_deliveries
+                ),
             ),
             (
                 "lost",
