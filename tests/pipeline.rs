@@ -3,8 +3,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test panics where it fails")]
 
+mod chromium;
+
+use aws::sns_topic::SnsTopic;
 use domain::Minute;
 use domain::alerting::history::Turned;
+use domain::ports::{Publication, Publish as _};
 use jiff::Timestamp;
 use local::artifacts::{self, Profile};
 use local::demo::{self, Calendar};
@@ -14,6 +18,7 @@ use local::outcome::{self, Outcome};
 use local::playback::Player;
 use local::sink::Sink;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// A twentieth of the lines; incidents are as many.
@@ -108,6 +113,7 @@ async fn a_day_goes_in_and_archive_metrics_alerts_and_a_report_come_out() {
     let page = String::from_utf8(first.1).unwrap();
     assert!(page.matches("<svg").count() >= 2, "the report has charts");
     assert!(!page.contains("<script"), "the report has no scripts");
+    chromium::check_that_it_can_be_read_on_a_phone(&page);
     eventually("a notice of each report", || stack.sink.emails().len() == told + 2).await;
 }
 
@@ -153,4 +159,23 @@ async fn deliveries_that_come_again_or_can_not_be_read_lose_nothing_and_count_no
     let now = Minute::of(Timestamp::now());
     let created = outcome::sum(&stack.deployment, "contracts_created", now.plus(-60), now.plus(1)).await.unwrap();
     assert_eq!(created, 1.0, "three deliveries of one batch count once");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_that_slack_refuses_is_sent_again_and_comes_once() {
+    let stack = Stack::up("pipeline-slack").await;
+    let topic = SnsTopic::new(&stack.deployment.sdk, stack.deployment.output("AlertTopicArn").unwrap());
+    let publication = Publication {
+        subject: "a test".into(),
+        bodies: BTreeMap::from([("default", "words".to_owned())]),
+        attributes: BTreeMap::from([("severity", "info".to_owned())]),
+    };
+    // Lambda tries twice more; what fails then goes to the dead-letter queue.
+    stack.sink.refuse_slack(2);
+    topic.publish(&publication).await.unwrap();
+    eventually("the message in Slack", || !stack.sink.slack().is_empty()).await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(stack.sink.slack().len(), 1);
+    assert_eq!(stack.sink.emails().len(), 1, "that Slack is down does not keep the e-mail");
+    assert!(stack.sink.slack()[0].to_string().contains("words"));
 }

@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
-use hyper::{Request, Response};
+use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 use tokio::net::TcpListener;
@@ -37,6 +37,8 @@ struct Received {
     slack: Vec<serde_json::Value>,
     emails: Vec<Email>,
     unreadable: Vec<String>,
+    /// How many of the next Slack messages are refused.
+    refusals: usize,
 }
 
 /// The server; it ends when this is dropped.
@@ -68,6 +70,11 @@ impl Sink {
     /// Address that takes e-mails.
     pub fn mailbox_url(&self) -> String {
         format!("http://{}{MAILBOX}", self.address)
+    }
+
+    /// Answers the next `messages` to Slack with 503, as Slack does when it is down.
+    pub fn refuse_slack(&self, messages: usize) {
+        lock(&self.received).refusals = messages;
     }
 
     /// Slack messages so far.
@@ -116,6 +123,12 @@ async fn answer(
     let body = request.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
     let mut received = lock(&received);
     match path.as_str() {
+        SLACK if received.refusals > 0 => {
+            received.refusals -= 1;
+            let mut refusal = Response::new(Full::new(Bytes::from_static(b"service_unavailable")));
+            *refusal.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+            return Ok(refusal);
+        }
         SLACK => match serde_json::from_slice(&body) {
             Ok(message) => received.slack.push(message),
             Err(_) => received.unreadable.push(String::from_utf8_lossy(&body).into_owned()),
