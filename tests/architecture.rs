@@ -14,8 +14,7 @@ use serde_json::Value;
 
 /// Direct dependencies by package, as `(name, kind)`, of the workspace's members.
 fn dependencies() -> BTreeMap<String, BTreeSet<(String, String)>> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let output = Command::new(cargo)
+    let output = Command::new(workspace::cargo())
         .args(["metadata", "--format-version=1", "--no-deps", "--offline"])
         .current_dir(workspace::root())
         .output()

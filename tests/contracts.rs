@@ -2,7 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test panics where it fails")]
 
+use std::collections::BTreeMap;
+
 use aws::cloudwatch_puts::CloudWatchPuts;
+use aws::cloudwatch_reads::CloudWatchReads;
 use aws::log_streams::LogStreams;
 use aws::s3_bucket::S3Bucket;
 use aws_sdk_cloudwatch::primitives::DateTime;
@@ -12,7 +15,9 @@ use domain::logs::put_events::{NewEvent, plan};
 use domain::metrics::put::{Datum, Values};
 use domain::metrics::registry::Unit;
 use domain::metrics::series::Dimensions;
-use domain::ports::{GetObject as _, ListObjects as _, Object, PutMetrics as _, PutObject as _, Retry};
+use domain::ports::{
+    GetObject as _, ListObjects as _, MetricQuery, Object, PutMetrics as _, PutObject as _, ReadMetrics as _, Retry,
+};
 use jiff::Timestamp;
 use local::embedded_aws::EmbeddedAws;
 use testkit::contracts;
@@ -107,6 +112,31 @@ async fn metrics_that_are_put_are_there_with_their_minute_counts_and_percentiles
     assert_eq!((point.sum(), point.sample_count(), point.maximum()), (Some(11_000.0), Some(102.0), Some(5_000.0)));
     // CloudWatch does not add up over dimensions: what was not put is not there.
     assert!(ask(vec![]).await.unwrap().datapoints().is_empty());
+}
+
+#[tokio::test]
+async fn metrics_are_read_by_minute_and_a_series_that_is_not_there_is_empty() {
+    let sdk = embedded().await.sdk_config("100000000007");
+    let from = Minute::of(Timestamp::now()).plus(-60);
+    let instance = |name: &str| Dimensions::from([("DBInstanceIdentifier".to_owned(), name.to_owned())]);
+    let datum = |offset: i64, value: f64| Datum {
+        name: "DatabaseConnections".into(),
+        dimensions: instance("db"),
+        minute: from.plus(offset),
+        unit: Unit::Count,
+        values: Values::Counts(vec![(value, 1)]),
+    };
+    CloudWatchPuts::new(&sdk).put_metrics("AWS/RDS", &[datum(3, 30.0), datum(0, 10.0), datum(1, 20.0)]).await.unwrap();
+    let query = |name: &str| MetricQuery {
+        namespace: "AWS/RDS".into(),
+        name: "DatabaseConnections".into(),
+        dimensions: instance(name),
+        statistic: "Average".into(),
+    };
+    let reads = CloudWatchReads::new(&sdk);
+    let answers = reads.read_metrics(&[query("db"), query("other")], from, from.plus(3)).await.unwrap();
+    // The minute after the last is not asked for.
+    assert_eq!(answers, [BTreeMap::from([(from, 10.0), (from.plus(1), 20.0)]), BTreeMap::new()]);
 }
 
 #[tokio::test]

@@ -81,22 +81,36 @@ fn the_template_sets_exactly_the_variables_that_each_config_reads() {
     }
 }
 
-/// The rights of each function, as `action on resource`.
-fn rights(function: &str) -> BTreeSet<String> {
+/// The role of a function.
+fn role_of(function: &str) -> String {
     let role = text(&functions()[function]["Properties"]["Role"]);
-    let role = role.strip_suffix(".Arn").unwrap_or(&role);
+    role.strip_suffix(".Arn").unwrap_or(&role).to_owned()
+}
+
+/// The rights of a role, as `action on resource`, with ` if condition` where it has one.
+fn rights(role: &str) -> BTreeSet<String> {
     let policies = resources("AWS::IAM::Role")[role]["Properties"]["Policies"].as_array().unwrap();
     let mut rights = BTreeSet::new();
     for statement in policies.iter().flat_map(|policy| policy["PolicyDocument"]["Statement"].as_array().unwrap()) {
-        assert_eq!(statement["Effect"], "Allow", "{function}");
+        assert_eq!(statement["Effect"], "Allow", "{role}");
         let list = |value: &Value| value.as_array().cloned().unwrap_or_else(|| vec![value.clone()]);
         for action in list(&statement["Action"]) {
             for resource in list(&statement["Resource"]) {
-                rights.insert(format!("{} on {}", text(&action), text(&resource)));
+                let condition = condition(statement);
+                rights.insert(format!("{} on {}{condition}", text(&action), text(&resource)));
             }
         }
     }
     rights
+}
+
+/// ` if <operator> <key> <value>` for each condition of a policy statement.
+fn condition(statement: &Value) -> String {
+    let operators = statement["Condition"].as_object().into_iter().flatten();
+    let tests = operators.flat_map(|(operator, tests)| {
+        tests.as_object().unwrap().iter().map(move |(key, value)| format!(" if {operator} {key} {}", text(value)))
+    });
+    tests.collect()
 }
 
 #[test]
@@ -115,7 +129,7 @@ fn each_function_may_do_what_its_ports_need_and_nothing_else() {
                 on_bucket("PutObject", &["quarantine/*", "rollups/*", "state/metric-flusher.json"]),
                 on_bucket("DeleteObject", &["metrics/pending/*"]),
                 list(),
-                one("cloudwatch:PutMetricData on *"),
+                one("cloudwatch:PutMetricData on * if StringEquals cloudwatch:namespace MetricNamespace"),
             ],
         ),
         (
@@ -143,9 +157,24 @@ fn each_function_may_do_what_its_ports_need_and_nothing_else() {
         let of_ports: BTreeSet<String> = ports.into_iter().flatten().collect();
         let glue =
             |right: &String| right.starts_with("logs:") || right.starts_with("sqs:SendMessage on DeadLetterQueue");
-        let found: BTreeSet<String> = rights(function).into_iter().filter(|right| !glue(right)).collect();
+        let found: BTreeSet<String> = rights(&role_of(function)).into_iter().filter(|right| !glue(right)).collect();
         assert_eq!(found, of_ports, "{function}");
     }
+}
+
+#[test]
+fn the_scheduler_may_invoke_what_is_scheduled_and_only_for_this_account() {
+    let expected = [
+        "lambda:InvokeFunction on AlertEvaluatorFunction.Arn",
+        "lambda:InvokeFunction on DailyReporterFunction.Arn",
+        "lambda:InvokeFunction on MetricFlusherFunction.Arn",
+        "sqs:SendMessage on DeadLetterQueue.Arn",
+    ];
+    assert_eq!(rights("ScheduleRole"), expected.map(str::to_owned).into());
+    let trusted = &resources("AWS::IAM::Role")["ScheduleRole"]["Properties"]["AssumeRolePolicyDocument"]["Statement"];
+    let [statement] = &trusted.as_array().unwrap()[..] else { panic!("one statement: {trusted}") };
+    assert_eq!(statement["Principal"]["Service"], "scheduler.amazonaws.com");
+    assert_eq!(condition(statement), " if StringEquals aws:SourceAccount AWS::AccountId");
 }
 
 #[test]
@@ -163,6 +192,47 @@ fn a_flushers_lease_outlives_it_and_is_over_at_the_next_tick() {
     let timeout = functions()["metric-flusher"]["Properties"]["Timeout"].as_i64().unwrap();
     let lease = metric_flusher::LEASE.as_secs();
     assert!(timeout < lease && lease < 60, "time-out {timeout} s, lease {lease} s, tick 60 s");
+}
+
+/// The one resource of `kind` whose property is, or refers to, `wanted`.
+fn resource_of(kind: &str, property: &str, wanted: &str) -> &'static Value {
+    let all = resources(kind);
+    let found: Vec<_> = all.values().filter(|resource| text(&resource["Properties"][property]) == wanted).collect();
+    assert_eq!(found.len(), 1, "{kind} with {property} {wanted}");
+    &found[0]["Properties"]
+}
+
+#[test]
+fn an_evaluators_claim_outlives_it_however_late_it_was_started() {
+    let schedule = resource_of("AWS::Scheduler::Schedule", "Name", "${AWS::StackName}-alert-evaluator");
+    let late = schedule["Target"]["RetryPolicy"]["MaximumEventAgeInSeconds"].as_i64().unwrap();
+    let invocation = resource_of("AWS::Lambda::EventInvokeConfig", "FunctionName", "AlertEvaluatorFunction");
+    let queued = invocation["MaximumEventAgeInSeconds"].as_i64().unwrap();
+    let run = functions()["alert-evaluator"]["Properties"]["Timeout"].as_i64().unwrap();
+    let claim = domain::alerting::outbox::CLAIM.as_secs();
+    assert!(late + queued + run < claim, "{late} s late, {queued} s queued, {run} s run, claimed for {claim} s");
+}
+
+#[test]
+fn an_evaluator_that_stops_sending_has_time_to_note_what_it_sent() {
+    let run = functions()["alert-evaluator"]["Properties"]["Timeout"].as_u64().unwrap();
+    let (sending, call) = (alert_evaluator::SENDING.as_secs(), aws::OPERATION_TIMEOUT.as_secs());
+    // The last call may begin when the time is up; then the state is written.
+    assert!(sending + call < run, "{sending} s of sending, a call of {call} s at its end, {run} s run");
+}
+
+#[test]
+fn a_scheduled_function_that_stops_raises_an_alarm() {
+    for function in ["AlertEvaluatorFunction", "MetricFlusherFunction"] {
+        let alarms = resources("AWS::CloudWatch::Alarm");
+        let watched = alarms.values().map(|alarm| &alarm["Properties"]).any(|alarm| {
+            alarm["MetricName"] == "Invocations"
+                && alarm["TreatMissingData"] == "breaching"
+                && text(&alarm["Dimensions"][0]["Value"]) == function
+                && text(&alarm["AlarmActions"]) == "AlertTopic"
+        });
+        assert!(watched, "{function}");
+    }
 }
 
 #[test]
@@ -200,6 +270,20 @@ fn schedules_can_be_paused_and_send_the_time_that_they_stand_for() {
             serde_json::from_str(&input.replace("<aws.scheduler.scheduled-time>", "2026-11-21T10:05:00Z"))
                 .unwrap_or_else(|error| panic!("{id}: {error}: {input}"));
         assert_eq!(tick.time.to_string(), "2026-11-21T10:05:00Z");
+    }
+}
+
+#[test]
+fn what_goes_by_local_time_comes_after_the_hours_that_clocks_skip() {
+    // Scheduler skips a local time that does not exist; clocks go forward between midnight and four.
+    let schedules = resources("AWS::Scheduler::Schedule");
+    let local: Vec<_> =
+        schedules.values().filter(|schedule| !schedule["Properties"]["ScheduleExpressionTimezone"].is_null()).collect();
+    assert_eq!(local.len(), 1);
+    for schedule in local {
+        let expression = text(&schedule["Properties"]["ScheduleExpression"]);
+        let hour: u8 = expression.split(' ').nth(1).unwrap().parse().unwrap();
+        assert!((4..24).contains(&hour), "{expression}");
     }
 }
 

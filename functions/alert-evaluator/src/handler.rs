@@ -3,9 +3,12 @@
 //! What is to be told is committed with the state before anything is sent, so of two evaluators only one
 //! sends; and it stays in the state until it is sent, so a failure only delays it.
 
+use std::time::Instant;
+
 use anyhow::{Context as _, bail};
+use domain::Minute;
 use domain::alerting::DEFAULT_RULES;
-use domain::alerting::engine::{self, Due, ForeignRead, Tick};
+use domain::alerting::engine::{self, Due, ForeignRead, NotDue, Tick};
 use domain::alerting::outbox::Outgoing;
 use domain::alerting::rules::chosen::{Chosen, choose};
 use domain::alerting::rules::{RuleSet, Variables};
@@ -44,6 +47,10 @@ pub struct Summary {
     pub transitions: usize,
     /// Notifications sent, those that earlier ticks had left among them.
     pub sent: usize,
+    /// Whether minutes are over, but none could be evaluated: the flusher has not yet taken in what came.
+    pub waiting_for_metrics: bool,
+    /// Whether the time for sending was up before all was sent; the next tick goes on.
+    pub cut_short: bool,
     /// Whether another evaluator was faster, so that nothing was done.
     pub conflict: bool,
 }
@@ -65,32 +72,39 @@ where
         Ok(Evaluator { bucket, metrics, topic, environment: config.environment.clone(), variables, built_in })
     }
 
-    /// Does one tick that stands for `now`.
+    /// Does one tick that stands for `now`, and begins to send nothing once it is `send_until`.
     ///
     /// # Errors
     ///
     /// Where something could not be read, or not everything could be told. The next tick does what is left.
-    pub async fn tick(&self, now: Timestamp) -> anyhow::Result<Summary> {
+    pub async fn tick(&self, now: Timestamp, send_until: Instant) -> anyhow::Result<Summary> {
         let (stored, version) = self.load_state().await?;
         let chosen = self.choose_rules(stored.as_ref()).await?;
-        let due = engine::due(stored.as_ref(), now, chosen.rules.evaluation_delay);
+        let recent = self.load_recent().await?;
+        let due = engine::due(stored.as_ref(), now, recent.flushed_until, chosen.rules.evaluation_delay);
         let mut summary = Summary::default();
         let state = match due {
-            Some(due) => Some(self.evaluate(&chosen, due, stored, &mut summary).await?),
-            None => stored,
+            Ok(due) => Some(self.evaluate(&chosen, &recent, due, stored, &mut summary).await),
+            Err(why) => {
+                summary.waiting_for_metrics = why == NotDue::WaitingForMetrics;
+                stored
+            }
         };
+        if summary.waiting_for_metrics {
+            report_waiting(recent.flushed_until, now);
+        }
         let Some(mut state) = state else { return Ok(summary) };
         let claimed = state.outbox.claim(now);
-        if due.is_none() && claimed.is_empty() {
+        if due.is_err() && claimed.is_empty() {
             return Ok(summary);
         }
         let Some(version) = self.commit(&state, version.as_ref()).await? else {
             tracing::info!("another evaluator was faster; it tells what there is to tell");
             return Ok(Summary { conflict: true, ..Summary::default() });
         };
-        let sent = sending::send(&self.bucket, &self.topic, &self.environment, claimed).await;
-        summary.sent = sent.published;
-        self.settle(state, version, &sent.tried).await?;
+        let sent = sending::send(&self.bucket, &self.topic, &self.environment, claimed, send_until).await;
+        (summary.sent, summary.cut_short) = (sent.published, sent.cut_short);
+        self.settle(state, version, &sent.claimed).await?;
         report(&summary);
         failures_of(sent)?;
         Ok(summary)
@@ -118,26 +132,30 @@ where
         Ok(chosen)
     }
 
+    async fn load_recent(&self) -> anyhow::Result<RecentRollups> {
+        match self.bucket.get(keys::RECENT_ROLLUPS).await? {
+            Some(stored) => RecentRollups::parse(&stored.body).context(keys::RECENT_ROLLUPS),
+            None => Ok(RecentRollups::default()), // The flusher has not been there yet.
+        }
+    }
+
     async fn evaluate(
         &self,
         chosen: &Chosen,
+        recent: &RecentRollups,
         due: Due,
         state: Option<AlertState>,
         summary: &mut Summary,
-    ) -> anyhow::Result<AlertState> {
-        let recent = match self.bucket.get(keys::RECENT_ROLLUPS).await? {
-            Some(stored) => RecentRollups::parse(&stored.body).context(keys::RECENT_ROLLUPS)?,
-            None => RecentRollups::default(), // Nothing has come yet.
-        };
+    ) -> AlertState {
         let foreign = self.read_foreign(&engine::foreign_read(&chosen.rules, due)).await;
         let rules_problem = chosen.problem.as_ref();
-        let tick = Tick { due, rules: &chosen.rules, recent: &recent, foreign: &foreign, rules_problem };
+        let tick = Tick { due, rules: &chosen.rules, recent, foreign: &foreign, rules_problem };
         let mut outcome = engine::evaluate(&tick, state);
         outcome.state.accepted_rules = chosen.accepted.clone();
         summary.evaluated = due.to.since(due.from) + 1;
         summary.skipped = due.skipped;
         summary.transitions = outcome.told.len();
-        Ok(outcome.state)
+        outcome.state
     }
 
     /// What CloudWatch says. If it says nothing, the rules that need it are in error, and the others go on.
@@ -164,13 +182,13 @@ where
     }
 
     /// Notes what was sent, in whatever the state is by now.
-    async fn settle(&self, state: AlertState, version: Version, tried: &[Outgoing]) -> anyhow::Result<()> {
-        if tried.is_empty() {
+    async fn settle(&self, state: AlertState, version: Version, claimed: &[Outgoing]) -> anyhow::Result<()> {
+        if claimed.is_empty() {
             return Ok(());
         }
         let (mut state, mut version) = (state, Some(version));
         for _ in 0..SETTLE_TRIES {
-            state.outbox.settle(tried);
+            state.outbox.settle(claimed);
             if self.commit(&state, version.as_ref()).await?.is_some() {
                 return Ok(());
             }
@@ -182,9 +200,23 @@ where
     }
 }
 
+/// A tick behind is nothing: both functions run on the minute, and the evaluator may read before the
+/// flusher writes.
+fn report_waiting(flushed_until: Option<Minute>, now: Timestamp) {
+    let behind = flushed_until.map(|minute| Minute::of(now).since(minute));
+    if behind.is_some_and(|minutes| minutes <= 2) {
+        tracing::info!(minutes = behind, "nothing is evaluated yet: metric-flusher is at work");
+    } else {
+        tracing::warn!(minutes = behind, "nothing is evaluated: metric-flusher has stopped or has a backlog");
+    }
+}
+
 fn report(summary: &Summary) {
     if summary.skipped > 0 {
         tracing::warn!(minutes = summary.skipped, "minutes were not evaluated: their metrics are gone");
+    }
+    if summary.cut_short {
+        tracing::warn!("the time for sending is up; what is left waits for the next tick");
     }
     tracing::info!(
         evaluated = summary.evaluated,
@@ -196,9 +228,9 @@ fn report(summary: &Summary) {
 
 /// What could not be told fails the invocation, so that it is seen; the next tick tries again.
 fn failures_of(sent: Sent) -> anyhow::Result<()> {
-    let (failed, tried) = (sent.failures.len(), sent.tried.len());
+    let (failed, claimed) = (sent.failures.len(), sent.claimed.len());
     match sent.failures.into_iter().next() {
         None => Ok(()),
-        Some(first) => Err(first.context(format!("{failed} of {tried} notifications are not done, the first"))),
+        Some(first) => Err(first.context(format!("{failed} of {claimed} notifications are not done, the first"))),
     }
 }

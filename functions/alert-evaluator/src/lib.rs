@@ -6,3 +6,4 @@ mod sending;
 
 pub use config::Config;
 pub use handler::{Evaluator, Summary};
+pub use sending::SENDING;

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test panics where it fails")]
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use alert_evaluator::{Config, Evaluator, Summary};
 use aws::lambda::Tick;
@@ -59,22 +60,43 @@ fn tick_for(offset: i64) -> Timestamp {
     minute(offset + 3).start()
 }
 
+/// The end of a budget that no test uses up.
+fn soon() -> Instant {
+    Instant::now() + Duration::from_secs(60)
+}
+
 impl Setup {
     /// `value` contract creation errors in a minute.
     fn errors(&mut self, at: i64, service: &str, value: f64) {
+        self.count(at, "contract_creation_errors", service, value);
+    }
+
+    fn count(&mut self, at: i64, name: &str, service: &str, value: f64) {
         let dimensions = Dimensions::from([("service".into(), service.into())]);
-        let key = SeriesKey { name: "contract_creation_errors".into(), dimensions };
+        let key = SeriesKey { name: name.into(), dimensions };
         let mut rollup = Rollup::empty(minute(at));
         rollup.series.add(key, &Aggregate::of(value, minute(at).start().as_millisecond()));
         match self.recent.minutes.get_mut(&minute(at)) {
             Some(held) => held.merge(&rollup.series.roll_up()),
             None => self.recent.update(&rollup),
         }
-        self.bucket.place(keys::RECENT_ROLLUPS, self.recent.to_object().body);
     }
 
+    /// The flusher has taken in all that came before `now`.
+    fn flush(&self, now: Timestamp) {
+        let mut recent = self.recent.clone();
+        recent.flushed(Minute::of(now));
+        self.bucket.place(keys::RECENT_ROLLUPS, recent.to_object().body);
+    }
+
+    /// The flusher's tick, and then the evaluator's.
     async fn tick(&self, offset: i64) -> anyhow::Result<Summary> {
-        self.evaluator.tick(tick_for(offset)).await
+        self.flush(tick_for(offset));
+        self.tick_without_flusher(offset).await
+    }
+
+    async fn tick_without_flusher(&self, offset: i64) -> anyhow::Result<Summary> {
+        self.evaluator.tick(tick_for(offset), soon()).await
     }
 
     fn subjects(&self) -> Vec<String> {
@@ -148,7 +170,72 @@ async fn missed_ticks_are_caught_up() {
     assert_eq!(setup.subjects(), [FIRING, RESOLVED]);
     let at: Vec<Minute> = setup.history().iter().map(|transition| transition.at).collect();
     assert_eq!(at, [minute(5), minute(25)], "as if each tick had come in time");
-    assert_eq!(setup.tick(400).await.unwrap().skipped, 240, "what the rollups no longer have is gone, and told so");
+    assert_eq!(setup.tick(400).await.unwrap().skipped, 243, "what the rollups no longer have is gone, and told so");
+}
+
+#[tokio::test]
+async fn a_flusher_that_has_stopped_resolves_nothing_and_alerts_of_nothing() {
+    let mut setup = setup();
+    let waiting = Summary { waiting_for_metrics: true, ..Summary::default() };
+    assert_eq!(setup.tick_without_flusher(0).await.unwrap(), waiting);
+    assert!(setup.bucket.body(keys::ALERT_STATE).is_none(), "the history has not begun");
+
+    setup.errors(0, "contract", 5.0);
+    setup.errors(30, "web", 5.0);
+    setup.count(40, "user_registrations", "user", 9.0); // With fewer than five in an hour there would be an alert.
+    setup.tick(0).await.unwrap();
+    for offset in 1..=60 {
+        assert_eq!(setup.tick_without_flusher(offset).await.unwrap(), waiting, "minute {offset}");
+    }
+    assert_eq!(setup.subjects(), [FIRING]);
+
+    assert_eq!(setup.tick(61).await.unwrap().evaluated, 61);
+    let told: Vec<(Minute, Turned)> = setup.history().iter().map(|told| (told.at, told.turned)).collect();
+    let expected = [(0, Turned::Firing), (20, Turned::Resolved), (30, Turned::Firing), (50, Turned::Resolved)];
+    assert_eq!(told, expected.map(|(at, turned)| (minute(at), turned)), "as if the flusher had never been away");
+}
+
+#[tokio::test]
+async fn what_waits_to_be_told_does_not_wait_for_the_flusher() {
+    let mut setup = setup();
+    setup.errors(0, "contract", 5.0);
+    setup.topic.fail_next([Retry::Transient]);
+    setup.tick(0).await.unwrap_err();
+    let summary = setup.tick_without_flusher(1).await.unwrap();
+    assert_eq!(summary, Summary { sent: 1, waiting_for_metrics: true, ..Summary::default() });
+    assert_eq!(setup.subjects(), [FIRING]);
+}
+
+/// A topic that takes its time.
+struct Slow {
+    topic: RecordedPublications,
+    answers_at: Instant,
+}
+
+impl Publish for Slow {
+    async fn publish(&self, publication: &Publication) -> Result<(), PortError> {
+        std::thread::sleep(self.answers_at.saturating_duration_since(Instant::now()));
+        self.topic.publish(publication).await
+    }
+}
+
+#[tokio::test]
+async fn when_the_time_is_up_what_was_sent_is_noted_and_the_next_tick_goes_on() {
+    let mut setup = setup();
+    setup.errors(0, "contract", 5.0);
+    setup.errors(0, "web", 5.0);
+    setup.flush(tick_for(0));
+    let until = Instant::now() + Duration::from_secs(1);
+    let topic = Slow { topic: setup.topic.clone(), answers_at: until };
+    let slow = Evaluator::new(setup.bucket.clone(), FixedMetrics::default(), topic, &config()).unwrap();
+    let summary = slow.tick(tick_for(0), until).await.unwrap();
+    assert_eq!(summary, Summary { evaluated: 1, transitions: 2, sent: 1, cut_short: true, ..Summary::default() });
+    assert_eq!((setup.subjects(), setup.history().len()), (vec![FIRING.to_owned()], 1));
+
+    let summary = setup.tick(0).await.unwrap();
+    assert_eq!(summary, Summary { sent: 1, ..Summary::default() }, "at once: no claim holds it back");
+    assert_eq!(setup.subjects()[1..], ["[ERROR] FIRING contract_creation_failure (web)"]);
+    assert_eq!((setup.history().len(), setup.state().outbox.len()), (2, 0));
 }
 
 #[tokio::test]
@@ -210,14 +297,14 @@ impl ReadMetrics for Meanwhile<FixedMetrics> {
         from: Minute,
         until: Minute,
     ) -> Result<Vec<MinuteValues>, PortError> {
-        self.rival.tick(self.now).await.unwrap();
+        self.rival.tick(self.now, soon()).await.unwrap();
         self.port.read_metrics(queries, from, until).await
     }
 }
 
 impl Publish for Meanwhile<RecordedPublications> {
     async fn publish(&self, publication: &Publication) -> Result<(), PortError> {
-        self.rival.tick(self.now).await.unwrap();
+        self.rival.tick(self.now, soon()).await.unwrap();
         self.port.publish(publication).await
     }
 }
@@ -230,9 +317,10 @@ fn rival(setup: &Setup) -> TestEvaluator {
 async fn of_two_evaluators_that_read_the_same_state_only_one_tells() {
     let mut setup = setup();
     setup.errors(0, "contract", 5.0);
+    setup.flush(tick_for(0));
     let metrics = Meanwhile { port: FixedMetrics::default(), rival: rival(&setup), now: tick_for(0) };
     let slower = Evaluator::new(setup.bucket.clone(), metrics, setup.topic.clone(), &config()).unwrap();
-    let summary = slower.tick(tick_for(0)).await.unwrap();
+    let summary = slower.tick(tick_for(0), soon()).await.unwrap();
     assert_eq!(summary, Summary { conflict: true, ..Summary::default() });
     assert_eq!((setup.subjects(), setup.history().len()), (vec![FIRING.to_owned()], 1));
 }
@@ -241,9 +329,10 @@ async fn of_two_evaluators_that_read_the_same_state_only_one_tells() {
 async fn an_evaluator_that_comes_while_another_one_sends_leaves_it_alone() {
     let mut setup = setup();
     setup.errors(0, "contract", 5.0);
+    setup.flush(tick_for(1));
     let topic = Meanwhile { port: setup.topic.clone(), rival: rival(&setup), now: tick_for(1) };
     let sender = Evaluator::new(setup.bucket.clone(), FixedMetrics::default(), topic, &config()).unwrap();
-    sender.tick(tick_for(0)).await.unwrap();
+    sender.tick(tick_for(0), soon()).await.unwrap();
     assert_eq!(setup.subjects(), [FIRING]);
     let state = setup.state();
     assert_eq!((state.evaluated_until, state.outbox.len()), (minute(1), 0), "both have been noted");
@@ -275,8 +364,9 @@ async fn a_crash_between_any_two_effects_loses_nothing() {
             setup.bucket.heal();
             let told_before = setup.subjects().len();
             let later = tick_for(0) + CLAIM;
-            setup.evaluator.tick(later).await.unwrap();
-            setup.evaluator.tick(later).await.unwrap();
+            setup.flush(later);
+            setup.evaluator.tick(later, soon()).await.unwrap();
+            setup.evaluator.tick(later, soon()).await.unwrap();
             let subjects = setup.subjects();
             // Only what was sent while the note of it was lost can be sent twice.
             let expected = if told_before == 0 { 1..=1 } else { 1..=2 };
@@ -348,7 +438,7 @@ async fn what_is_stored_and_can_not_be_read_is_an_error_that_names_it() {
     ] {
         let setup = setup();
         setup.bucket.place(key, body);
-        let error = format!("{:#}", setup.tick(0).await.unwrap_err());
+        let error = format!("{:#}", setup.tick_without_flusher(0).await.unwrap_err());
         assert!(error.starts_with(expected), "{error}");
         assert_eq!(setup.bucket.body(key).unwrap(), body.as_bytes(), "it is left as it is");
     }
@@ -358,7 +448,8 @@ async fn what_is_stored_and_can_not_be_read_is_an_error_that_names_it() {
 async fn the_sample_trigger_evaluates_the_minute_that_is_due() {
     let tick: Tick = serde_json::from_slice(&event_file("alert-evaluator/scheduled.json")).unwrap();
     let setup = setup();
-    let summary = setup.evaluator.tick(tick.time).await.unwrap();
+    setup.flush(tick.time);
+    let summary = setup.evaluator.tick(tick.time, soon()).await.unwrap();
     assert_eq!(summary, Summary { evaluated: 1, ..Summary::default() });
     // 10:06:00 less 90 s lies in 10:04, so 10:03 is the last minute that is surely complete.
     assert_eq!(setup.state().evaluated_until, minute(3));

@@ -25,8 +25,9 @@ const CONCURRENCY: usize = 16;
 const MAX_KEYS: usize = 10_000;
 
 /// Days before the day whose history is read as well: an alert that began in them and is not over
-/// fires during the day, and no transition of the day itself says so.
-const HISTORY_DAYS_BEFORE: u8 = 7;
+/// fires during the day, and no transition of the day itself says so. One that began still earlier is
+/// missing from the report; a listing a day is what looking further back costs.
+const HISTORY_DAYS_BEFORE: u8 = 31;
 
 /// What is asked for. A field that is not known is refused: it may be a date misspelt.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -70,8 +71,8 @@ where
     ///
     /// # Errors
     ///
-    /// Where the day is not over, or a port failed and may work later. What is refused for good is named
-    /// in the report instead. Doing it again writes the same report.
+    /// Where the day is not over, or a port failed and may work later. What is refused, for good or until
+    /// somebody gives the right, is named in the report instead. Doing it again writes the same report.
     pub async fn report(&self, tick: Tick<Detail>) -> anyhow::Result<Summary> {
         let day = self.day_of(&tick)?;
         let mut figures = Figures::of_nothing(Scope {
@@ -149,17 +150,20 @@ where
     }
 }
 
-/// The answer, or `None` where it was refused for good, which becomes a problem in the report. A failure
-/// that may pass is an error: the report can still become complete.
+/// The answer, or `None` where it was refused, which becomes a problem in the report. A failure that may
+/// pass by itself is an error: the report can still become complete.
 fn unless_refused<A>(answer: Result<A, PortError>, figures: &mut Figures) -> anyhow::Result<Option<A>> {
-    match answer {
-        Ok(answer) => Ok(Some(answer)),
-        Err(error) if error.retry == Retry::Permanent => {
-            let problem = format!("{:#}", anyhow::Error::from(error));
-            tracing::error!(problem, "something of the report could not be read");
-            figures.add_problem(problem);
-            Ok(None)
-        }
-        Err(error) => Err(error.into()),
-    }
+    let error = match answer {
+        Ok(answer) => return Ok(Some(answer)),
+        Err(error) => error,
+    };
+    let reason = match error.retry {
+        Retry::Transient => return Err(error.into()),
+        Retry::Denied => "access denied",
+        Retry::Permanent => "refused",
+    };
+    // What the other side said has request ids in it, and the same report has to have the same bytes.
+    tracing::error!(error = &error as &dyn std::error::Error, reason, "something of the report could not be read");
+    figures.add_problem(format!("{}: {reason}", error.action));
+    Ok(None)
 }

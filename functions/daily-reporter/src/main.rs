@@ -5,6 +5,7 @@ use aws::lambda::Tick;
 use aws::s3_bucket::S3Bucket;
 use aws::sns_topic::SnsTopic;
 use daily_reporter::{Config, Detail, Reporter};
+use jiff::Timestamp;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -16,5 +17,6 @@ async fn main() -> anyhow::Result<()> {
         topic: SnsTopic::new(&sdk, &config.report_topic_arn),
         config,
     };
-    aws::lambda::run(|tick: Tick<Detail>| reporter.report(tick)).await
+    let reporter = &reporter;
+    aws::lambda::run(|tick: Tick<Detail>| async move { reporter.report(tick.checked(Timestamp::now())?).await }).await
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test panics where it fails")]
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use aws::lambda::Tick;
 use daily_reporter::{Config, Detail, Reporter};
@@ -142,18 +143,20 @@ async fn a_zone_off_by_half_an_hour_takes_half_of_the_outer_utc_hours() {
 #[tokio::test]
 async fn an_alert_that_began_on_an_earlier_day_is_known() {
     let bucket = full_day();
-    // Over at ten in the morning; still firing, since three days before; over before the day began.
+    // Over at ten in the morning; still firing, since three days and since a month before; over before the day began.
     place_transition(&bucket, "a", Turned::Firing, at(-2, 0), at(-2, 0));
     place_transition(&bucket, "a", Turned::Resolved, at(-2, 0), at(10, 0));
     place_transition(&bucket, "b", Turned::Firing, at(-72, 0), at(-72, 0));
+    place_transition(&bucket, "d", Turned::Firing, at(-30 * 24, 0), at(-30 * 24, 0));
     place_transition(&bucket, "c", Turned::Firing, at(-72, 0), at(-72, 0));
     place_transition(&bucket, "c", Turned::Resolved, at(-72, 0), at(-71, 0));
     let reporter = reporter(bucket);
     let summary = reporter.report(tick("scheduled")).await.unwrap();
-    assert_eq!((summary.transitions, summary.verdict), (5, Status::Attention));
+    assert_eq!((summary.transitions, summary.verdict), (6, Status::Attention));
     let alerts: Vec<_> =
         stored(&reporter.bucket).alerts.into_iter().map(|alert| (alert.rule, alert.from, alert.to)).collect();
-    assert_eq!(alerts, [("b".to_owned(), at(-72, 0), None), ("a".to_owned(), at(-2, 0), Some(at(10, 0)))]);
+    let expected = [("d", at(-30 * 24, 0), None), ("b", at(-72, 0), None), ("a", at(-2, 0), Some(at(10, 0)))];
+    assert_eq!(alerts, expected.map(|(rule, from, to)| (rule.to_owned(), from, to)));
 }
 
 #[tokio::test]
@@ -214,18 +217,22 @@ async fn what_can_not_be_read_is_named_and_the_rest_is_reported() {
     assert!(report.completeness.problems[1].starts_with("alert transition alerts/history/dt=2026-11-20/x.json"));
 }
 
-/// A bucket that refuses some keys for good, as S3 does without a permission.
+/// A bucket that refuses some key, as S3 does without a permission: with another request id each time.
 struct Refusing {
     bucket: InMemoryBucket,
     refused: &'static str,
+    retry: Retry,
+    requests: AtomicUsize,
 }
 
 impl Refusing {
     fn check(&self, action: &str, key: &str) -> Result<(), PortError> {
-        match key == self.refused {
-            true => Err(PortError::permanent(format!("{action} {key}"), "access denied")),
-            false => Ok(()),
+        if key != self.refused {
+            return Ok(());
         }
+        let request = self.requests.fetch_add(1, Ordering::Relaxed);
+        let source = format!("unhandled error (AccessDenied), request id {request}").into();
+        Err(PortError { action: format!("{action} {key}"), retry: self.retry, source })
     }
 }
 
@@ -251,18 +258,39 @@ impl PutObject for Refusing {
 }
 
 #[tokio::test]
-async fn what_is_refused_for_good_is_named_with_its_cause() {
-    for (refused, entries, problem) in [
+async fn what_is_refused_is_named_and_named_the_same_again() {
+    for (refused, retry, entries, problem) in [
         (
             "rollups/dt=2026-11-20/hour=09/00.json",
+            Retry::Denied,
             190,
             "get object rollups/dt=2026-11-20/hour=09/00.json: access denied",
         ),
-        ("rollups/dt=2026-11-20/hour=09/", 184, "list objects rollups/dt=2026-11-20/hour=09/: access denied"),
-        ("alerts/history/dt=2026-11-19/", 192, "list objects alerts/history/dt=2026-11-19/: access denied"),
+        (
+            "rollups/dt=2026-11-20/hour=09/00.json",
+            Retry::Permanent,
+            190,
+            "get object rollups/dt=2026-11-20/hour=09/00.json: refused",
+        ),
+        (
+            "rollups/dt=2026-11-20/hour=09/",
+            Retry::Denied,
+            184,
+            "list objects rollups/dt=2026-11-20/hour=09/: access denied",
+        ),
+        (
+            "alerts/history/dt=2026-11-19/",
+            Retry::Denied,
+            192,
+            "list objects alerts/history/dt=2026-11-19/: access denied",
+        ),
     ] {
-        let reporter = reporter(Refusing { bucket: full_day(), refused });
+        let reporter = reporter(Refusing { bucket: full_day(), refused, retry, requests: AtomicUsize::new(0) });
         reporter.report(tick("scheduled")).await.unwrap();
+        let pages = || (reporter.bucket.bucket.body(JSON), reporter.bucket.bucket.body(HTML));
+        let first = pages();
+        reporter.report(tick("scheduled")).await.unwrap();
+        assert_eq!(pages(), first, "{refused}");
         let report = stored(&reporter.bucket.bucket);
         assert_eq!(report.overall_summary.total_entries, entries, "{refused}");
         assert_eq!(report.completeness.problems, [problem]);

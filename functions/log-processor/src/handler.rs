@@ -2,7 +2,7 @@
 //! writes the same objects again.
 
 use anyhow::Context as _;
-use domain::logs::pipeline::{self, Outcome, Processed};
+use domain::logs::pipeline::{self, Outcome, Processed, Settings};
 use domain::ports::PutObject;
 use serde::Serialize;
 
@@ -28,7 +28,8 @@ pub struct Summary {
 /// Where an object could not be written. An event that can not be read is no error: it is kept in
 /// quarantine, and trying again would not help.
 pub async fn handle(event: &str, bucket: &impl PutObject, config: &Config) -> anyhow::Result<Summary> {
-    match pipeline::process(event, &config.own_log_group_prefix) {
+    let settings = Settings { own_log_groups: &config.own_log_group_prefix, environment: &config.environment };
+    match pipeline::process(event, settings) {
         Outcome::Control => {
             tracing::info!("control message acknowledged");
             Ok(Summary::default())
@@ -39,8 +40,8 @@ pub async fn handle(event: &str, bucket: &impl PutObject, config: &Config) -> an
         }
         Outcome::Unreadable { error, object } => {
             bucket.put(&object).await.context("a delivery that can not be read could not be kept")?;
-            let reason = error.reason();
-            tracing::error!(error = &error as &dyn std::error::Error, reason, key = object.key, "delivery quarantined");
+            // Not the error's text: it may quote the payload. The quarantined object keeps it.
+            tracing::error!(reason = error.reason(), key = object.key, "delivery quarantined");
             Ok(Summary { quarantined_deliveries: 1, ..Summary::default() })
         }
         Outcome::Batch(processed) => store(&processed, bucket).await,

@@ -2,15 +2,24 @@
 
 #![allow(clippy::unwrap_used, reason = "a test panics where it fails")]
 
+use std::fmt::Write as _;
+use std::sync::{Arc, Mutex};
+
 use domain::logs::archive;
 use domain::logs::quarantine::Quarantined;
 use log_processor::{Config, Summary, handle};
 use serde_json::Value;
 use testkit::memory_bucket::Moment;
 use testkit::{InMemoryBucket, Operation, event_file};
+use tracing::field::{Field, Visit};
+use tracing::{Event, Metadata, Subscriber, span};
 
 fn config() -> Config {
-    Config { bucket_name: "b".into(), own_log_group_prefix: "/aws/lambda/observability-".into() }
+    Config {
+        bucket_name: "b".into(),
+        own_log_group_prefix: "/aws/lambda/observability-".into(),
+        environment: "production".into(),
+    }
 }
 
 fn event(name: &str) -> String {
@@ -41,6 +50,8 @@ async fn every_dialect_is_archived_whole() {
         ("schema-v1", vec!["schema_v1"; 4]),
         ("python-source-document", vec!["python"; 2]),
         ("postgresql-short-prefix", vec!["postgresql"; 4]),
+        ("postgresql-values", vec!["postgresql"; 5]),
+        ("secrets-by-name", vec!["json", "raw", "raw"]),
         ("raw-text", vec!["raw"; 7]),
         ("null-fields", vec!["json"]),
     ] {
@@ -55,10 +66,12 @@ async fn every_dialect_is_archived_whole() {
 
 #[tokio::test]
 async fn nothing_personal_reaches_the_bucket() {
-    for name in ["schema-v1", "postgresql-short-prefix"] {
+    for name in ["schema-v1", "postgresql-short-prefix", "postgresql-values", "secrets-by-name"] {
         let (bucket, _) = run(name).await;
         let everything: String = archived(&bucket).iter().map(Value::to_string).collect();
-        assert!(!everything.contains("anna"), "{name}: {everything}");
+        for planted in ["anna", "4509", "79123456789"] {
+            assert!(!everything.contains(planted), "{name}: {everything}");
+        }
         for key in bucket.keys_under("metrics/") {
             assert!(!String::from_utf8(bucket.body(&key).unwrap()).unwrap().contains("anna"), "{name}");
         }
@@ -88,6 +101,7 @@ async fn a_delivery_that_can_not_be_read_is_kept_with_what_is_wrong_with_it() {
         ("truncated-gzip", "gzip", "are not a whole gzip member"),
         ("bad-base64", "base64", "`awslogs.data` is not base64: Invalid symbol 37"),
         ("not-json", "json", "not the JSON of a CloudWatch Logs message: expected ident at line 1 column 2"),
+        ("log-events-not-a-list", "json", "invalid type: string \"anna.petrova@example.com\""),
         ("no-awslogs", "event", "no text at `awslogs.data`: missing field `awslogs`"),
     ] {
         let (bucket, summary) = run(name).await;
@@ -97,6 +111,56 @@ async fn a_delivery_that_can_not_be_read_is_kept_with_what_is_wrong_with_it() {
         let original = serde_json::to_value(&kept.items[0].original).unwrap();
         assert_eq!(original["text"], event(name), "{name}: the original is kept as it came");
     }
+}
+
+/// Keeps what is logged, as text.
+#[derive(Clone, Default)]
+struct Logged(Arc<Mutex<String>>);
+
+impl Visit for Logged {
+    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+        write!(self.0.lock().unwrap(), "{field}={value:?} ").unwrap();
+    }
+
+    fn record_error(&mut self, field: &Field, value: &(dyn std::error::Error + 'static)) {
+        let chain: Vec<String> =
+            std::iter::successors(Some(value), |error| error.source()).map(ToString::to_string).collect();
+        write!(self.0.lock().unwrap(), "{field}={chain:?} ").unwrap();
+    }
+}
+
+impl Subscriber for Logged {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+
+    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
+        span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        event.record(&mut self.clone());
+    }
+
+    fn enter(&self, _: &span::Id) {}
+
+    fn exit(&self, _: &span::Id) {}
+}
+
+#[tokio::test]
+async fn the_log_tells_reason_and_key_but_never_quotes_the_payload() {
+    let logged = Logged::default();
+    let guard = tracing::subscriber::set_default(logged.clone());
+    let (bucket, _) = run("log-events-not-a-list").await;
+    drop(guard);
+    let text = logged.0.lock().unwrap().clone();
+    assert!(text.contains("reason=\"json\""), "{text}");
+    assert!(text.contains(&bucket.keys_under("quarantine/")[0]), "{text}");
+    assert!(!text.contains("anna"), "{text}");
 }
 
 #[tokio::test]
@@ -141,5 +205,8 @@ async fn a_quarantine_that_can_not_be_written_is_an_error_not_a_loss() {
 #[test]
 fn a_missing_variable_is_named_at_cold_start() {
     let error = Config::from_lookup(|_| None).unwrap_err();
-    assert_eq!(error.to_string(), "configuration: BUCKET_NAME is not set; OWN_LOG_GROUP_PREFIX is not set");
+    assert_eq!(
+        error.to_string(),
+        "configuration: BUCKET_NAME is not set; OWN_LOG_GROUP_PREFIX is not set; ENVIRONMENT is not set"
+    );
 }

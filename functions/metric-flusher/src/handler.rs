@@ -38,6 +38,9 @@ pub struct Flusher<B, M> {
     pub namespace: String,
 }
 
+/// Sweeps of one tick: as many as fit into the function's time-out.
+const MAX_SWEEPS: usize = 5;
+
 /// What a tick did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Summary {
@@ -83,9 +86,15 @@ where
             }
             tracing::warn!(minutes = journal.minutes.len(), "finishing the sweep that an earlier flusher left");
             summary.resumed = true;
-            summary.puts += self.resume(&mut state, journal, tick, now).await?;
+            summary.puts += self.resume(&mut state, journal, now).await?;
         }
-        self.sweep(&mut state, tick, now, &mut summary).await?;
+        let mut complete = false;
+        for _ in 0..MAX_SWEEPS {
+            complete = self.sweep(&mut state, tick, now, &mut summary).await?;
+            if complete {
+                break;
+            }
+        }
         tracing::info!(
             pending = summary.pending,
             repeated = summary.repeated,
@@ -93,6 +102,10 @@ where
             puts = summary.puts,
             "metrics flushed"
         );
+        if !complete {
+            // What was swept is done. But alerts wait for the rest, and an error is what an alarm sees.
+            bail!("more is pending than {MAX_SWEEPS} sweeps of {MAX_PENDING} take in: the next tick goes on");
+        }
         Ok(summary)
     }
 
@@ -107,48 +120,46 @@ where
         })
     }
 
-    async fn resume(
-        &self,
-        state: &mut StoredState,
-        journal: Journal,
-        tick: Minute,
-        now: Timestamp,
-    ) -> anyhow::Result<usize> {
+    async fn resume(&self, state: &mut StoredState, journal: Journal, now: Timestamp) -> anyhow::Result<usize> {
         let left = put::plan(&journal.series()).len().saturating_sub(journal.acknowledged);
         if left > 0 {
             // The first call without an acknowledgement may have been taken all the same.
-            state.state.uncertain_puts += 1;
+            state.state.repeated_puts += 1;
         }
         let journal = Journal { lease_until: now + LEASE, ..journal };
         self.save(state, Some(journal)).await?;
         let stored = rollups::load(&self.bucket, state.minutes()).await?;
-        self.finish(state, stored, tick).await
+        self.finish(state, stored, None).await
     }
 
+    /// Takes in what is pending. Answers whether that was all.
     async fn sweep(
         &self,
         state: &mut StoredState,
         tick: Minute,
         now: Timestamp,
         summary: &mut Summary,
-    ) -> anyhow::Result<()> {
+    ) -> anyhow::Result<bool> {
         let pending = self.bucket.list(keys::PENDING_METRICS, MAX_PENDING).await?;
         if pending.is_empty() {
-            return Ok(());
+            // The evaluator goes by this: that nothing came is news as well.
+            rollups::refresh_recent(&self.bucket, &rollups::Stored::new(), Some(tick)).await?;
+            return Ok(true);
         }
+        let complete = (pending.len() < MAX_PENDING).then_some(tick);
         let batches = self.read_pending(&pending).await?;
         let minutes: BTreeSet<Minute> = batches.iter().flat_map(|batch| batch.minutes.keys().copied()).collect();
         let stored = rollups::load(&self.bucket, minutes).await?;
         let known = stored.iter().map(|(&minute, (rollup, _))| (minute, rollup.clone())).collect();
         let new = deltas(&batches, &known);
         let counted: BTreeSet<&String> = new.values().flat_map(|delta| &delta.batches).collect();
-        summary.pending = pending.len();
-        summary.repeated = batches.iter().filter(|batch| !counted.contains(&batch.batch_id)).count();
-        summary.minutes = new.len();
+        summary.pending += pending.len();
+        summary.repeated += batches.iter().filter(|batch| !counted.contains(&batch.batch_id)).count();
+        summary.minutes += new.len();
         let journal = Journal { lease_until: now + LEASE, pending, minutes: new, acknowledged: 0 };
         self.save(state, Some(journal)).await?;
-        summary.puts += self.finish(state, stored, tick).await?;
-        Ok(())
+        summary.puts += self.finish(state, stored, complete).await?;
+        Ok(complete.is_some())
     }
 
     async fn read_pending(&self, keys: &[String]) -> anyhow::Result<Vec<PendingMetrics>> {
@@ -189,23 +200,23 @@ where
         }))
     }
 
-    /// Does what the journal in `state` says, and clears it. Answers how many calls were put.
+    /// Does what the journal in `state` says, and clears it. With it, all that had come before the tick
+    /// `complete` is taken in, if that is known. Answers how many calls were put.
     async fn finish(
         &self,
         state: &mut StoredState,
         mut stored: rollups::Stored,
-        tick: Minute,
+        complete: Option<Minute>,
     ) -> anyhow::Result<usize> {
         let Some(journal) = state.journal().cloned() else { return Ok(0) };
         rollups::merge(&self.bucket, &mut stored, &journal.minutes).await?;
         let calls = put::plan(&journal.series());
         for (at, call) in calls.iter().enumerate().skip(journal.acknowledged) {
             self.put(call).await?;
-            if at + 1 < calls.len() {
-                self.save(state, Some(Journal { acknowledged: at + 1, ..journal.clone() })).await?;
-            }
+            // At once: whatever fails from here on must not have it put again.
+            self.save(state, Some(Journal { acknowledged: at + 1, ..journal.clone() })).await?;
         }
-        rollups::refresh_recent(&self.bucket, &stored, tick).await?;
+        rollups::refresh_recent(&self.bucket, &stored, complete).await?;
         stream::iter(&journal.pending)
             .map(|key| self.bucket.delete(key))
             .buffer_unordered(CONCURRENCY)
@@ -215,13 +226,23 @@ where
         Ok(calls.len() - journal.acknowledged.min(calls.len()))
     }
 
-    /// Puts one call. What CloudWatch refuses for what it is goes to quarantine, so that it does not
-    /// hold up all that comes after it.
+    /// Puts one call. CloudWatch refuses all of a call for one metric that it does not take: halves find
+    /// it, and it goes to quarantine, so that it holds up nothing else.
     async fn put(&self, call: &[Datum]) -> anyhow::Result<()> {
-        match self.metrics.put_metrics(&self.namespace, call).await {
-            Err(error @ PortError { retry: Retry::Permanent, .. }) => self.quarantine(call, &error).await,
-            other => Ok(other?),
+        let mut left = vec![call];
+        while let Some(part) = left.pop() {
+            match self.metrics.put_metrics(&self.namespace, part).await {
+                Err(error) if error.retry == Retry::Permanent && part.len() == 1 => {
+                    self.quarantine(part, &error).await?
+                }
+                Err(error) if error.retry == Retry::Permanent => {
+                    let (first, second) = part.split_at(part.len() / 2);
+                    left.extend([second, first]);
+                }
+                other => other?,
+            }
         }
+        Ok(())
     }
 
     async fn quarantine(&self, call: &[Datum], error: &PortError) -> anyhow::Result<()> {
@@ -239,6 +260,7 @@ where
 
     async fn save(&self, state: &mut StoredState, journal: Option<Journal>) -> anyhow::Result<()> {
         state.state.journal = journal;
+        state.state.generation += 1;
         match self.bucket.replace(&state.state.to_object(), state.version.as_ref()).await? {
             Replaced::Done(version) => {
                 state.version = Some(version);

@@ -18,5 +18,10 @@ async fn main() -> anyhow::Result<()> {
         metrics: CloudWatchPuts::new(&sdk),
         namespace: config.metric_namespace,
     };
-    aws::lambda::run(|tick: Tick| flusher.flush(Minute::of(tick.time), Timestamp::now())).await
+    let flusher = &flusher;
+    aws::lambda::run(|tick: Tick| async move {
+        let now = Timestamp::now();
+        flusher.flush(Minute::of(tick.checked(now)?.time), now).await
+    })
+    .await
 }

@@ -54,14 +54,11 @@ pub(crate) async fn merge(
     Ok(())
 }
 
-/// Brings the rollups of this sweep into `rollups/recent.json`.
-pub(crate) async fn refresh_recent<B>(bucket: &B, stored: &Stored, tick: Minute) -> anyhow::Result<()>
+/// Brings the rollups of this sweep into `rollups/recent.json`, with the tick up to which all is in it.
+pub(crate) async fn refresh_recent<B>(bucket: &B, stored: &Stored, complete: Option<Minute>) -> anyhow::Result<()>
 where
     B: GetObject + ReplaceObject,
 {
-    if stored.is_empty() {
-        return Ok(());
-    }
     let held = bucket.get(keys::RECENT_ROLLUPS).await?;
     let (mut recent, version) = match held {
         None => (RecentRollups::default(), None),
@@ -70,7 +67,9 @@ where
     for (rollup, _) in stored.values() {
         recent.update(rollup);
     }
-    recent.forget(tick);
+    if let Some(tick) = complete {
+        recent.flushed(tick);
+    }
     match bucket.replace(&recent.to_object(), version.as_ref()).await? {
         Replaced::Done(_) => Ok(()),
         Replaced::Conflict => bail!("{} was changed by somebody else: the next tick goes on", keys::RECENT_ROLLUPS),

@@ -44,8 +44,7 @@ pub fn function_names() -> anyhow::Result<Vec<String>> {
 /// Where Cargo fails; what it said is on standard error.
 pub async fn build(profile: Profile) -> anyhow::Result<Artifacts> {
     let names = function_names()?;
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(cargo);
+    let mut command = Command::new(workspace::cargo());
     command.current_dir(workspace::root()).args(["build", "--quiet", "--locked", "--package", "local"]);
     for name in &names {
         command.args(["--package", name]);

@@ -14,7 +14,7 @@ use domain::minute::Minute;
 use domain::ports::GetObject as _;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use jiff::{Timestamp, ToSpan as _};
+use jiff::{SignedDuration, Timestamp, ToSpan as _};
 
 use crate::artifacts::{self, Profile};
 use crate::deployment::{self, Deployment};
@@ -35,6 +35,9 @@ pub const ALERT_EMAIL: &str = "on-call@example.com";
 
 /// The day is always the same one, moved to yesterday.
 const SEED: u64 = 42;
+
+/// When the template has yesterday reported: 04:30.
+const REPORT_DUE: SignedDuration = SignedDuration::from_mins(270);
 
 /// How long messages may be under way from SNS to the sink.
 const MESSAGE_TIMEOUT: Duration = Duration::from_secs(20);
@@ -61,23 +64,23 @@ pub struct Calendar {
     pub zone: TimeZone,
     /// Its traffic.
     pub day: Day,
-    /// When its report is due: half an hour into the next day.
+    /// When its report is due, in the night after it.
     pub report_at: Timestamp,
 }
 
 impl Calendar {
-    /// The day before `now` in [`TIME_ZONE`], with traffic at `scale`.
+    /// The last day in [`TIME_ZONE`] whose report is due by `now`, with traffic at `scale`.
     ///
     /// # Errors
     ///
     /// Where the calendar ends.
     pub fn yesterday(now: Timestamp, scale: f64) -> anyhow::Result<Calendar> {
         let zone = TimeZone::get(TIME_ZONE).context(TIME_ZONE)?;
-        let today = now.to_zoned(zone.clone()).start_of_day()?;
+        let today = now.checked_sub(REPORT_DUE)?.to_zoned(zone.clone()).start_of_day()?;
         let date = today.date().yesterday()?;
         let start = Minute::of(today.checked_sub(1.day())?.timestamp());
         let end = Minute::of(today.timestamp());
-        let report_at = end.plus(30).start();
+        let report_at = end.start().checked_add(REPORT_DUE)?;
         Ok(Calendar { date, zone, day: Day::new(start, end.since(start), SEED, scale), report_at })
     }
 }
@@ -169,10 +172,7 @@ async fn play(
 ) -> anyhow::Result<Sent> {
     let player = Player::new(deployment)?;
     let day = &calendar.day;
-    player.create_streams(day).await?;
-    player.report_database(day).await?;
-    // The first tick of the evaluator marks where its history begins.
-    player.tick("alert-evaluator", day.start().start()).await?;
+    player.begin(day).await?;
     let progress = console.progress(&format!("Play {} ({TIME_ZONE})", calendar.date), day.minutes().count() as u64);
     let mut sent = Sent::default();
     for (from, batches) in day.batches(settings.step_minutes) {
@@ -185,7 +185,7 @@ async fn play(
     let sent = sent + unreadable;
     // Ticks after the last line: what is still to be told of the day's last minutes.
     for minutes in [2, 5] {
-        player.tick("alert-evaluator", day.start().plus(day.minutes().count() as i64 + minutes).start()).await?;
+        player.ticks(day.start().plus(day.minutes().count() as i64 + minutes)).await?;
     }
     progress.finish(sent.lines);
     Ok(sent)

@@ -46,7 +46,9 @@ pub struct Outcome {
     pub quarantined_lines: usize,
     /// Whole deliveries in quarantine.
     pub quarantined_deliveries: usize,
-    /// Pieces of planted personal data that the archive shows.
+    /// Objects in quarantine that hold neither: metrics that could not be read, say.
+    pub quarantined_others: usize,
+    /// Pieces of planted personal data that the bucket shows outside of quarantine, and where.
     pub leaks: Vec<String>,
     /// Series in the namespace.
     pub series: usize,
@@ -68,6 +70,7 @@ impl Outcome {
         let bucket = S3Bucket::new(&deployment.sdk, deployment.bucket()?);
         let mut outcome = Outcome::default();
         outcome.read_archive(&bucket, day).await?;
+        outcome.search_others(&bucket, day).await?;
         outcome.read_quarantine(&bucket).await?;
         outcome.read_metrics(deployment, day).await?;
         outcome.transitions = transitions(&bucket).await?;
@@ -92,8 +95,7 @@ impl Outcome {
             self.archive_bytes += body.len();
             let service = key.split('/').find_map(|part| part.strip_prefix("service=")).unwrap_or("unknown");
             for line in archive::lines(body).with_context(|| key.clone())? {
-                self.leaks
-                    .extend(day.planted().iter().filter(|planted| line.contains(**planted)).map(|p| (*p).to_owned()));
+                self.search(key, &line, day);
                 let record: Value = serde_json::from_str(&line).with_context(|| key.clone())?;
                 let source = &record["source"];
                 let identity = format!("{}{}{}", source["log_group"], source["log_stream"], source["event_id"]);
@@ -107,14 +109,36 @@ impl Outcome {
         Ok(())
     }
 
-    async fn read_quarantine(&mut self, bucket: &S3Bucket) -> anyhow::Result<()> {
-        for (key, body) in objects(bucket, "quarantine/").await? {
-            let held: Quarantined = serde_json::from_slice(&body).context(key)?;
-            let lines = held.items.iter().filter(|item| item.origin.is_some()).count();
-            self.quarantined_lines += lines;
-            self.quarantined_deliveries += held.items.len() - lines;
+    /// Searches what is neither archive nor quarantine: metrics, rollups, state, history.
+    async fn search_others(&mut self, bucket: &S3Bucket, day: &Day) -> anyhow::Result<()> {
+        let keys = bucket.list("", EVERYTHING).await?;
+        let others = keys.into_iter().filter(|key| !key.starts_with("archive/") && !key.starts_with("quarantine/"));
+        for (key, body) in bodies(bucket, others.collect()).await? {
+            self.search(&key, &String::from_utf8_lossy(&body), day);
         }
         Ok(())
+    }
+
+    fn search(&mut self, key: &str, text: &str, day: &Day) {
+        let shown = day.planted().iter().filter(|planted| text.contains(**planted));
+        self.leaks.extend(shown.map(|planted| format!("{planted} in {key}")));
+    }
+
+    async fn read_quarantine(&mut self, bucket: &S3Bucket) -> anyhow::Result<()> {
+        for (_, body) in objects(bucket, "quarantine/").await? {
+            self.count_quarantined(&body);
+        }
+        Ok(())
+    }
+
+    fn count_quarantined(&mut self, body: &[u8]) {
+        let Ok(held) = serde_json::from_slice::<Quarantined>(body) else {
+            self.quarantined_others += 1;
+            return;
+        };
+        let lines = held.items.iter().filter(|item| item.origin.is_some()).count();
+        self.quarantined_lines += lines;
+        self.quarantined_deliveries += held.items.len() - lines;
     }
 
     async fn read_metrics(&mut self, deployment: &Deployment, day: &Day) -> anyhow::Result<()> {
@@ -163,6 +187,10 @@ async fn transitions(bucket: &S3Bucket) -> anyhow::Result<Vec<Transition>> {
 
 async fn objects(bucket: &S3Bucket, prefix: &str) -> anyhow::Result<Vec<(String, Vec<u8>)>> {
     let keys = bucket.list(prefix, EVERYTHING).await?;
+    bodies(bucket, keys).await
+}
+
+async fn bodies(bucket: &S3Bucket, keys: Vec<String>) -> anyhow::Result<Vec<(String, Vec<u8>)>> {
     stream::iter(keys)
         .map(|key| async move {
             let stored = bucket.get(&key).await?.with_context(|| format!("{key} was listed but is gone"))?;
@@ -171,4 +199,31 @@ async fn objects(bucket: &S3Bucket, prefix: &str) -> anyhow::Result<Vec<(String,
         .buffered(CONCURRENCY)
         .try_collect()
         .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::logs::envelope;
+    use domain::logs::quarantine::delivery;
+
+    #[test]
+    fn what_is_no_line_in_quarantine_is_counted_beside() {
+        let mut outcome = Outcome::default();
+        let error = envelope::open("{}").unwrap_err();
+        outcome.count_quarantined(&delivery("{}", &error).body);
+        for body in ["", "not JSON", r#"{"version":1,"minutes":{}}"#] {
+            outcome.count_quarantined(body.as_bytes());
+        }
+        assert_eq!((outcome.quarantined_lines, outcome.quarantined_deliveries, outcome.quarantined_others), (0, 1, 3));
+    }
+
+    #[test]
+    fn what_was_planted_is_found_in_any_object() {
+        let day = Day::new("2026-11-21T00:00Z".parse().unwrap(), 60, 42, 0.1);
+        let mut outcome = Outcome::default();
+        outcome.search("rollups/recent.json", "anna.petrova@example.com", &day);
+        outcome.search("state/metric-flusher.json", "[email]", &day);
+        assert_eq!(outcome.leaks, ["anna.petrova@example.com in rollups/recent.json"]);
+    }
 }

@@ -77,12 +77,24 @@ impl<'a> Player<'a> {
         })
     }
 
+    /// Makes everything ready for the day: streams, what RDS reports, and the first ticks, which mark where
+    /// the flusher's and the evaluator's history begins.
+    ///
+    /// # Errors
+    ///
+    /// Where any of it fails.
+    pub async fn begin(&self, day: &Day) -> anyhow::Result<()> {
+        self.create_streams(day).await?;
+        self.report_database(day).await?;
+        self.ticks(day.start()).await
+    }
+
     /// Makes the streams that the day's services write to.
     ///
     /// # Errors
     ///
     /// Where CloudWatch Logs refuses.
-    pub async fn create_streams(&self, day: &Day) -> anyhow::Result<()> {
+    async fn create_streams(&self, day: &Day) -> anyhow::Result<()> {
         for (group, stream) in day.log_streams() {
             self.logs.create_stream(&group, &stream).await?;
         }
@@ -94,7 +106,7 @@ impl<'a> Player<'a> {
     /// # Errors
     ///
     /// Where CloudWatch refuses.
-    pub async fn report_database(&self, day: &Day) -> anyhow::Result<()> {
+    async fn report_database(&self, day: &Day) -> anyhow::Result<()> {
         let foreign = find_foreign("database_connections").context("the registry has lost database_connections")?;
         let dimensions = Dimensions::from([(foreign.dimension.to_owned(), DATABASE_INSTANCE.to_owned())]);
         let data: Vec<Datum> = day
@@ -213,8 +225,18 @@ impl<'a> Player<'a> {
     /// Where any of it fails.
     pub async fn step(&self, batches: &[Batch], until: Minute) -> anyhow::Result<Sent> {
         let sent = self.send(batches).await?;
-        self.tick("metric-flusher", until.start()).await?;
-        self.tick("alert-evaluator", until.start()).await?;
+        self.ticks(until).await?;
         Ok(sent)
+    }
+
+    /// The ticks of a minute: the flusher's, then the evaluator's, which goes by what was flushed.
+    ///
+    /// # Errors
+    ///
+    /// Where one of the functions fails.
+    pub async fn ticks(&self, minute: Minute) -> anyhow::Result<()> {
+        self.tick("metric-flusher", minute.start()).await?;
+        self.tick("alert-evaluator", minute.start()).await?;
+        Ok(())
     }
 }

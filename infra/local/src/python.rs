@@ -51,8 +51,8 @@ async fn run(command: &mut Command) -> anyhow::Result<()> {
     let output =
         command.output().await.with_context(|| format!("could not start {command:?}: is Python 3 installed?"))?;
     if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        bail!("{command:?} failed with {}:\n{}", output.status, said.trim());
+        let (told, said) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        bail!("{command:?} failed with {}:\n{}\n{}", output.status, told.trim(), said.trim());
     }
     Ok(())
 }

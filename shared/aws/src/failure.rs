@@ -25,9 +25,9 @@ pub fn retry_of<E: ProvideErrorMetadata>(error: &SdkError<E, Response>) -> Retry
     let code = error.as_service_error().and_then(ProvideErrorMetadata::code);
     match error.raw_response().map(|response| response.status().as_u16()) {
         None => Retry::Transient,
-        // 401 and 403 are about who asks, not about what is asked: the right can be given.
-        Some(401 | 403 | 429 | 500..) => Retry::Transient,
+        Some(429 | 500..) => Retry::Transient,
         Some(_) if code.is_some_and(|code| PASSING.contains(&code)) => Retry::Transient,
+        Some(401 | 403) => Retry::Denied,
         Some(_) => Retry::Permanent,
     }
 }
@@ -38,4 +38,45 @@ where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
 {
     PortError { action: action.into(), retry: retry_of(&error), source: Box::new(error) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use aws_smithy_runtime_api::http::StatusCode;
+    use aws_smithy_types::body::SdkBody;
+    use aws_smithy_types::error::metadata::ErrorMetadata;
+
+    #[derive(Debug)]
+    struct ServiceError(ErrorMetadata);
+
+    impl ProvideErrorMetadata for ServiceError {
+        fn meta(&self) -> &ErrorMetadata {
+            &self.0
+        }
+    }
+
+    fn answered(status: u16, code: &str) -> SdkError<ServiceError, Response> {
+        let response = Response::new(StatusCode::try_from(status).unwrap(), SdkBody::empty());
+        SdkError::service_error(ServiceError(ErrorMetadata::builder().code(code).build()), response)
+    }
+
+    #[test]
+    fn an_answer_tells_whether_trying_again_can_help() {
+        for (status, code, retry) in [
+            (400, "InvalidParameterValue", Retry::Permanent),
+            (400, "ThrottlingException", Retry::Transient),
+            (403, "AccessDenied", Retry::Denied),
+            (403, "RequestThrottled", Retry::Transient),
+            (401, "Unauthorized", Retry::Denied),
+            (404, "NoSuchBucket", Retry::Permanent),
+            (429, "TooManyRequests", Retry::Transient),
+            (500, "InternalError", Retry::Transient),
+            (503, "SlowDown", Retry::Transient),
+        ] {
+            assert_eq!(retry_of(&answered(status, code)), retry, "{status} {code}");
+        }
+        let timed_out: SdkError<ServiceError, Response> = SdkError::timeout_error("no answer");
+        assert_eq!(retry_of(&timed_out), Retry::Transient);
+    }
 }

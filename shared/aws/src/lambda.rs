@@ -3,10 +3,13 @@
 use std::fmt;
 use std::future::Future;
 
-use jiff::Timestamp;
+use anyhow::ensure;
+use jiff::{SignedDuration, Timestamp};
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
+
+use telemetry::LevelFilter;
 
 use crate::variables::{ConfigError, Variables};
 
@@ -15,8 +18,8 @@ use crate::variables::{ConfigError, Variables};
 pub struct Telemetry {
     /// `ENVIRONMENT`: production, staging, ...
     pub environment: String,
-    /// `LOG_LEVEL`: error, warn, info (the default), debug or trace.
-    pub log_level: String,
+    /// `LOG_LEVEL`: off, error, warn, info (the default), debug or trace.
+    pub log_level: LevelFilter,
 }
 
 impl Telemetry {
@@ -27,8 +30,11 @@ impl Telemetry {
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Telemetry, ConfigError> {
         let mut variables = Variables::new(lookup);
         let environment = variables.required("ENVIRONMENT");
-        let log_level = variables.optional("LOG_LEVEL").unwrap_or_else(|| "info".to_owned());
-        variables.finish(|| Some(Telemetry { environment, log_level }))
+        let log_level = match variables.optional("LOG_LEVEL") {
+            None => Some(LevelFilter::INFO),
+            Some(_) => variables.parsed("LOG_LEVEL"),
+        };
+        variables.finish(|| Some(Telemetry { environment, log_level: log_level? }))
     }
 }
 
@@ -42,6 +48,23 @@ pub struct Tick<D = IgnoredAny> {
     pub detail: D,
 }
 
+/// How far a tick may be ahead of the wall clock: as far as two clocks may differ, and no further.
+const MAX_AHEAD: SignedDuration = SignedDuration::from_mins(5);
+
+impl<D> Tick<D> {
+    /// The tick, unless it stands for a time that is still to come by the wall clock's `now`. Whatever
+    /// happens until then would count as done before it happened. One that is late is as good as ever.
+    ///
+    /// # Errors
+    ///
+    /// Where it is more than five minutes ahead.
+    pub fn checked(self, now: Timestamp) -> anyhow::Result<Tick<D>> {
+        let ahead = self.time.duration_since(now);
+        ensure!(ahead <= MAX_AHEAD, "the tick stands for {}, but it is only {now}: more than 5 min ahead", self.time);
+        Ok(self)
+    }
+}
+
 /// The environment as a lookup.
 pub fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
@@ -50,7 +73,7 @@ pub fn environment(name: &str) -> Option<String> {
 /// Starts logging for the function `name`; call it before anything that logs.
 pub fn start_logging(name: &str, version: &str) -> Result<(), ConfigError> {
     let settings = Telemetry::from_lookup(environment)?;
-    telemetry::init(&telemetry::Service { name, environment: &settings.environment, version }, &settings.log_level);
+    telemetry::init(&telemetry::Service { name, environment: &settings.environment, version }, settings.log_level);
     Ok(())
 }
 
@@ -85,4 +108,37 @@ where
         })
     });
     lambda_runtime::run(service).await.map_err(|error| anyhow::anyhow!(error).context("the Lambda runtime ended"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tick_that_is_ahead_of_the_wall_clock_is_refused() {
+        let now = "2026-11-21T10:05:00Z".parse().unwrap();
+        for (time, refusal) in [
+            ("2026-11-21T10:05:00Z", None),
+            ("2026-11-21T10:10:00Z", None),
+            ("1970-01-01T00:00:00Z", None),
+            ("-009999-01-02T01:59:59Z", None),
+            (
+                "2026-11-21T10:10:01Z",
+                Some(
+                    "the tick stands for 2026-11-21T10:10:01Z, but it is only 2026-11-21T10:05:00Z: more than 5 min ahead",
+                ),
+            ),
+            (
+                "9999-12-30T22:00:00Z",
+                Some(
+                    "the tick stands for 9999-12-30T22:00:00Z, but it is only 2026-11-21T10:05:00Z: more than 5 min ahead",
+                ),
+            ),
+        ] {
+            let tick = Tick { time: time.parse().unwrap(), detail: "detail" };
+            let checked = tick.checked(now);
+            assert_eq!(checked.as_ref().err().map(ToString::to_string).as_deref(), refusal, "{time}");
+            assert!(checked.is_err() || checked.is_ok_and(|passed| passed == tick), "{time}");
+        }
+    }
 }

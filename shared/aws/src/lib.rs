@@ -22,7 +22,22 @@ pub mod sns_topic;
 #[cfg(feature = "webhook")]
 pub mod webhook;
 
+use std::time::Duration;
+
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, SdkConfig};
+
+/// How long one attempt of a call may take to be answered. The SDK has no bound of its own.
+pub const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a call may take with all its attempts: one that hangs does not eat the run of its function.
+pub const OPERATION_TIMEOUT: Duration = Duration::from_secs(25);
+
 /// Credentials, region and endpoint from the environment, as everywhere on AWS.
-pub async fn load_config() -> aws_config::SdkConfig {
-    aws_config::load_defaults(aws_config::BehaviorVersion::latest()).await
+pub async fn load_config() -> SdkConfig {
+    let timeouts = TimeoutConfig::builder()
+        .operation_attempt_timeout(ATTEMPT_TIMEOUT)
+        .operation_timeout(OPERATION_TIMEOUT)
+        .build();
+    aws_config::defaults(BehaviorVersion::latest()).timeout_config(timeouts).load().await
 }

@@ -37,6 +37,8 @@ pub struct PortError {
 pub enum Retry {
     /// Throttled, unavailable, timed out, or the network failed.
     Transient,
+    /// Refused for who asks, not for what is asked: it works once the right is given.
+    Denied,
     /// The request itself was refused.
     Permanent,
 }

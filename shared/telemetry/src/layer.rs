@@ -70,9 +70,9 @@ where
         let line = line::render(
             Timestamp::now(),
             *event.metadata().level(),
-            (&self.name, &self.environment, &self.version),
+            &Service { name: &self.name, environment: &self.environment, version: &self.version },
             &scope,
-            fields,
+            &fields,
         );
         // Standard output is gone only when the process is about to be: nobody is left to be told.
         let _ = (self.make_writer)().write_all(line.as_bytes());

@@ -2,7 +2,8 @@
 //! line on standard output, where Lambda and ECS collect them.
 //!
 //! ```no_run
-//! telemetry::init(&telemetry::Service { name: "log-processor", environment: "production", version: "1.0.0" }, "info");
+//! let service = telemetry::Service { name: "log-processor", environment: "production", version: "1.0.0" };
+//! telemetry::init(&service, telemetry::LevelFilter::INFO);
 //! tracing::info!(category = "database", lines = 12, "batch archived");
 //! ```
 //!
@@ -15,9 +16,8 @@ mod line;
 
 pub use layer::LogLayer;
 
-use std::str::FromStr;
+pub use tracing_subscriber::filter::LevelFilter;
 
-use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 
 /// Who writes the lines.
@@ -31,11 +31,10 @@ pub struct Service<'a> {
     pub version: &'a str,
 }
 
-/// Sends every event of this process at `level` (`error`, `warn`, `info`, `debug`, `trace`) or above to
-/// standard output. An unknown level means `info`. The first call wins: lines are never written twice.
-pub fn init(service: &Service<'_>, level: &str) {
-    let filter = LevelFilter::from_str(level).unwrap_or(LevelFilter::INFO);
-    let layer = LogLayer::new(service, std::io::stdout).with_filter(filter);
+/// Sends every event of this process at `level` or above to
+/// standard output. The first call wins: lines are never written twice.
+pub fn init(service: &Service<'_>, level: LevelFilter) {
+    let layer = LogLayer::new(service, std::io::stdout).with_filter(level);
     // A second call finds a subscriber in place and leaves it there.
     let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry().with(layer));
 }

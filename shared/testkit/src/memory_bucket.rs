@@ -1,6 +1,7 @@
 //! A bucket in memory, which can be told to fail.
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use domain::ports::{
@@ -35,8 +36,7 @@ pub enum Moment {
 
 #[derive(Default)]
 struct Contents {
-    objects: BTreeMap<String, (Vec<u8>, u64)>,
-    writes: u64,
+    objects: BTreeMap<String, Vec<u8>>,
     operations: Vec<(Operation, String)>,
     fault: Option<Fault>,
 }
@@ -68,7 +68,7 @@ impl InMemoryBucket {
 
     /// The bytes at a key.
     pub fn body(&self, key: &str) -> Option<Vec<u8>> {
-        self.contents().objects.get(key).map(|(body, _)| body.clone())
+        self.contents().objects.get(key).cloned()
     }
 
     /// All keys, ascending.
@@ -113,10 +113,17 @@ impl InMemoryBucket {
 
 impl Contents {
     fn write(&mut self, key: &str, body: Vec<u8>) -> Version {
-        self.writes += 1;
-        self.objects.insert(key.to_owned(), (body, self.writes));
-        Version(self.writes.to_string())
+        let version = version_of(&body);
+        self.objects.insert(key.to_owned(), body);
+        version
     }
+}
+
+/// As S3's ETag, made of the bytes alone: the same bytes written again are the same version.
+fn version_of(body: &[u8]) -> Version {
+    let mut hasher = DefaultHasher::new();
+    body.hash(&mut hasher);
+    Version(format!("{:016x}", hasher.finish()))
 }
 
 impl PutObject for InMemoryBucket {
@@ -130,10 +137,7 @@ impl PutObject for InMemoryBucket {
 impl GetObject for InMemoryBucket {
     async fn get(&self, key: &str) -> Result<Option<Stored>, PortError> {
         self.perform(Operation::Get, key, |contents| {
-            contents
-                .objects
-                .get(key)
-                .map(|(body, version)| Stored { body: body.clone(), version: Version(version.to_string()) })
+            contents.objects.get(key).map(|body| Stored { body: body.clone(), version: version_of(body) })
         })
     }
 }
@@ -157,7 +161,7 @@ impl DeleteObject for InMemoryBucket {
 impl ReplaceObject for InMemoryBucket {
     async fn replace(&self, object: &Object, expected: Option<&Version>) -> Result<Replaced, PortError> {
         self.perform(Operation::Replace, &object.key, |contents| {
-            let held = contents.objects.get(&object.key).map(|(_, version)| Version(version.to_string()));
+            let held = contents.objects.get(&object.key).map(|body| version_of(body));
             if held.as_ref() != expected {
                 return Replaced::Conflict;
             }

@@ -62,10 +62,6 @@ macro_rules! recorder {
 }
 
 recorder!(
-    /// Metrics put, by namespace and call.
-    RecordedMetrics of (String, Vec<Datum>)
-);
-recorder!(
     /// Messages published.
     RecordedPublications of Publication
 );
@@ -74,9 +70,44 @@ recorder!(
     RecordedWebhook of String
 );
 
+/// A call's namespace and its metrics.
+type Call = (String, Vec<Datum>);
+
+/// Metrics put, by namespace and call.
+#[derive(Clone, Default)]
+pub struct RecordedMetrics {
+    recorder: Arc<Mutex<Recorder<Call>>>,
+    refused: Option<&'static str>,
+}
+
+impl RecordedMetrics {
+    /// Nothing taken yet, and nothing refused.
+    pub fn new() -> RecordedMetrics {
+        RecordedMetrics::default()
+    }
+
+    /// Like CloudWatch, refuses every call that has a metric of this name in it.
+    pub fn refusing(name: &'static str) -> RecordedMetrics {
+        RecordedMetrics { refused: Some(name), ..RecordedMetrics::default() }
+    }
+
+    /// The next calls fail, one for each of `failures`; then calls succeed again.
+    pub fn fail_next(&self, failures: impl IntoIterator<Item = Retry>) {
+        lock(&self.recorder).failures.extend(failures);
+    }
+
+    /// What was taken, in order.
+    pub fn taken(&self) -> Vec<(String, Vec<Datum>)> {
+        lock(&self.recorder).taken.clone()
+    }
+}
+
 impl PutMetrics for RecordedMetrics {
     async fn put_metrics(&self, namespace: &str, data: &[Datum]) -> Result<(), PortError> {
-        take(&self.0, "put metrics", (namespace.to_owned(), data.to_vec()))
+        if data.iter().any(|datum| self.refused == Some(datum.name.as_str())) {
+            return Err(PortError::permanent("put metrics", "invalid parameter value"));
+        }
+        take(&self.recorder, "put metrics", (namespace.to_owned(), data.to_vec()))
     }
 }
 

@@ -14,6 +14,9 @@ use crate::playback::Sent;
 use crate::sink::Email;
 use crate::traffic::incidents::Incident;
 
+/// How long after its incident an alert may last: windows have to empty, and alerts to be kept firing.
+const AFTERMATH_MINUTES: i64 = 90;
+
 /// Everything there is to tell.
 pub(super) struct Summary<'a> {
     pub date: String,
@@ -44,15 +47,28 @@ impl Summary<'_> {
         };
         check(kept == self.sent.lines, format!("{} lines in, {kept} lines out", self.sent.lines));
         check(outcome.duplicates == 0, format!("{} lines are in the archive twice", outcome.duplicates));
-        check(outcome.leaks.is_empty(), format!("personal data in the archive: {:?}", outcome.leaks));
+        check(outcome.leaks.is_empty(), format!("personal data in the bucket: {:?}", outcome.leaks));
         check(
             outcome.counted == outcome.archived_lines() as f64,
             format!("CloudWatch counted {} lines, the archive has {}", outcome.counted, outcome.archived_lines()),
         );
         for incident in self.incidents {
-            let told = |turned| self.told(incident, turned).is_some();
-            check(told(Turned::Firing), format!("{}: {} did not fire", incident.name, incident.expects));
-            check(told(Turned::Resolved), format!("{}: {} did not resolve", incident.name, incident.expects));
+            for turned in [Turned::Firing, Turned::Resolved] {
+                let told = self
+                    .outcome
+                    .transitions
+                    .iter()
+                    .filter(|transition| transition.turned == turned && self.tells(transition, incident));
+                let times = told.count();
+                check(times == 1, format!("{}: {} {turned:?} {times} times", incident.name, incident.expects));
+            }
+        }
+        for transition in &self.outcome.transitions {
+            let expected = self.incidents.iter().any(|incident| self.tells(transition, incident));
+            check(
+                expected,
+                format!("{} {:?} at {} without a reason", transition.rule, transition.turned, transition.at),
+            );
         }
         check(alert_emails == alerts, format!("{alerts} alert messages, {alert_emails} e-mails"));
         check(self.slack.len() == alerts, format!("{alerts} alert messages, {} in Slack", self.slack.len()));
@@ -63,14 +79,10 @@ impl Summary<'_> {
         self.emails.iter().filter(|email| email.topic_arn == self.alert_topic)
     }
 
-    /// When the rule that an incident is to trigger turned, within the incident or soon after it.
-    fn told(&self, incident: &Incident, turned: Turned) -> Option<&Transition> {
-        let until = incident.ends(self.start).plus(90);
-        self.outcome.transitions.iter().find(|transition| {
-            transition.rule == incident.expects
-                && transition.turned == turned
-                && (incident.starts(self.start)..until).contains(&transition.at)
-        })
+    /// Whether a transition is of the rule that an incident has to trigger, within it or soon after it.
+    fn tells(&self, transition: &Transition, incident: &Incident) -> bool {
+        let until = incident.ends(self.start).plus(AFTERMATH_MINUTES);
+        transition.rule == incident.expects && (incident.starts(self.start)..until).contains(&transition.at)
     }
 
     /// The whole of it as text.
@@ -258,8 +270,29 @@ mod tests {
         let summary = Summary { incidents: &INCIDENTS[..1], ..summary(&outcome, 10) };
         let problems = summary.problems();
         assert_eq!(problems.len(), 2);
-        assert!(problems[0].ends_with("did not fire"), "{problems:?}");
+        assert!(problems[0].ends_with("Firing 0 times"), "{problems:?}");
         assert!(summary.render().contains("NOT OK"));
+    }
+
+    #[test]
+    fn an_alert_that_nothing_explains_is_a_problem() {
+        let transition = Transition {
+            version: 1,
+            at: "2026-11-21T10:00Z".parse().unwrap(),
+            rule: "high_cpu_usage".into(),
+            fingerprint: "f".into(),
+            class: "performance".into(),
+            severity: "warning".into(),
+            labels: [].into(),
+            turned: Turned::Firing,
+            value: Some(90.0),
+            condition: "> 80".into(),
+            summary: "CPU".into(),
+            since: "2026-11-21T10:00Z".parse().unwrap(),
+        };
+        let outcome = Outcome { transitions: vec![transition], ..outcome() };
+        let problems = summary(&outcome, 10).problems();
+        assert_eq!(problems[0], "high_cpu_usage Firing at 2026-11-21T10:00Z without a reason");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The database's server log, with the short prefix of RDS: `%t:%r:%u@%d:[%p]:`.
 
-use super::planted::EMAILS;
+use super::planted::{EMAILS, PARAMETERS};
 use super::schedule::activity;
 use super::stage::Stage;
 use super::visit::Visit;
@@ -109,4 +109,13 @@ pub fn note(stage: &mut Stage, at_ms: i64, text: &str) {
     let who = client(stage);
     let insert = format!("INSERT INTO notes (body) VALUES ('call back: {text}')");
     stage.database(at_ms, &who, &format!("LOG:  duration: 3.118 ms  statement: {insert}"));
+}
+
+/// A prepared statement whose parameters are a client's name and passport.
+pub fn parameters(stage: &mut Stage, at_ms: i64) {
+    let who = client(stage);
+    let [name, passport] = PARAMETERS;
+    let insert = "INSERT INTO clients (name, passport) VALUES ($1, $2)";
+    stage.database(at_ms, &who, &format!("LOG:  execute <unnamed>: {insert}"));
+    stage.continuation(at_ms, &who, &format!("DETAIL:  parameters: $1 = '{name}', $2 = '{passport}'"));
 }

@@ -1,6 +1,6 @@
 //! Lines that are not schema v1: other loggers' JSON, and plain text.
 
-use super::planted::{PLANTED, TOKENS};
+use super::planted::{ANYWHERE, ENCODED_EMAIL, SESSION, TOKENS};
 use super::postgresql;
 use super::record::{Category, Level, Record};
 use super::service::{Service, TASKS};
@@ -11,6 +11,8 @@ use super::visit::Visit;
 pub const DEPLOYMENT: i64 = 6 * 60;
 /// Minutes between two lines with planted personal data, at any scale.
 const PLANTED_EVERY: i64 = 5;
+/// Minutes between secrets that only their place tells.
+const IN_PLACE_EVERY: i64 = 30;
 
 /// What the web server's other loggers write beside a page.
 pub fn beside_a_page(stage: &mut Stage, visit: &Visit, endpoint: &str) {
@@ -56,6 +58,9 @@ pub fn by_the_clock(stage: &mut Stage) {
     if stage.offset % PLANTED_EVERY == 2 {
         plant(stage, (stage.offset / PLANTED_EVERY) as usize);
     }
+    if stage.offset % IN_PLACE_EVERY == 18 {
+        plant_in_place(stage);
+    }
 }
 
 fn start_up(stage: &mut Stage) {
@@ -88,11 +93,11 @@ fn traceback(stage: &mut Stage) {
 
 // Every piece of personal data in every place, one after the other.
 fn plant(stage: &mut Stage, number: usize) {
-    let planted = PLANTED[number % PLANTED.len()];
+    let planted = ANYWHERE[number % ANYWHERE.len()];
     let text = if TOKENS.contains(&planted) { format!("Bearer {planted}") } else { planted.to_owned() };
     let visit = stage.own_work(37_000);
     let note = |message: String| Record::new(Level::Info, Category::BusinessLogic, message);
-    match number / PLANTED.len() % 5 {
+    match number / ANYWHERE.len() % 5 {
         0 => stage.log(Service::Contract, &visit, &note(format!("Уведомление отправлено: {text}"))),
         1 => stage.log(Service::User, &visit, &note("Письмо не доставлено".to_owned()).with("recipient", text)),
         2 => stage.log(Service::Document, &visit, &note(format!("Заявитель указал контакт {text}, ждёт ответа"))),
@@ -102,4 +107,19 @@ fn plant(stage: &mut Stage, number: usize) {
         }
         _ => postgresql::note(stage, visit.at_ms, &text),
     }
+}
+
+// What does not look like a secret: a client among a statement's parameters, a session in a field that
+// is called so, an address as a URL writes it.
+fn plant_in_place(stage: &mut Stage) {
+    let visit = stage.own_work(39_000);
+    postgresql::parameters(stage, visit.at_ms);
+    let (time, host) = (stage.epoch_ms(&visit), visit.task);
+    let cookies = format!(r#"["sid={SESSION}; Path=/; HttpOnly","theme=dark"]"#);
+    let line = format!(
+        r#"{{"level":30,"time":{time},"pid":17,"hostname":"web-{host}","set-cookie":{cookies},"msg":"session opened"}}"#
+    );
+    stage.text(Service::Web, &visit, line);
+    let message = format!("Переход по ссылке /users?email={ENCODED_EMAIL}&from=letter");
+    stage.log(Service::User, &visit, &Record::new(Level::Info, Category::BusinessLogic, message));
 }

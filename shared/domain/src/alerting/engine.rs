@@ -1,7 +1,9 @@
 //! The evaluation: rules, metrics and the last state in; the next state, with what is to be told, out.
 //!
-//! Every whole minute is evaluated once, in order, when its metrics have had time to arrive. Minutes
-//! that a tick missed are caught up by the next one, as far as the recent rollups reach.
+//! Every whole minute is evaluated once, in order, when its metrics have had time to arrive and the
+//! flusher has taken them in: while it is stopped or late nothing is evaluated, because no metrics are
+//! not the same as nothing happening. Minutes that were missed, for whatever reason, are caught up by the
+//! next tick, as far as the recent rollups reach.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -9,7 +11,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::Minute;
-use crate::metrics::recent::{RecentRollups, SPAN_MINUTES};
+use crate::metrics::recent::RecentRollups;
 use crate::ports::MetricQuery;
 
 use super::evaluation::{evaluate_alert, resolve_without_value, rules_alert};
@@ -17,7 +19,7 @@ use super::lifecycle::Phase;
 use super::notification::Notification;
 use super::rules::problem::InvalidRules;
 use super::rules::{Labels, Rule, RuleSet};
-use super::samples::{ForeignValues, Samples};
+use super::samples::{ForeignValues, Samples, oldest_kept};
 use super::state::{Alert, AlertState, Health, fingerprint};
 
 /// Id of the alert about the rule file itself.
@@ -38,14 +40,42 @@ pub struct Due {
     pub skipped: i64,
 }
 
-/// Which minutes are due at `now`: those after the last evaluated one that ended `delay` ago. The first
-/// tick ever has one.
-pub fn due(state: Option<&AlertState>, now: Timestamp, delay: Duration) -> Option<Due> {
-    // The minute that now - delay lies in is not over yet (defect 5).
-    let to = Minute::of(now.checked_sub(delay).ok()?).plus(-1);
-    let next = state.map_or(to, |state| state.evaluated_until.plus(1));
-    let from = next.max(to.plus(1 - SPAN_MINUTES));
-    (from <= to).then_some(Due { from, to, skipped: from.since(next) })
+/// Why a tick has nothing to evaluate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotDue {
+    /// All minutes that are over for long enough were evaluated before.
+    UpToDate,
+    /// Minutes are over, but the flusher has not yet taken in what came in them.
+    WaitingForMetrics,
+}
+
+/// Which minutes are due at `now`: those after the last evaluated one that ended `delay` before both
+/// `now` and the flusher's tick `flushed_until`. The first tick ever has one.
+pub fn due(
+    state: Option<&AlertState>,
+    now: Timestamp,
+    flushed_until: Option<Minute>,
+    delay: Duration,
+) -> Result<Due, NotDue> {
+    let evaluated = state.map(|state| state.evaluated_until);
+    let over = last_over(now, delay).filter(|&over| evaluated.is_none_or(|until| until < over));
+    let Some(over) = over else { return Err(NotDue::UpToDate) };
+    let flushed = flushed_until.ok_or(NotDue::WaitingForMetrics)?;
+    let known = last_over(flushed.start(), delay).ok_or(NotDue::WaitingForMetrics)?;
+    let to = over.min(known);
+    let next = evaluated.map_or(to, |until| until.plus(1));
+    if next > to {
+        return Err(NotDue::WaitingForMetrics);
+    }
+    // Behind it the rollups have been forgotten.
+    let from = next.max(oldest_kept(flushed));
+    if from <= to { Ok(Due { from, to, skipped: from.since(next) }) } else { Err(NotDue::UpToDate) }
+}
+
+/// The last minute that ended at least `delay` before `now`: the one that `now - delay` lies in is not
+/// over yet (defect 5).
+fn last_over(now: Timestamp, delay: Duration) -> Option<Minute> {
+    Some(Minute::of(now.checked_sub(delay).ok()?).plus(-1))
 }
 
 /// What to ask CloudWatch for.
@@ -98,8 +128,9 @@ pub struct Outcome {
 pub fn evaluate(tick: &Tick, state: Option<AlertState>) -> Outcome {
     let mut state = state.unwrap_or_else(|| AlertState::starting(tick.due.from));
     if tick.due.skipped > 0 {
-        // Nobody saw the breach last through the gap, so its waiting begins again.
-        state.alerts.retain(|_, alert| !matches!(alert.phase, Phase::Pending { .. }));
+        for alert in state.alerts.values_mut() {
+            alert.phase = alert.phase.after_gap();
+        }
     }
     let samples = Samples::new(tick.recent, tick.foreign, state.history_from);
     let mut told = Vec::new();

@@ -2,6 +2,9 @@
 //!
 //! As Prometheus does it: `for` holds back the beginning, `keep_firing_for` the end, and the latter
 //! never concerns an alert that is only pending.
+//!
+//! Both count minutes that somebody saw. A minute that could not be evaluated, because of a query error
+//! say, moves `since` and `fine_since` on by itself: it neither makes a breach last nor its end come nearer.
 
 use serde::{Deserialize, Serialize};
 
@@ -17,14 +20,14 @@ pub enum Phase {
     Inactive {},
     /// It breaches, but not long enough.
     Pending {
-        /// The minute in which the breach began.
+        /// The minute in which the breach began, later by each unknown minute since then.
         since: Minute,
     },
     /// It fires.
     Firing {
         /// The minute in which it began to fire.
         since: Minute,
-        /// Since when it has been fine again, if it is only kept firing.
+        /// Since when it has been fine again, if it is only kept firing; later by each unknown minute.
         fine_since: Option<Minute>,
     },
     /// It is over.
@@ -54,7 +57,7 @@ impl Phase {
     /// `keep_firing_for` are in minutes.
     pub fn after(self, at: Minute, verdict: Datapoint, hold: i64, keep_firing_for: i64) -> (Phase, Option<Turned>) {
         match (self, verdict) {
-            (_, Datapoint::Unknown) => (self, None),
+            (_, Datapoint::Unknown) => (self.unseen_for_a_minute(), None),
             (Phase::Inactive {} | Phase::Resolved { .. }, Datapoint::Breaching) => Phase::breached(at, at, hold),
             (Phase::Pending { since }, Datapoint::Breaching) => Phase::breached(since, at, hold),
             (Phase::Firing { since, .. }, Datapoint::Breaching) => (Phase::Firing { since, fine_since: None }, None),
@@ -68,6 +71,26 @@ impl Phase {
                     (Phase::Firing { since, fine_since: Some(fine_since) }, None)
                 }
             }
+        }
+    }
+
+    /// Where it stands after a gap of minutes that nobody will ever see: whether a breach or its end lasted
+    /// through it is not known, so both waits begin again.
+    pub fn after_gap(self) -> Phase {
+        match self {
+            Phase::Pending { .. } => Phase::Inactive {},
+            Phase::Firing { since, .. } => Phase::Firing { since, fine_since: None },
+            Phase::Inactive {} | Phase::Resolved { .. } => self,
+        }
+    }
+
+    fn unseen_for_a_minute(self) -> Phase {
+        match self {
+            Phase::Pending { since } => Phase::Pending { since: since.plus(1) },
+            Phase::Firing { since, fine_since } => {
+                Phase::Firing { since, fine_since: fine_since.map(|fine_since| fine_since.plus(1)) }
+            }
+            Phase::Inactive {} | Phase::Resolved { .. } => self,
         }
     }
 
@@ -124,9 +147,27 @@ mod tests {
             ("keep_firing_for does not keep a pending alert", "X..", 2, 5, "pii"),
             ("the unknown never resolves", "X?????.", 0, 0, "FFFFFFr"),
             ("the unknown never fires", "?????", 0, 0, "iiiii"),
-            ("the unknown leaves a pending alert pending", "X?X", 2, 0, "ppF"),
+            ("the unknown leaves a pending alert pending", "X?X.", 2, 0, "pppi"),
+            ("a breach lasts as long as it was seen", "X??X?X", 2, 0, "pppppF"),
+            ("the unknown does not bring the end nearer", "X.??..", 0, 2, "FFFFFr"),
+            ("the unknown does not begin the end", "X??..", 0, 1, "FFFFr"),
         ] {
             assert_eq!(play(minutes, hold, keep), expected, "{why}");
+        }
+    }
+
+    #[test]
+    fn after_a_gap_every_wait_begins_again() {
+        let minute: Minute = "2026-11-21T10:00Z".parse().unwrap();
+        let firing = |fine_since| Phase::Firing { since: minute, fine_since };
+        for (before, after) in [
+            (Phase::Inactive {}, Phase::Inactive {}),
+            (Phase::Pending { since: minute }, Phase::Inactive {}),
+            (firing(Some(minute)), firing(None)),
+            (firing(None), firing(None)),
+            (Phase::Resolved { at: minute }, Phase::Resolved { at: minute }),
+        ] {
+            assert_eq!(before.after_gap(), after);
         }
     }
 }

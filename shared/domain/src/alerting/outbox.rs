@@ -11,8 +11,9 @@ use serde::{Deserialize, Serialize};
 
 use super::notification::Notification;
 
-/// How long a claim holds. A function that was started late and runs to its time limit is over by then.
-pub const CLAIM: SignedDuration = SignedDuration::from_secs(120);
+/// How long a claim holds, from the time that a tick stands for. Its function is surely over by then: the
+/// schedule hands a tick over at most 60 s late, Lambda starts it at most 60 s later, and it may run for 50 s.
+pub const CLAIM: SignedDuration = SignedDuration::from_secs(180);
 
 /// How many one tick sends. What is beyond waits for the next one: a function that ran out of time in the
 /// middle would not have noted what it had sent.
@@ -43,8 +44,8 @@ impl Outbox {
         self.0.push(Outgoing { notification, recorded: false, published: false, claimed_until: None });
     }
 
-    /// Claims what nobody else is sending, up to [`MAX_CLAIMED`], and answers it. What concerns an alert of which an earlier
-    /// notification is being sent stays: RESOLVED must not overtake FIRING.
+    /// Claims what nobody else is sending, up to [`MAX_CLAIMED`], and answers it. What concerns an alert of
+    /// which an earlier notification is being sent stays: RESOLVED must not overtake FIRING.
     pub fn claim(&mut self, now: Timestamp) -> Vec<Outgoing> {
         let mut in_flight = BTreeSet::new();
         let mut claimed = Vec::new();
@@ -113,8 +114,8 @@ mod tests {
         let mut outbox = outbox(&["a", "b"]);
         assert_eq!(ids(&outbox.claim(at("10:00:00"))), ["a", "b"]);
         assert!(outbox.claim(at("10:00:00")).is_empty());
-        assert!(outbox.claim(at("10:01:59")).is_empty());
-        assert_eq!(ids(&outbox.claim(at("10:02:00"))), ["a", "b"], "after a crash");
+        assert!(outbox.claim(at("10:02:59")).is_empty());
+        assert_eq!(ids(&outbox.claim(at("10:03:00"))), ["a", "b"], "after a crash");
     }
 
     #[test]

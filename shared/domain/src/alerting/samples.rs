@@ -18,8 +18,8 @@ pub type ForeignValues = BTreeMap<MetricQuery, MinuteValues>;
 #[derive(Debug)]
 pub struct Samples<'a> {
     own: BTreeMap<&'a str, BTreeMap<&'a Dimensions, BTreeMap<Minute, &'a Aggregate>>>,
-    /// Before it, an absent minute does not mean that nothing came.
-    known_from: Minute,
+    /// Where an absent minute means that nothing came; nowhere before the flusher's first tick.
+    known: Option<Window>,
     foreign: &'a ForeignValues,
 }
 
@@ -50,6 +50,11 @@ pub enum Reading {
     Unanswered,
 }
 
+/// The oldest minute that the recent rollups keep after the flusher's tick `flushed`.
+pub(super) fn oldest_kept(flushed: Minute) -> Minute {
+    flushed.plus(1 - SPAN_MINUTES)
+}
+
 impl<'a> Samples<'a> {
     /// `history_from` is the first minute that the evaluator has ever seen.
     pub fn new(recent: &'a RecentRollups, foreign: &'a ForeignValues, history_from: Minute) -> Samples<'a> {
@@ -60,13 +65,15 @@ impl<'a> Samples<'a> {
                 series.entry(&key.dimensions).or_default().insert(minute, aggregate);
             }
         }
-        let kept_from = recent.minutes.keys().next_back().map(|newest| newest.plus(1 - SPAN_MINUTES));
-        Samples { own, known_from: kept_from.map_or(history_from, |kept| kept.max(history_from)), foreign }
+        // By the flusher's tick and not by the newest key, which may be that of a line ahead of its time.
+        let known = |flushed: Minute| Window { from: oldest_kept(flushed).max(history_from), to: flushed.plus(-1) };
+        Samples { own, known: recent.flushed_until.map(known), foreign }
     }
 
     /// Whether an absent minute of the window means that nothing came. CloudWatch keeps its own history.
     pub fn knows(&self, query: &Query, window: Window) -> bool {
-        matches!(query.source, Source::Foreign(_)) || window.from >= self.known_from
+        let own = |known: Window| known.from <= window.from && window.to <= known.to;
+        matches!(query.source, Source::Foreign(_)) || self.known.is_some_and(own)
     }
 
     /// The groups of `rule` that had a value up to and with `until`. A rule that does not group has the
@@ -307,11 +314,21 @@ mod tests {
     fn silence_says_something_only_where_the_rollups_reach() {
         let rule = rule("{metric: active_users, stat: Maximum}", "[]");
         let foreign = ForeignValues::new();
-        let recent = recent(&[(130, "active_users", &[], 1.0)]);
-        for (history_from, from, expected) in [(0, 11, true), (0, 10, false), (50, 50, true), (50, 49, false)] {
+        // What stands there is of no account: a line may be stamped with a time ahead of its own.
+        let mut recent = recent(&[(130, "active_users", &[], 1.0), (250, "active_users", &[], 1.0)]);
+        for (why, flushed, history_from, from, to, expected) in [
+            ("the oldest that is kept", Some(130), 0, 11, 16, true),
+            ("older than what is kept", Some(130), 0, 10, 15, false),
+            ("the evaluator's first minute", Some(130), 50, 50, 55, true),
+            ("before the evaluator's first minute", Some(130), 50, 49, 54, false),
+            ("up to the flusher's tick", Some(130), 0, 120, 129, true),
+            ("what the flusher has still to take in", Some(130), 0, 121, 130, false),
+            ("before the flusher's first tick", None, 0, 120, 129, false),
+        ] {
+            recent.flushed_until = flushed.map(minute);
             let samples = Samples::new(&recent, &foreign, minute(history_from));
-            let window = Window { from: minute(from), to: minute(from + 5) };
-            assert_eq!(samples.knows(&rule.queries["q"], window), expected, "from {from}, history from {history_from}");
+            let window = Window { from: minute(from), to: minute(to) };
+            assert_eq!(samples.knows(&rule.queries["q"], window), expected, "{why}");
         }
     }
 }

@@ -37,6 +37,10 @@ pub const PERFORMANCE_ISSUE_MS: f64 = 5_000.0;
 /// Different values that a dimension of a metric may have in one batch; further ones become `other`.
 const MAX_VALUES: usize = 100;
 
+/// The greatest magnitude that CloudWatch takes, 2^360. No number of such values adds up to infinity,
+/// which JSON could not hold.
+const MAX_MAGNITUDE: f64 = 2.348_542_582_773_833_4e108;
+
 /// Characters a dimension value is cut to.
 const MAX_VALUE_CHARS: usize = 200;
 
@@ -172,6 +176,9 @@ impl Derivation {
     }
 
     fn point(&mut self, name: &'static str, at_millis: i64, value: f64, named: &[(&'static str, &str)]) {
+        if value.abs() > MAX_MAGNITUDE {
+            return self.point("pipeline_values_refused", at_millis, 1.0, &[]);
+        }
         let mut dimensions = Dimensions::new();
         if has_service(name) {
             dimensions.insert("service".to_owned(), self.service.clone());
@@ -363,5 +370,19 @@ mod tests {
         assert_eq!(series.iter().filter(|s| s.starts_with("api_requests{")).count(), MAX_VALUES + 1);
         assert!(series.contains(&"api_requests{endpoint=other,method=GET,service=api,status_code=200} 50".to_owned()));
         assert!(series.contains(&"pipeline_series_overflow{service=api} 50".to_owned()));
+    }
+
+    #[test]
+    fn a_value_that_no_metric_can_hold_is_left_out_and_counted() {
+        let details = json!({ "active_users": 1.7e308, "daily_contracts": -1e200, "conversion_rate": 3.5 });
+        assert_eq!(
+            derived(&[line("INFO", "business_logic", &details, None)]),
+            [
+                "conversion_rate{} 3.5",
+                "log_entries{level=INFO,service=api} 1",
+                "pipeline_values_refused{service=api} 2"
+            ]
+        );
+        assert_eq!(MAX_MAGNITUDE, 2f64.powi(360));
     }
 }

@@ -11,18 +11,27 @@ pub struct Origin {
 
 /// Reads `/aws/ecs/<env>/<service>` and `/aws/rds/instance/<env>-<service>-db/postgresql`. Any other
 /// group is a service of its own, named by the last part of its name.
-pub fn of(log_group: &str) -> Origin {
+///
+/// `environment` is the one that the function runs in: it may have hyphens in its name, and an
+/// instance that begins with it is split after it. Any other instance is split at its first hyphen.
+pub fn of(log_group: &str, environment: &str) -> Origin {
     let parts: Vec<&str> = log_group.split('/').filter(|part| !part.is_empty()).collect();
     let (environment, service) = match parts.as_slice() {
         ["aws", "ecs", environment, service] => (*environment, *service),
-        ["aws", "rds", "instance", instance, "postgresql"] => match instance.split_once('-') {
-            Some((environment, rest)) => (environment, rest.strip_suffix("-db").unwrap_or(rest)),
-            None => ("unknown", *instance),
-        },
+        ["aws", "rds", "instance", instance, "postgresql"] => instance_parts(instance, environment),
         [.., last] => ("unknown", *last),
         [] => ("unknown", "unknown"),
     };
     Origin { environment: environment.to_owned(), service: service.to_owned() }
+}
+
+fn instance_parts<'a>(instance: &'a str, environment: &'a str) -> (&'a str, &'a str) {
+    let own =
+        instance.strip_prefix(environment).and_then(|rest| rest.strip_prefix('-')).filter(|rest| !rest.is_empty());
+    match own.map(|rest| (environment, rest)).or_else(|| instance.split_once('-')) {
+        Some((environment, rest)) => (environment, rest.strip_suffix("-db").unwrap_or(rest)),
+        None => ("unknown", instance),
+    }
 }
 
 #[cfg(test)]
@@ -40,8 +49,22 @@ mod tests {
             ("/custom/billing", "unknown", "billing"),
             ("", "unknown", "unknown"),
         ] {
-            let origin = of(group);
+            let origin = of(group, "production");
             assert_eq!((origin.environment.as_str(), origin.service.as_str()), (environment, service), "{group}");
+        }
+    }
+
+    #[test]
+    fn an_environment_may_have_hyphens() {
+        for (instance, environment, service) in [
+            ("pre-production-contract-db", "pre-production", "contract"),
+            ("pre-production-land-registry-db", "pre-production", "land-registry"),
+            ("staging-contract-db", "staging", "contract"),
+            ("pre-productions-db", "pre", "productions"),
+            ("pre-production", "pre", "production"),
+        ] {
+            let origin = of(&format!("/aws/rds/instance/{instance}/postgresql"), "pre-production");
+            assert_eq!((origin.environment.as_str(), origin.service.as_str()), (environment, service), "{instance}");
         }
     }
 }

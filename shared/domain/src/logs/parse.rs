@@ -29,7 +29,7 @@ pub fn event_time(millis: i64) -> Timestamp {
 fn raw(line: &str, source: Source) -> Record {
     Record {
         timestamp: source.event_time,
-        level: leading_level(line),
+        level: level_field(line).unwrap_or_else(|| leading_level(line)),
         category: Category::System,
         message: line.to_owned(),
         context: Context::default(),
@@ -39,6 +39,26 @@ fn raw(line: &str, source: Source) -> Record {
         extra: Map::new(),
         source: Source { format: Format::Raw, ..source },
     }
+}
+
+/// The level that a line tells which is JSON but for a mistake: `NaN`, half a surrogate pair, cut off.
+fn level_field(line: &str) -> Option<Level> {
+    if !line.trim_start().starts_with('{') {
+        return None;
+    }
+    let of = |name: &str| {
+        line.match_indices(name).find_map(|(at, _)| {
+            let value = line[at + name.len()..].trim_start().strip_prefix(':')?.trim_start();
+            match value.strip_prefix('"') {
+                Some(text) => Level::parse(&text[..text.find('"')?]),
+                None => {
+                    let end = value.find(|c: char| !c.is_ascii_digit())?;
+                    value[..end].parse().ok().and_then(Level::of_number)
+                }
+            }
+        })
+    };
+    ["\"level\"", "\"levelname\"", "\"severity\""].into_iter().find_map(of)
 }
 
 /// The level of a raw line, by its first word only: a line that speaks of an ERROR is not one.
@@ -52,10 +72,10 @@ fn leading_level(line: &str) -> Level {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    pub(super) fn source() -> Source {
+    pub(in crate::logs) fn source() -> Source {
         Source {
             owner: "123456789012".into(),
             log_group: "/aws/ecs/production/api".into(),
@@ -88,6 +108,26 @@ mod tests {
             ("", Level::Info),
         ] {
             assert_eq!(parse(line, source()).level, level, "{line}");
+        }
+    }
+
+    #[test]
+    fn json_that_no_parser_takes_keeps_its_level() {
+        let deep = format!(r#"{{"level":"ERROR","a":{}"#, "[".repeat(1_000));
+        for (line, level) in [
+            (r#"{"level":"ERROR","duration_ms":NaN}"#, Level::Error),
+            (r#"{"duration_ms": NaN, "level": "LogLevel.WARNING"}"#, Level::Warning),
+            (r#"{"levelname":"CRITICAL","message":"\ud800"}"#, Level::Critical),
+            (r#"{"level":50,"msg":"cut o"#, Level::Error),
+            (r#"{"level":"loud","severity":"warn","msg":"cut o"#, Level::Warning),
+            (r#"{"level":"#, Level::Info),
+            (r#"{"level":"ERR"#, Level::Info),
+            (r#"text with "level":"ERROR""#, Level::Info),
+            (&deep, Level::Error),
+        ] {
+            let record = parse(line, source());
+            assert_eq!((record.level, record.source.format), (level, Format::Raw), "{line}");
+            assert_eq!(record.message, line);
         }
     }
 

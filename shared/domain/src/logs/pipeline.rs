@@ -64,15 +64,23 @@ pub struct Lines {
     pub quarantined: usize,
 }
 
-/// Decides what becomes of a Lambda event. Log groups whose name begins with `own_log_groups` are the
-/// pipeline's own.
-pub fn process(event: &str, own_log_groups: &str) -> Outcome {
+/// What depends on where the pipeline runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settings<'a> {
+    /// Beginning of the names of the pipeline's own log groups.
+    pub own_log_groups: &'a str,
+    /// The environment's name.
+    pub environment: &'a str,
+}
+
+/// Decides what becomes of a Lambda event.
+pub fn process(event: &str, settings: Settings<'_>) -> Outcome {
     match envelope::open(event) {
         Ok(Delivery::Control) => Outcome::Control,
-        Ok(Delivery::Data(batch)) if batch.log_group.starts_with(own_log_groups) => {
+        Ok(Delivery::Data(batch)) if batch.log_group.starts_with(settings.own_log_groups) => {
             Outcome::OwnLogs { log_group: batch.log_group }
         }
-        Ok(Delivery::Data(batch)) => Outcome::Batch(process_batch(&batch)),
+        Ok(Delivery::Data(batch)) => Outcome::Batch(process_batch(&batch, settings.environment)),
         Err(error) => Outcome::Unreadable { object: quarantine::delivery(event, &error), error },
     }
 }
@@ -86,9 +94,9 @@ pub fn batch_id(batch: &Batch) -> String {
     keys::fingerprint(parts.map(|part| part.as_bytes()))
 }
 
-fn process_batch(batch: &Batch) -> Processed {
+fn process_batch(batch: &Batch, environment: &str) -> Processed {
     let batch_id = batch_id(batch);
-    let origin = origin::of(&batch.log_group);
+    let origin = origin::of(&batch.log_group, environment);
     let (records, unreadable) = read(batch, &origin);
     let lines = Lines {
         received: batch.events.len(),

@@ -1,39 +1,38 @@
 //! Personal data and secrets out of a record, before its first write: e-mail addresses, phone numbers,
 //! bearer and JSON web tokens, AWS key ids, and the values of fields that are called like secrets.
 //!
-//! It works on decoded text, field by field, so that escapes hide nothing and JSON stays JSON.
+//! It works on decoded text, field by field, so that escapes hide nothing and JSON stays JSON; what no
+//! parser takes is a text, in which secrets are found by the names before them.
+
+mod labelled;
+mod names;
+mod patterns;
+mod scan;
 
 use std::borrow::Cow;
-use std::ops::Range;
 
 use serde_json::{Map, Value};
 
 use crate::logs::record::Record;
+pub use scan::redact_text;
 
-/// Fields whose value is a secret, whatever it looks like; `-` counts as `_`, case does not matter.
-const SECRET_FIELDS: &[&str] = &[
-    "password",
-    "passwd",
-    "secret",
-    "client_secret",
-    "token",
-    "access_token",
-    "refresh_token",
-    "id_token",
-    "api_key",
-    "apikey",
-    "authorization",
-    "cookie",
-    "set_cookie",
-    "private_key",
-];
-
-/// Redacts every text of `record` but the ids that correlate lines, and its source.
+/// Redacts the texts of `record`, names of fields included.
+///
+/// Left as they are: `request_id`, `trace_id` and `span_id`, because they correlate lines, and the
+/// source (account, log group, log stream, event id), because it identifies the line. Whoever puts
+/// personal data into one of them has it archived. `timestamp`, `level`, `category` and `duration_ms`
+/// can not hold any.
 pub fn redact(record: &mut Record) {
     redact_string(&mut record.message);
-    for id in [&mut record.context.user_id, &mut record.context.session_id].into_iter().flatten() {
-        redact_string(id);
-    }
+    let context = &mut record.context;
+    let texts = [
+        &mut context.user_id,
+        &mut context.session_id,
+        &mut context.service_name,
+        &mut context.environment,
+        &mut context.version,
+    ];
+    texts.into_iter().flatten().for_each(redact_string);
     redact_fields(&mut record.details);
     redact_fields(&mut record.error);
     redact_fields(&mut record.extra);
@@ -41,15 +40,41 @@ pub fn redact(record: &mut Record) {
 
 fn redact_fields(fields: &mut Map<String, Value>) {
     for (name, value) in fields.iter_mut() {
-        if is_secret(name) && (value.is_string() || value.is_number()) {
+        if names::is_secret(name) && !value.is_null() {
             *value = Value::String("[secret]".to_owned());
         } else {
             redact_value(value);
         }
     }
+    let renamed: Vec<(String, String)> = fields
+        .keys()
+        .filter_map(|name| match redact_text(name) {
+            Cow::Owned(redacted) if redacted != *name => Some((name.clone(), redacted)),
+            _ => None,
+        })
+        .collect();
+    for (name, redacted) in renamed {
+        if let Some(value) = fields.remove(&name) {
+            let name = free_name(fields, redacted);
+            fields.insert(name, value);
+        }
+    }
 }
 
-fn redact_value(value: &mut Value) {
+/// `name`, numbered where another field has it already: two addresses become one name.
+fn free_name(fields: &Map<String, Value>, name: String) -> String {
+    if !fields.contains_key(&name) {
+        return name;
+    }
+    let mut number = fields.len();
+    while fields.contains_key(&format!("{name} {number}")) {
+        number += 1;
+    }
+    format!("{name} {number}")
+}
+
+/// Redacts every text in `value`, and what stands under a secret's name.
+pub fn redact_value(value: &mut Value) {
     match value {
         Value::String(text) => redact_string(text),
         Value::Array(items) => items.iter_mut().for_each(redact_value),
@@ -70,139 +95,12 @@ fn redact_string(text: &mut String) {
     }
 }
 
-fn is_secret(name: &str) -> bool {
-    let name = name.replace('-', "_");
-    SECRET_FIELDS.iter().any(|field| field.eq_ignore_ascii_case(&name))
-}
-
-/// `text` with what is personal or secret in it replaced by what it was.
-pub fn redact_text(text: &str) -> Cow<'_, str> {
-    let mut redacted = String::new();
-    let mut done = 0;
-    let mut at = 0;
-    while at < text.len() {
-        match finding(text, at, done) {
-            Some((range, kind)) => {
-                redacted.push_str(&text[done..range.start]);
-                redacted.push_str(kind);
-                done = range.end;
-                at = range.end;
-            }
-            None => at += 1,
-        }
-    }
-    if done == 0 {
-        return Cow::Borrowed(text);
-    }
-    redacted.push_str(&text[done..]);
-    Cow::Owned(redacted)
-}
-
-/// What is found at the byte `at`; nothing before `from` belongs to it.
-fn finding(text: &str, at: usize, from: usize) -> Option<(Range<usize>, &'static str)> {
-    let bytes = text.as_bytes();
-    let starts_word = at == from || !bytes[at - 1].is_ascii_alphanumeric();
-    match bytes[at] {
-        b'@' => email(bytes, at, from).map(|range| (range, "[email]")),
-        b'B' | b'b' if starts_word => bearer(bytes, at).map(|range| (range, "[token]")),
-        b'e' if starts_word => web_token(bytes, at).map(|range| (range, "[token]")),
-        b'A' if starts_word => aws_key(bytes, at).map(|range| (range, "[token]")),
-        b'+' | b'7' | b'8' if starts_word => phone(bytes, at).map(|range| (range, "[phone]")),
-        _ => None,
-    }
-}
-
-/// Length of the run of bytes from `at` that `fits`.
-fn run(bytes: &[u8], at: usize, fits: impl Fn(u8) -> bool) -> usize {
-    bytes[at..].iter().take_while(|&&byte| fits(byte)).count()
-}
-
-/// A local part, `@`, and a domain with a dot and letters at its end. Bytes above ASCII count as
-/// letters: an address may be written in Cyrillic.
-fn email(bytes: &[u8], at: usize, from: usize) -> Option<Range<usize>> {
-    let local = |b: u8| b.is_ascii_alphanumeric() || b"._%+-".contains(&b) || b >= 0x80;
-    let start = at - bytes[from..at].iter().rev().take_while(|&&byte| local(byte)).count();
-    let domain = run(bytes, at + 1, |b| b.is_ascii_alphanumeric() || b == b'.' || b == b'-' || b >= 0x80);
-    let name = &bytes[at + 1..at + 1 + domain];
-    let name = &name[..name.len() - name.iter().rev().take_while(|b| matches!(b, b'.' | b'-')).count()];
-    let top = name.rsplit(|&b| b == b'.').next()?;
-    let valid = start < at
-        && name.contains(&b'.')
-        && !name.starts_with(b".")
-        && top.len() >= 2
-        && top.iter().all(|b| b.is_ascii_alphabetic() || *b >= 0x80);
-    valid.then(|| start..at + 1 + name.len())
-}
-
-fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte)
-}
-
-/// The credentials after `Bearer `.
-fn bearer(bytes: &[u8], at: usize) -> Option<Range<usize>> {
-    let word = bytes.get(at..at + 7)?;
-    if !word.eq_ignore_ascii_case(b"bearer ") {
-        return None;
-    }
-    let length = run(bytes, at + 7, is_token_byte);
-    (length >= 8).then(|| at + 7..at + 7 + length)
-}
-
-/// `eyJ...` with two dots: the three parts of a JSON web token.
-fn web_token(bytes: &[u8], at: usize) -> Option<Range<usize>> {
-    if !bytes[at..].starts_with(b"eyJ") {
-        return None;
-    }
-    let length = run(bytes, at, |b| b.is_ascii_alphanumeric() || b"-_.=".contains(&b));
-    let dots = bytes[at..at + length].iter().filter(|&&byte| byte == b'.').count();
-    (dots >= 2 && length >= 20).then_some(at..at + length)
-}
-
-/// `AKIA` or `ASIA` and 16 capitals or digits.
-fn aws_key(bytes: &[u8], at: usize) -> Option<Range<usize>> {
-    let rest = &bytes[at..];
-    let length = run(bytes, at, |b| b.is_ascii_uppercase() || b.is_ascii_digit());
-    ((rest.starts_with(b"AKIA") || rest.starts_with(b"ASIA")) && length == 20).then_some(at..at + length)
-}
-
-/// An international number (`+`, 10 to 15 digits), or a Russian mobile one (7 or 8, then 9, then nine
-/// digits), with spaces, dashes and parentheses between. Longer runs of digits are no phone numbers.
-fn phone(bytes: &[u8], at: usize) -> Option<Range<usize>> {
-    let international = bytes[at] == b'+';
-    let mut digits: Vec<u8> = Vec::with_capacity(16);
-    let mut end = at;
-    let mut separators = 0;
-    for (offset, &byte) in bytes[at..].iter().enumerate().skip(usize::from(international)) {
-        match byte {
-            b'0'..=b'9' => {
-                digits.push(byte);
-                end = at + offset + 1;
-                separators = 0;
-            }
-            b' ' | b'-' | b'(' | b')' if separators < 2 && !digits.is_empty() && digits.len() < 11 => separators += 1,
-            _ => break,
-        }
-        if digits.len() > 15 {
-            return None;
-        }
-    }
-    let ends_word = !bytes.get(end).is_some_and(|byte| byte.is_ascii_alphanumeric());
-    let before = at.checked_sub(1).map(|before| bytes[before]);
-    let part_of_number = before.is_some_and(|byte| b".-:/_".contains(&byte));
-    let valid = if international {
-        (10..=15).contains(&digits.len())
-    } else {
-        digits.len() == 11
-            && digits[1] == b'9'
-            && !part_of_number
-            && !(bytes.get(end) == Some(&b'.') && bytes.get(end + 1).is_some_and(u8::is_ascii_digit))
-    };
-    (valid && ends_word).then_some(at..end)
-}
-
 #[cfg(test)]
 mod tests {
+    use super::scan::Scan;
     use super::*;
+    use crate::logs::parse::parse;
+    use crate::logs::parse::tests::source;
     use proptest::prelude::*;
     use serde_json::json;
 
@@ -219,6 +117,18 @@ mod tests {
             ("jwt=eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl", "jwt=[token]"),
             ("key AKIAIOSFODNN7EXAMPLE used", "key [token] used"),
             ("\nivan@example.com", "\n[email]"),
+            ("/users?email=anna%40example.com&x=1", "/users?email=[email]&x=1"),
+            ("email=i.sidorov%2Bland%40example.org", "email=[email]"),
+            ("/users?phone=%2B79123456789", "/users?phone=[phone]"),
+            ("phone=%2b7%20912%20345-67-89&x", "phone=[phone]&x"),
+            ("q=%2079123456789", "q=%20[phone]"),
+            ("phone:89123456789 tel:89123456789", "phone:[phone] tel:[phone]"),
+            ("/by-phone/79123456789?x", "/by-phone/[phone]?x"),
+            ("{\"phone\":79123456789,", "{\"phone\":[phone],"),
+            ("+7\u{a0}(912)\u{a0}345\u{2011}67\u{2011}89", "[phone]"),
+            ("8\u{202f}912\u{202f}345\u{2013}67\u{2013}89.", "[phone]."),
+            (r#""m":"call\n+79123456789""#, r#""m":"call\n[phone]""#),
+            ("-eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln", "-[token]"),
         ] {
             assert_eq!(redact_text(text), redacted);
         }
@@ -238,6 +148,16 @@ mod tests {
             "the bearer of this",
             "value 7912345.67",
             "rate 0.89123456789",
+            "77:01:0001:12",
+            "77:01:79123456789",
+            "77:01:0001:12 and 89123456789:12",
+            "/contracts/4711/pages/79",
+            "21/11/79123456789",
+            "order_79123456789",
+            "100%40 of it",
+            "/search?q=a%40b&n=%2B7",
+            "2026-11-21T10:05:03+00:00",
+            "/v1/parcels/77:01:0001:12?at=2026-11-21T10%3A05",
         ] {
             assert_eq!(redact_text(text), text);
         }
@@ -246,6 +166,7 @@ mod tests {
     #[test]
     fn fields_called_like_secrets_are_emptied_whatever_they_hold() {
         let mut fields = json!({
+            "set-cookie": ["sid=1", "a=2"], "accessToken": { "value": "x" }, "x-api-key": true, "privateKey": null,
             "Authorization": "Basic abc", "api-key": 12345, "nested": { "PASSWORD": "x", "list": ["a@example.com", 7] },
             "token_count": 3, "phone": 79123456789_u64
         });
@@ -253,13 +174,77 @@ mod tests {
         assert_eq!(
             fields,
             json!({
+                "set-cookie": "[secret]", "accessToken": "[secret]", "x-api-key": "[secret]", "privateKey": null,
                 "Authorization": "[secret]", "api-key": "[secret]",
                 "nested": { "PASSWORD": "[secret]", "list": ["[email]", 7] }, "token_count": 3, "phone": "[phone]"
             })
         );
     }
 
+    #[test]
+    fn names_of_fields_are_texts_too() {
+        let mut fields = json!({ "anna@example.com": 1, "ivan@example.com": { "+79123456789": 2 }, "n": 3 });
+        redact_value(&mut fields);
+        assert_eq!(fields, json!({ "[email]": 1, "[email] 2": { "[phone]": 2 }, "n": 3 }));
+    }
+
+    #[test]
+    fn what_is_called_a_context_is_redacted_but_for_the_ids_that_correlate() {
+        let line = r#"{"context":{"service_name":"a@example.com","environment":"a@example.com",
+            "version":"a@example.com","user_id":"a@example.com","request_id":"r@example.com"},
+            "message":{"password":"x","to":"a@example.com"}}"#;
+        let mut record = parse(line, source());
+        redact(&mut record);
+        let context = &record.context;
+        for text in [&context.service_name, &context.environment, &context.version, &context.user_id] {
+            assert_eq!(text.as_deref(), Some("[email]"));
+        }
+        assert_eq!(context.request_id.as_deref(), Some("r@example.com"));
+        assert_eq!(record.message, r#"{"password":"[secret]","to":"[email]"}"#);
+    }
+
+    #[test]
+    fn a_hostile_line_takes_no_more_steps_for_a_byte_than_a_short_one() {
+        for pattern in [
+            "-eyJ",
+            "+7",
+            "@",
+            "a@a@",
+            "a%40",
+            "%2B7",
+            "bearer ",
+            "AKIA",
+            "8 9",
+            "eyJ.",
+            "password",
+            "\"token\":",
+            "token=",
+            "\\",
+            "[",
+            "'",
+            "cookie:",
+            "a",
+            "n\\n",
+            "basic authorization: ",
+        ] {
+            let line = pattern.repeat(256 * 1024 / pattern.len());
+            let mut scan = Scan::of(&line);
+            let _ = scan.run();
+            assert!(scan.steps <= 24 * line.len(), "{pattern}: {} steps for {} bytes", scan.steps, line.len());
+        }
+    }
+
     proptest! {
+        #[test]
+        fn secrets_around_anything_are_redacted_once(parts in prop::collection::vec(prop::sample::select(vec![
+            "password", "token", "\"", "'", ":", "=", " ", "\\", "[", "]", "{", "}", "x", "@a.com", "+79123456789", "Bearer ",
+            "cookie", "authorization", "Basic ", "abcdefgh", "%40", "%2B", ",", "\n", "я",
+        ]), 0..14)) {
+            let once = redact_text(&parts.concat()).into_owned();
+            prop_assert!(!once.contains("password=x"), "{}", once);
+            let _ = redact_text(&once);
+        }
+
         #[test]
         fn any_text_is_redacted_without_a_panic_and_twice_is_once(text in "[ -~а-я@.+789]{0,60}") {
             let once = redact_text(&text).into_owned();

@@ -2,8 +2,9 @@
 //!
 //! The journal is written before anything it speaks of is done, and cleared when all of it is done.
 //! A flusher that finds one left behind does what it says again: merging into rollups is idempotent
-//! (they hold the batch ids), deleting is, and of the puts only the one whose answer was lost can be
-//! put twice. That one is counted in [`FlushState::uncertain_puts`].
+//! (they hold the batch ids), deleting is, and each put is noted as soon as it is acknowledged. Only a
+//! put of which no acknowledgement was noted is put again, and may then count twice:
+//! [`FlushState::repeated_puts`] says how often that came up.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,8 +24,11 @@ use crate::ports::Object;
 pub struct FlushState {
     /// The sweep that is under way, or that was when its flusher ended.
     pub journal: Option<Journal>,
-    /// Puts repeated since the beginning without knowing whether CloudWatch had taken them before.
-    pub uncertain_puts: u64,
+    /// Raised at every write. S3 tells versions apart by their bytes (an ETag is a hash), so that no two
+    /// states may be the same: a flusher that slept through another's whole sweep must not go on.
+    pub generation: u64,
+    /// Calls put again because no acknowledgement was noted. CloudWatch may have taken the first try.
+    pub repeated_puts: u64,
 }
 
 /// A sweep that has begun.
@@ -149,7 +153,7 @@ mod tests {
             minutes: deltas([&batch("a", 1.0)], &BTreeMap::new()),
             acknowledged: 1,
         };
-        let state = FlushState { journal: Some(journal), uncertain_puts: 2 };
+        let state = FlushState { journal: Some(journal), generation: 7, repeated_puts: 2 };
         assert_eq!(FlushState::parse(&state.to_object().body).unwrap(), state);
     }
 }

@@ -18,6 +18,9 @@ pub const SPAN_MINUTES: i64 = 120;
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RecentRollups {
+    /// The flusher's last tick that took in all there was: what came before it is in here. `None` before
+    /// the first. Without it, a flusher that has stopped would look like a platform where nothing happens.
+    pub flushed_until: Option<Minute>,
     /// Series by the registry's dimension sets, by minute. A minute in which nothing came is absent.
     pub minutes: BTreeMap<Minute, SeriesSet>,
 }
@@ -33,10 +36,14 @@ impl RecentRollups {
         self.minutes.insert(rollup.minute, rollup.series.roll_up());
     }
 
-    /// Forgets what is older than [`SPAN_MINUTES`] at the minute `now`. A line that is ahead of its time
-    /// (CloudWatch Logs takes them up to two hours early) does not push out what is current.
-    pub fn forget(&mut self, now: Minute) {
-        self.minutes = self.minutes.split_off(&now.plus(1 - SPAN_MINUTES));
+    /// Notes that the tick `now` has taken in all there was, and forgets what is older than
+    /// [`SPAN_MINUTES`] by then. A line that is ahead of its time (CloudWatch Logs takes them up to two
+    /// hours early) does not push out what is current, and a tick that comes late does not turn time back.
+    pub fn flushed(&mut self, now: Minute) {
+        self.flushed_until = self.flushed_until.max(Some(now));
+        if let Some(until) = self.flushed_until {
+            self.minutes = self.minutes.split_off(&until.plus(1 - SPAN_MINUTES));
+        }
     }
 
     /// The object to be written.
@@ -60,7 +67,8 @@ mod tests {
         for offset in [0, 1, SPAN_MINUTES, SPAN_MINUTES + 90] {
             recent.update(&Rollup::empty(start.plus(offset)));
         }
-        recent.forget(start.plus(SPAN_MINUTES));
+        recent.flushed(start.plus(SPAN_MINUTES));
+        recent.flushed(start.plus(5));
         let kept: Vec<i64> = recent.minutes.keys().map(|minute| minute.since(start)).collect();
         assert_eq!(kept, [1, SPAN_MINUTES, SPAN_MINUTES + 90]);
         let read_back = RecentRollups::parse(&recent.to_object().body).unwrap();

@@ -230,6 +230,7 @@ pub const METRICS: &[Definition] = &[
     counter("pipeline_lines_archived", &["service"], BY_SERVICE, "Log lines written to the archive."),
     counter("pipeline_lines_quarantined", &["service"], BY_SERVICE, "Log lines that could not be read, kept aside."),
     counter("pipeline_bytes_received", &["service"], BY_SERVICE, "Bytes of log messages delivered."),
+    counter("pipeline_values_refused", &["service"], BY_SERVICE, "Values too large for any metric, left out."),
     counter("pipeline_series_overflow", &["service"], BY_SERVICE, "Points whose dimensions were folded into `other`."),
 ];
 

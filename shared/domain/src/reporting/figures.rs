@@ -136,9 +136,7 @@ impl Figures {
             }
             "database_query_duration" => self.database.durations(dimensions, minute),
             // Metrics that the report has no section for are left to the dashboards.
-            _ => {
-                self.business.add(name, dimensions, minute);
-            }
+            _ => self.business.add(name, dimensions, minute),
         }
     }
 

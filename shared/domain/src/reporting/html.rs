@@ -296,6 +296,7 @@ mod tests {
     #[test]
     fn a_page_is_small_and_can_be_looked_at() {
         let target = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target");
+        std::fs::create_dir_all(&target).unwrap(); // Cargo's own may be elsewhere.
         for (what, page) in pages() {
             let file = target.join(format!("daily-report-{}.html", what.replace(' ', "-")));
             std::fs::write(&file, &page).unwrap();

@@ -10,18 +10,23 @@ use crate::alerting::testing::minute;
 use crate::metrics::rollup::Rollup;
 use crate::metrics::series::{Aggregate, SeriesKey};
 
+mod flusher;
+
 /// An evaluator with its metrics.
 struct Story {
     rules: RuleSet,
     recent: RecentRollups,
     foreign: ForeignValues,
     state: Option<AlertState>,
+    /// Where it is, the flusher's ticks do not come.
+    flusher_stopped: bool,
 }
 
 impl Story {
     /// With rules that are written without the file around them.
     fn of(rules: &str) -> Story {
-        Story { rules: rules_of(rules), recent: RecentRollups::default(), foreign: ForeignValues::new(), state: None }
+        let (recent, foreign) = (RecentRollups::default(), ForeignValues::new());
+        Story { rules: rules_of(rules), recent, foreign, state: None, flusher_stopped: false }
     }
 
     /// A value that comes in a minute, of a metric by its `service`, or without dimensions where that is empty.
@@ -37,14 +42,20 @@ impl Story {
         }
     }
 
-    /// Evaluates everything up to `to` and answers what was told.
+    /// Flushes, evaluates everything up to `to` and answers what was told.
     fn tick(&mut self, to: i64) -> Vec<String> {
         self.tick_with(to, None)
     }
 
     fn tick_with(&mut self, to: i64, rules_problem: Option<&InvalidRules>) -> Vec<String> {
-        let now = minute(to + 1).start();
-        let Some(due) = due(self.state.as_ref(), now, Duration::ZERO) else { return vec!["nothing due".to_owned()] };
+        let now = minute(to + 1);
+        if !self.flusher_stopped {
+            self.recent.flushed(now);
+        }
+        let due = match due(self.state.as_ref(), now.start(), self.recent.flushed_until, Duration::ZERO) {
+            Ok(due) => due,
+            Err(why) => return vec![format!("{why:?}")],
+        };
         let tick = Tick { due, rules: &self.rules, recent: &self.recent, foreign: &self.foreign, rules_problem };
         let outcome = evaluate(&tick, self.state.take());
         self.state = Some(outcome.state);
@@ -150,20 +161,28 @@ fn the_minute_that_is_not_over_is_not_evaluated() {
     let at = |time: &str| format!("2026-11-21T{time}Z").parse::<Timestamp>().unwrap();
     let mut state = AlertState::starting(minute(0));
     let delay = Duration::from_secs(90);
-    for (why, evaluated_until, now, expected) in [
-        ("the first tick ever", None, "10:05:00", Some((2, 2, 0))),
-        ("a tick a minute", Some(1), "10:05:00", Some((2, 2, 0))),
-        ("just before the delay is over", Some(2), "10:05:29", None),
-        ("just when it is", Some(2), "10:05:30", Some((3, 3, 0))),
-        ("ticks were missed", Some(1), "10:10:00", Some((2, 7, 0))),
-        ("a tick that comes again", Some(7), "10:10:00", None),
-        ("a tick that comes late", Some(7), "10:05:00", None),
-        ("away for longer than the rollups reach", Some(1), "13:00:00", Some((58, 177, 56))),
+    for (why, evaluated_until, now, flushed, expected) in [
+        ("the first tick ever", None, "10:05:00", Some(5), Ok((2, 2, 0))),
+        ("a tick a minute", Some(1), "10:05:00", Some(5), Ok((2, 2, 0))),
+        ("just before the delay is over", Some(2), "10:05:29", Some(5), Err(NotDue::UpToDate)),
+        ("just when it is", Some(2), "10:05:30", Some(6), Ok((3, 3, 0))),
+        ("ticks were missed", Some(1), "10:10:00", Some(10), Ok((2, 7, 0))),
+        ("a tick that comes again", Some(7), "10:10:00", Some(10), Err(NotDue::UpToDate)),
+        ("a tick that comes late", Some(7), "10:05:00", Some(10), Err(NotDue::UpToDate)),
+        ("away for longer than the rollups reach", Some(1), "13:00:00", Some(180), Ok((61, 177, 59))),
+        ("the flusher has never been there", None, "10:05:00", None, Err(NotDue::WaitingForMetrics)),
+        ("it is gone", Some(1), "10:05:00", None, Err(NotDue::WaitingForMetrics)),
+        ("the flusher has stopped", Some(2), "10:30:00", Some(5), Err(NotDue::WaitingForMetrics)),
+        ("the flusher is a tick behind", Some(1), "10:06:00", Some(5), Ok((2, 2, 0))),
+        ("the flusher is back", Some(2), "10:30:00", Some(30), Ok((3, 27, 0))),
+        ("the flusher was away for longer than it keeps", Some(2), "13:00:00", Some(180), Ok((61, 177, 58))),
+        ("the first tick, and the flusher is behind", None, "10:30:00", Some(5), Ok((2, 2, 0))),
+        ("an old tick, of what is forgotten by now", Some(1), "10:10:00", Some(180), Err(NotDue::UpToDate)),
     ] {
         state.evaluated_until = minute(evaluated_until.unwrap_or(0));
         let state = evaluated_until.map(|_| &state);
         let expected = expected.map(|(from, to, skipped)| Due { from: minute(from), to: minute(to), skipped });
-        assert_eq!(due(state, at(now), delay), expected, "{why}");
+        assert_eq!(due(state, at(now), flushed.map(minute), delay), expected, "{why}");
     }
 }
 

@@ -1,6 +1,7 @@
 //! From the shape of a rule file to typed rules, with every mistake collected on the way.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use serde_saphyr::Spanned;
 
@@ -20,6 +21,11 @@ const VERSION: u32 = 1;
 
 /// Longest id or class: they stand in subject lines, of which SNS takes 99 characters.
 const MAX_NAME: usize = 48;
+
+/// What the evaluation may be delayed by. A minute's lines are not all there before; and what the delay
+/// takes, of the minutes that are kept, no rule can look at.
+const SHORTEST_DELAY: Duration = Duration::from_secs(60);
+const LONGEST_DELAY: Duration = Duration::from_secs(600);
 
 /// Ids that alerts about the rules themselves have.
 pub const RESERVED_IDS: &[&str] = &[crate::alerting::engine::RULES_INVALID];
@@ -57,8 +63,8 @@ impl Check<'_> {
             return self.problem(&file.version, message, None);
         }
         let delay = match &file.defaults {
-            Some(defaults) => self.parsed(&defaults.evaluation_delay, duration::parse),
-            None => Some(std::time::Duration::from_secs(90)),
+            Some(defaults) => self.evaluation_delay(&defaults.evaluation_delay),
+            None => Some(Duration::from_secs(90)),
         };
         if file.rules.value.is_empty() {
             // Whoever wants no alerts pauses the schedule; an emptied file is a slip.
@@ -75,6 +81,15 @@ impl Check<'_> {
             self.rule = None;
         }
         Some(RuleSet { evaluation_delay: delay?, rules })
+    }
+
+    fn evaluation_delay(&mut self, text: &Spanned<String>) -> Option<Duration> {
+        let delay = self.parsed(text, duration::parse)?;
+        if (SHORTEST_DELAY..=LONGEST_DELAY).contains(&delay) {
+            return Some(delay);
+        }
+        let message = format!("an evaluation_delay of {} is not taken", text.value);
+        self.problem(text, message, Some("from 1m to 10m: lines take about a minute to arrive".to_owned()))
     }
 
     fn rule(&mut self, spanned: &Spanned<RawRule>) -> Option<Rule> {
@@ -187,8 +202,9 @@ impl Check<'_> {
     }
 
     fn reach(&mut self, spanned: &Spanned<RawRule>, rule: &Rule) -> Option<()> {
-        // The newest minutes of the rollups are not evaluated yet, so what a rule may look at is shorter.
-        let limit = SPAN_MINUTES - 10;
+        // The newest minutes of the rollups are not evaluated yet, so what a rule may look at is shorter: by
+        // the longest delay, by the minute that is not over, and by one that a tick may be late.
+        let limit = SPAN_MINUTES - LONGEST_DELAY.as_secs() as i64 / 60 - 2;
         if rule.reach() <= limit {
             return Some(());
         }
@@ -230,10 +246,12 @@ impl Check<'_> {
     fn m_of_n(&mut self, raw: Option<&Spanned<MOfN>>) -> Option<(usize, usize)> {
         let Some(spanned) = raw else { return Some((1, 1)) };
         let MOfN { m, n } = spanned.value;
-        if 1 <= m && m <= n {
+        // A datapoint is a minute; the bound also keeps what is computed from n in range.
+        if 1 <= m && m <= n && n <= SPAN_MINUTES as usize {
             return Some((m, n));
         }
-        self.problem(spanned, format!("{m} of {n} datapoints"), Some("m is at least 1 and at most n".to_owned()))
+        let hint = format!("m is at least 1 and at most n, and n is at most {SPAN_MINUTES}");
+        self.problem(spanned, format!("{m} of {n} datapoints"), Some(hint))
     }
 
     fn minutes_or_zero(&mut self, text: Option<&Spanned<String>>) -> Option<i64> {

@@ -128,6 +128,7 @@ impl Scenario {
             if !set.is_empty() {
                 recent.minutes.insert(minute, set);
             }
+            recent.flushed(minute.plus(1));
             let due = Due { from: minute, to: minute, skipped: 0 };
             let tick = Tick { due, rules: &rules, recent: &recent, foreign: &foreign, rules_problem: None };
             let next: AlertState = evaluate(&tick, state.take()).state;
@@ -191,7 +192,7 @@ fn points(text: &str) -> Result<Vec<Option<Point>>, InvalidScenario> {
     let mut points = Vec::new();
     for token in text.split_whitespace() {
         let (point, minutes) = point(token).ok_or_else(|| InvalidScenario::Token(token.to_owned()))?;
-        if points.len() + minutes > MAX_MINUTES {
+        if minutes > MAX_MINUTES - points.len() {
             return Err(InvalidScenario::Long);
         }
         points.extend(std::iter::repeat_n(point, minutes));

@@ -172,7 +172,7 @@ fn a_mistake_is_refused_with_its_place_its_rule_and_a_hint() {
         ("over: 10m", "over: 0m", "9:18: a window of no minutes has no values (at least 1m)"),
         ("over: 10m", "over: 90s", "9:18: `90s` is not a whole number of minutes"),
         ("over: 10m", "over: 10", "9:18: `10` is not a duration like 90s, 10m or 1h"),
-        ("over: 10m", "over: 3h", "3:3: window and datapoints together reach back 180 minutes (at most 110)"),
+        ("over: 10m", "over: 3h", "3:3: window and datapoints together reach back 180 minutes (at most 108)"),
         // Defect 6: an unknown comparison silently never fired.
         ("gt: 3", "qt: 3", "10:9: unknown comparison `qt` (did you mean `gt`?)"),
         ("gt: 3", "eq: 3", "10:9: unknown comparison `eq` (there is gt, gte, lt, lte)"),
@@ -184,7 +184,37 @@ fn a_mistake_is_refused_with_its_place_its_rule_and_a_hint() {
             "gt: 3}\n  clear: {lte: 5}",
             "11:10: a value can be > 3 and <= 5 at once (`clear` has to point the other way and must not reach `when`)",
         ),
-        ("gt: 3}", "gt: 3}\n  datapoints: {m: 3, n: 2}", "11:15: 3 of 2 datapoints (m is at least 1 and at most n)"),
+        (
+            "gt: 3}",
+            "gt: 3}\n  datapoints: {m: 3, n: 2}",
+            "11:15: 3 of 2 datapoints (m is at least 1 and at most n, and n is at most 120)",
+        ),
+        // As a number with a sign it is negative, and the reach was small.
+        (
+            "gt: 3}",
+            "gt: 3}\n  datapoints: {m: 1, n: 18446744073709551615}",
+            "11:15: 1 of 18446744073709551615 datapoints (m is at least 1 and at most n, and n is at most 120)",
+        ),
+        (
+            "gt: 3}",
+            "gt: 3}\n  datapoints: {m: 1, n: 120}",
+            "3:3: window and datapoints together reach back 129 minutes (at most 108)",
+        ),
+        (
+            "version: 1",
+            "version: 1\ndefaults: {evaluation_delay: 59s}",
+            "2:30: an evaluation_delay of 59s is not taken (from 1m to 10m: lines take about a minute to arrive)",
+        ),
+        (
+            "version: 1",
+            "version: 1\ndefaults: {evaluation_delay: 30d}",
+            "2:30: an evaluation_delay of 30d is not taken (from 1m to 10m: lines take about a minute to arrive)",
+        ),
+        (
+            "version: 1",
+            "version: 1\ndefaults: {evaluation_delay: 99999999999999999999s}",
+            "2:30: `99999999999999999999s` is longer than 30 days",
+        ),
         ("gt: 3}", "gt: 3}\n  for: -1m", "11:8: `-1m` is not a duration like 90s, 10m or 1h"),
         ("gt: 3}", "gt: 3}\n  missing: no_data", "11:12: unknown missing `no_data` (did you mean `nodata`?)"),
         (
@@ -214,6 +244,16 @@ fn a_mistake_is_refused_with_its_place_its_rule_and_a_hint() {
             "\"}",
             "\"}\n  tests: [{series: {errors: \"1y3\"}, expect: {1m: firing}}]",
             "13:11: `1y3` in the test's series is not like 5, 0x10, _x5 or 6000*30x5",
+        ),
+        (
+            "\"}",
+            "\"}\n  tests: [{series: {errors: \"1 2x18446744073709551615\"}, expect: {1m: firing}}]",
+            "13:11: the test is longer than a day",
+        ),
+        (
+            "\"}",
+            "\"}\n  tests: [{series: {errors: \"2x99999999999999999999\"}, expect: {1m: firing}}]",
+            "13:11: `2x99999999999999999999` in the test's series is not like 5, 0x10, _x5 or 6000*30x5",
         ),
         (
             "\"}",

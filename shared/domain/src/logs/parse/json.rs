@@ -6,6 +6,7 @@ use jiff::tz::TimeZone;
 use serde_json::{Map, Value};
 
 use crate::logs::record::{Category, Context, Format, Level, Record, Source};
+use crate::logs::redact;
 
 /// The record of a JSON object. Fields of wrong types and unknown ones are kept under `extra`.
 pub(super) fn record(mut fields: Map<String, Value>, source: Source) -> Record {
@@ -17,6 +18,12 @@ pub(super) fn record(mut fields: Map<String, Value>, source: Source) -> Record {
         _ => None,
     });
     let category = first(&mut fields, &["category"], |value| value.as_str().and_then(Category::parse));
+    // An object loses its field names as it becomes text, and the names tell what is a secret.
+    for name in ["message", "msg"] {
+        if let Some(message @ (Value::Object(_) | Value::Array(_))) = fields.get_mut(name) {
+            redact::redact_value(message);
+        }
+    }
     let message = first(&mut fields, &["message", "msg"], text);
     let duration_ms = first(&mut fields, &["duration_ms"], |value| value.as_f64().filter(|ms| ms.is_finite()));
     let details = object(&mut fields, "details");

@@ -1,4 +1,7 @@
-//! PostgreSQL's server log with the short prefix of RDS, `%t:%r:%u@%d:[%p]:`.
+//! PostgreSQL's server log with either prefix that RDS allows: `%t:%r:%u@%d:[%p]:`, and
+//! `%m:%r:%u@%d:[%p]:%l:%e:%s:%v:%x:%c:%q%a:`, which has milliseconds and the SQLSTATE.
+
+mod values;
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
@@ -19,10 +22,11 @@ struct Prefix<'a> {
 /// the users' data.
 pub(super) fn record(line: &str, source: &Source) -> Option<Record> {
     let (prefix, rest) = prefix(line)?;
-    let (severity, text) = rest.split_once(':')?;
-    let level = level(severity)?;
-    let text = text.trim_start();
+    let (severity, level, text, code) = severity(rest)?;
     let mut details = Map::new();
+    if let Some(code) = code {
+        details.insert("sqlstate".to_owned(), json!(code));
+    }
     details.insert("severity".to_owned(), json!(severity));
     details.insert("pid".to_owned(), json!(prefix.pid));
     for (name, value) in [("user", prefix.user), ("database", prefix.database), ("remote", prefix.remote)] {
@@ -48,7 +52,9 @@ pub(super) fn record(line: &str, source: &Source) -> Option<Record> {
 /// `2026-11-21 10:05:03 UTC:10.0.1.23(41234):app_user@contracts:[12345]:`. RDS logs in UTC.
 fn prefix(line: &str) -> Option<(Prefix<'_>, &str)> {
     let (time, rest) = line.split_at_checked(19)?;
-    let timestamp = format!("{}T{}Z", time.get(..10)?, time.get(11..)?).parse().ok()?;
+    let fraction = rest.len() - rest.trim_start_matches(|c: char| c == '.' || c.is_ascii_digit()).len();
+    let (fraction, rest) = rest.split_at(fraction);
+    let timestamp = format!("{}T{}{fraction}Z", time.get(..10)?, time.get(11..)?).parse().ok()?;
     let rest = rest.strip_prefix(" UTC:")?;
     // The remote host may have colons in it (IPv6) and brackets (`[local]`): the process id is the
     // first bracket with nothing but digits.
@@ -60,6 +66,21 @@ fn prefix(line: &str) -> Option<(Prefix<'_>, &str)> {
     let (user, database) = session.split_once('@')?;
     let after = rest[at..].split_once("]:")?.1;
     Some((Prefix { timestamp, remote, user, database, pid }, after))
+}
+
+/// Severity, level, text, and SQLSTATE, of what follows the process id. With the long prefix, the first
+/// known severity with two spaces after it ends the prefix: a client may call itself whatever it likes.
+fn severity(rest: &str) -> Option<(&str, Level, &str, Option<&str>)> {
+    if let Some((severity, text)) = rest.split_once(':')
+        && let Some(level) = level(severity)
+    {
+        return Some((severity, level, text.trim_start(), None));
+    }
+    let code = rest.split(':').nth(1).filter(|code| is_sqlstate(code))?;
+    rest.match_indices(":  ").find_map(|(at, mark)| {
+        let severity = rest[..at].rsplit(':').next()?;
+        Some((severity, level(severity)?, rest[at + mark.len()..].trim_start(), Some(code)))
+    })
 }
 
 fn level(severity: &str) -> Option<Level> {
@@ -74,31 +95,58 @@ fn level(severity: &str) -> Option<Level> {
     })
 }
 
-/// The text without literals, and what it says of a query: `duration: 12.3 ms  statement: SELECT ...`,
-/// `duration: 12.3 ms  execute <name>: ...`, or a bare statement.
+/// The text without the users' values, the duration that it tells, and (in `details`) what it says of a
+/// query.
 fn message(severity: &str, text: &str, details: &mut Map<String, Value>) -> (Option<f64>, String) {
-    if matches!(severity, "STATEMENT" | "QUERY") {
-        return (None, statement(text, details));
-    }
-    if severity == "DETAIL" {
-        return (None, mask_key_values(text));
-    }
-    let Some((number, rest)) = text.strip_prefix("duration: ").and_then(|text| text.split_once(" ms")) else {
-        return (None, text.to_owned());
+    // With `log_error_verbosity = verbose` the SQLSTATE comes first.
+    let (code, text) = match text.split_once(": ").filter(|(code, _)| is_sqlstate(code)) {
+        Some((code, text)) => (Some(code), text),
+        None => (None, text),
     };
-    let Some(duration) = number.parse().ok().filter(|ms: &f64| ms.is_finite()) else { return (None, text.to_owned()) };
-    match rest.trim_start().split_once(": ") {
-        Some((kind, query))
-            if kind == "statement"
-                || kind.starts_with("execute")
-                || kind.starts_with("parse")
-                || kind.starts_with("bind") =>
-        {
-            let query = statement(query, details);
-            (Some(duration), format!("duration: {number} ms  {kind}: {query}"))
+    let (duration_ms, masked) = match severity {
+        "STATEMENT" | "QUERY" => (None, statement(text, details)),
+        "DETAIL" | "CONTEXT" => (None, values::continuation(text)),
+        _ => logged(text, details),
+    };
+    match code {
+        Some(code) => {
+            details.insert("sqlstate".to_owned(), json!(code));
+            (duration_ms, format!("{code}: {masked}"))
         }
-        _ => (Some(duration), text.to_owned()),
+        None => (duration_ms, masked),
     }
+}
+
+fn is_sqlstate(code: &str) -> bool {
+    code.len() == 5
+        && code.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
+        && code.bytes().any(|b| b.is_ascii_digit())
+}
+
+/// `duration: 12.3 ms  statement: SELECT ...`, the same without a duration, a plan, or a message.
+fn logged(text: &str, details: &mut Map<String, Value>) -> (Option<f64>, String) {
+    let timed = text.strip_prefix("duration: ").and_then(|text| text.split_once(" ms")).and_then(|(number, rest)| {
+        let duration = number.parse().ok().filter(|ms: &f64| ms.is_finite())?;
+        Some((number, duration, rest.trim_start()))
+    });
+    match timed {
+        Some((number, duration, "")) => (Some(duration), format!("duration: {number} ms")),
+        Some((number, duration, rest)) => (Some(duration), format!("duration: {number} ms  {}", what(rest, details))),
+        None => (None, what(text, details)),
+    }
+}
+
+fn what(text: &str, details: &mut Map<String, Value>) -> String {
+    let is_query =
+        |kind: &str| kind == "statement" || ["execute ", "parse ", "bind "].iter().any(|k| kind.starts_with(k));
+    if let Some((kind, query)) = text.split_once(": ").filter(|(kind, _)| is_query(kind)) {
+        return format!("{kind}: {}", statement(query, details));
+    }
+    // auto_explain: the statement, and conditions with its values in every node.
+    if let Some(plan) = text.strip_prefix("plan:") {
+        return format!("plan:{}", sql::mask_embedded(plan));
+    }
+    values::message(text)
 }
 
 fn statement(text: &str, details: &mut Map<String, Value>) -> String {
@@ -112,88 +160,5 @@ fn statement(text: &str, details: &mut Map<String, Value>) -> String {
     masked
 }
 
-/// `Key (email)=(anna@example.com) already exists.` without the values.
-fn mask_key_values(text: &str) -> String {
-    match text.split_once(")=(").and_then(|(names, rest)| Some((names, rest.rsplit_once(')')?.1))) {
-        Some((names, rest)) => format!("{names})=(?){rest}"),
-        None => text.to_owned(),
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::super::parse;
-    use super::super::tests::source;
-    use super::*;
-
-    fn record_of(line: &str) -> Record {
-        let record = parse(line, source());
-        assert_eq!(record.source.format, Format::Postgresql, "{line}");
-        record
-    }
-
-    #[test]
-    fn a_slow_statement_gives_its_duration_and_shape_but_no_literals() {
-        let record = record_of(
-            "2026-11-21 10:05:03 UTC:10.0.1.23(41234):app_user@contracts:[12345]:LOG:  duration: 6123.456 ms  \
-             statement: SELECT * FROM contracts WHERE owner_email = 'anna@example.com' AND id = 42",
-        );
-        assert_eq!(record.timestamp.to_string(), "2026-11-21T10:05:03Z");
-        assert_eq!((record.level, record.duration_ms), (Level::Info, Some(6123.456)));
-        assert_eq!(
-            record.message,
-            "duration: 6123.456 ms  statement: SELECT * FROM contracts WHERE owner_email = ? AND id = ?"
-        );
-        assert_eq!(
-            Value::Object(record.details),
-            json!({ "severity": "LOG", "pid": 12345, "user": "app_user", "database": "contracts",
-                    "remote": "10.0.1.23(41234)", "query_type": "SELECT", "table": "contracts" })
-        );
-    }
-
-    #[test]
-    fn levels_are_the_servers_own() {
-        // Defect 34: RDS text counted as INFO.
-        for (severity, level) in
-            [("ERROR", Level::Error), ("FATAL", Level::Critical), ("WARNING", Level::Warning), ("HINT", Level::Info)]
-        {
-            let line =
-                format!("2026-11-21 10:05:03 UTC:[local]:postgres@contracts:[7]:{severity}:  canceling statement");
-            assert_eq!(record_of(&line).level, level);
-        }
-    }
-
-    #[test]
-    fn hosts_of_every_kind_and_background_processes_are_read() {
-        let ipv6 =
-            record_of("2026-11-21 10:05:03 UTC:::1(5432):u@d:[9]:LOG:  connection authorized: user=u database=d");
-        assert_eq!((ipv6.details["remote"].as_str(), ipv6.details["pid"].as_u64()), (Some("::1(5432)"), Some(9)));
-        let checkpoint =
-            record_of("2026-11-21 10:05:03 UTC::@:[390]:LOG:  checkpoint complete: wrote 12 buffers (0.1%)");
-        assert!(!checkpoint.details.contains_key("user"));
-        assert_eq!(checkpoint.message, "checkpoint complete: wrote 12 buffers (0.1%)");
-    }
-
-    #[test]
-    fn values_of_a_violated_key_are_not_kept() {
-        let line = "2026-11-21 10:05:03 UTC:h(1):u@d:[9]:DETAIL:  Key (email)=(anna@example.com) already exists.";
-        assert_eq!(record_of(line).message, "Key (email)=(?) already exists.");
-        let line =
-            "2026-11-21 10:05:03 UTC:h(1):u@d:[9]:STATEMENT:  INSERT INTO users (email) VALUES ('a@example.com')";
-        assert_eq!(record_of(line).message, "INSERT INTO users (email) VALUES (?)");
-    }
-
-    #[test]
-    fn what_only_looks_like_it_is_raw_text() {
-        for line in [
-            "2026-11-21 10:05:03 UTC:",
-            "2026-11-21 10:05:03 UTC:h(1):u@d:[x]:LOG:  text",
-            "2026-11-21 10:05:03 UTC:h(1):u@d:[1]:SHOUT:  text",
-            "2026-99-21 10:05:03 UTC:h(1):u@d:[1]:LOG:  text",
-            "2026-11-21 10:05:03 MSK:h(1):u@d:[1]:LOG:  text",
-            "договор договор договор",
-        ] {
-            assert_eq!(parse(line, source()).source.format, Format::Raw, "{line}");
-        }
-    }
-}
+mod tests;

@@ -9,64 +9,138 @@ pub struct Shape {
     pub table: Option<String>,
 }
 
-/// `statement` with every literal (text in single quotes, dollar quotes, numbers) replaced by `?`.
-/// A literal that does not end takes the rest of the statement with it: better too much than too little.
+/// What a text is, as far as its quotes are concerned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// A statement: names in double quotes stay whole.
+    Statement,
+    /// A statement somewhere in a text: double quotes may stand around it, and protect nothing.
+    Embedded,
+    /// A sentence: its numbers and apostrophes are none of SQL.
+    Prose,
+}
+
+/// `statement` with every literal (text in single quotes, dollar quotes, numbers) replaced by `?`, and
+/// without comments. A literal that does not end takes the rest of the statement with it: better too
+/// much than too little.
 pub fn mask_literals(statement: &str) -> String {
-    let bytes = statement.as_bytes();
-    let mut masked = String::with_capacity(statement.len());
+    mask(statement, Kind::Statement)
+}
+
+/// The same for a text that may hold a statement or its values, also between double quotes.
+pub fn mask_embedded(text: &str) -> String {
+    mask(text, Kind::Embedded)
+}
+
+/// A server message without the texts in single quotes.
+pub fn mask_prose(text: &str) -> String {
+    mask(text, Kind::Prose)
+}
+
+fn mask(text: &str, kind: Kind) -> String {
+    let mut masked = String::with_capacity(text.len());
     let mut at = 0;
-    while at < bytes.len() {
-        let rest = &statement[at..];
-        let length = match bytes[at] {
-            b'\'' => {
-                // `E'...'` has backslash escapes, and so might any text with old settings: treat
-                // every backslash as one.
-                masked.push('?');
-                quoted(rest)
-            }
-            b'"' => {
-                let length = rest[1..].find('"').map_or(rest.len(), |end| end + 2);
-                masked.push_str(&rest[..length]);
-                length
-            }
-            b'$' => match dollar_quoted(rest) {
-                Some(length) => {
-                    masked.push('?');
-                    length
-                }
-                None => {
-                    // A parameter, `$1`, is no literal.
-                    let length = number(&rest[1..]) + 1;
-                    masked.push_str(&rest[..length]);
-                    length
-                }
-            },
-            b'0'..=b'9' => {
-                masked.push('?');
-                number(rest)
-            }
-            _ if word(rest) > 0 => {
-                masked.push_str(&rest[..word(rest)]);
-                word(rest)
-            }
-            _ => {
-                let length = rest.chars().next().map_or(1, char::len_utf8);
-                masked.push_str(&rest[..length]);
-                length
-            }
-        };
+    let mut prefix = Prefix::None;
+    while at < text.len() {
+        let rest = &text[at..];
+        let (length, is_literal) = token(rest, kind, prefix == Prefix::Escapes);
+        let token = &rest[..length];
+        if comment(rest, kind) > 0 {
+            masked.push_str(if token.starts_with('/') { " " } else { "" });
+        } else {
+            masked.push_str(if is_literal { "?" } else { token });
+            prefix = prefix.after(token, &rest[length..]);
+        }
         at += length;
     }
     masked
 }
 
-/// Length of the quoted text that `text` begins with.
-fn quoted(text: &str) -> usize {
+/// What stands before a text in quotes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Prefix {
+    /// Nothing that matters.
+    None,
+    /// `E`, or such a text on a line before, which this one continues: backslashes escape.
+    Escapes,
+    /// Such a text on the same line.
+    Ended,
+}
+
+impl Prefix {
+    fn after(self, token: &str, rest: &str) -> Prefix {
+        match self {
+            _ if token.eq_ignore_ascii_case("e") && rest.starts_with('\'') => Prefix::Escapes,
+            Prefix::Escapes if token.starts_with('\'') => Prefix::Ended,
+            Prefix::Ended if token.starts_with(['\n', '\r']) => Prefix::Escapes,
+            Prefix::Escapes | Prefix::Ended if token.starts_with(char::is_whitespace) => self,
+            _ => Prefix::None,
+        }
+    }
+}
+
+/// Length of the token that `text` begins with, and whether it is a literal.
+fn token(text: &str, kind: Kind, escapes: bool) -> (usize, bool) {
+    let first = text.as_bytes()[0];
+    let skipped = comment(text, kind);
+    if skipped > 0 {
+        return (skipped, false);
+    }
+    match first {
+        b'\'' => (quoted(text, escapes), true),
+        b'"' if kind == Kind::Statement => (text[1..].find('"').map_or(1, |end| end + 2), false),
+        b'$' => match dollar_quoted(text) {
+            Some(length) => (length, true),
+            // A parameter, `$1`, is no literal.
+            None => (1 + number(&text[1..]), false),
+        },
+        b'0'..=b'9' => (number(text), kind != Kind::Prose),
+        _ => match word(text) {
+            0 => (text.chars().next().map_or(1, char::len_utf8), false),
+            length if kind == Kind::Prose && length > 1 => (length + apostrophe(&text[length..]), false),
+            length => (length, false),
+        },
+    }
+}
+
+/// Length of the comment that `text` begins with, 0 for none. Comments nest, and one that does not end
+/// takes the rest.
+fn comment(text: &str, kind: Kind) -> usize {
+    if kind == Kind::Prose {
+        return 0;
+    }
+    if text.starts_with("--") {
+        return text.find(['\n', '\r']).unwrap_or(text.len());
+    }
+    if !text.starts_with("/*") {
+        return 0;
+    }
+    let bytes = text.as_bytes();
+    let (mut at, mut depth) = (2, 1);
+    while depth > 0 && at < bytes.len() {
+        match (bytes[at], bytes.get(at + 1)) {
+            (b'/', Some(b'*')) => (at, depth) = (at + 2, depth + 1),
+            (b'*', Some(b'/')) => (at, depth) = (at + 2, depth - 1),
+            _ => at += 1,
+        }
+    }
+    at
+}
+
+/// Length of an apostrophe inside of a word (`doesn't`), 0 for anything else.
+fn apostrophe(text: &str) -> usize {
+    let follows = |rest: &str| rest.starts_with(char::is_alphabetic);
+    usize::from(text.strip_prefix('\'').is_some_and(follows))
+}
+
+/// Length of the quoted text that `text` begins with. Without `escapes` a backslash is a character like
+/// any other (`standard_conforming_strings`, the default).
+fn quoted(text: &str, escapes: bool) -> usize {
     let bytes = text.as_bytes();
     let mut at = 1;
     while at < bytes.len() {
         match bytes[at] {
-            b'\\' => at += 2,
+            b'\\' if escapes => at += 2,
             b'\'' if bytes.get(at + 1) == Some(&b'\'') => at += 2,
             b'\'' => return at + 1,
             _ => at += 1,
@@ -131,6 +205,12 @@ mod tests {
         for (statement, masked) in [
             ("SELECT * FROM t WHERE a = 'x' AND b = 42", "SELECT * FROM t WHERE a = ? AND b = ?"),
             ("SELECT 'it''s', E'a\\'b', t1.c2 FROM t1", "SELECT ?, E?, t1.c2 FROM t1"),
+            (r"WHERE path = 'C:\' AND name = 'Anna Petrova'", "WHERE path = ? AND name = ?"),
+            ("SELECT e'a\\'b'\n  'c\\'d', 'e\\' FROM t", "SELECT e?\n  ?, ? FROM t"),
+            ("SELECT 1 -- 'Anna\nFROM t /* it's /* Anna */ */ WHERE x = 'y'", "SELECT ? \nFROM t   WHERE x = ?"),
+            ("/* never ends 'Anna'", " "),
+            ("SELECT \"never ends, 'Anna'", "SELECT \"never ends, ?"),
+            ("SELECT $1, $2::text", "SELECT $1, $2::text"),
             ("SELECT $1, $$body 'x'$$, $q$ $$ $q$ FROM t", "SELECT $1, ?, ? FROM t"),
             ("UPDATE \"Order 66\" SET v = -1.5e10", "UPDATE \"Order 66\" SET v = -?"),
             ("SELECT 'never ends", "SELECT ?"),
@@ -167,9 +247,35 @@ mod tests {
         }
 
         #[test]
-        fn no_quoted_text_survives(secret in "[a-z]{8}", before in "[A-Z ]{0,10}") {
-            let masked = mask_literals(&format!("{before} = '{secret}' AND x"));
-            prop_assert!(!masked.contains(&secret));
+        fn no_quoted_text_survives(
+            secret in "[a-z]{8}",
+            before in "[A-Z ]{0,10}",
+            parts in prop::collection::vec(
+                prop::sample::select(vec![
+                    r"'C:\', ", r"E'it\'s', ", r"e'\\', ", "'it''s', ", "-- it's\n", "/* it's */ ", "/* /* ' */ */ ",
+                    "$$'$$, ", "$1, ", "\"a'b\", ", "'--', ", "'/*', ", "E'a'\n'b\\'', ",
+                ]),
+                0..6,
+            ),
+        ) {
+            let around = parts.concat();
+            for literal in [format!("'{secret}'"), format!("E'\\'{secret}'"), format!("$q${secret}$q$")] {
+                let masked = mask_literals(&format!("{before} {around} = {literal} AND x {around}"));
+                prop_assert!(!masked.contains(&secret), "{}", masked);
+                prop_assert!(masked.contains("AND x"), "{}", masked);
+            }
         }
+    }
+
+    #[test]
+    fn texts_around_a_statement_are_masked_with_it() {
+        for (text, masked) in [
+            ("SQL statement \"INSERT INTO t VALUES ('Anna', 7)\"", "SQL statement \"INSERT INTO t VALUES (?, ?)\""),
+            ("parameters: $1 = 'Анна', $2 = NULL", "parameters: $1 = ?, $2 = NULL"),
+        ] {
+            assert_eq!(mask_embedded(text), masked);
+        }
+        let text = "constraint \"users_email_key\" doesn't allow 'Anna' in line 7";
+        assert_eq!(mask_prose(text), "constraint \"users_email_key\" doesn't allow ? in line 7");
     }
 }

@@ -4,6 +4,7 @@ use super::*;
 use crate::metrics::series::{Dimensions, SeriesKey};
 use proptest::prelude::*;
 
+const ENVIRONMENT: &str = "production";
 const GROUP: &str = "/aws/ecs/production/api";
 const TIME: i64 = 1_795_000_000_000; // 2026-11-18T11:06:40Z
 
@@ -23,6 +24,10 @@ fn batch(lines: &[(i64, &[u8])]) -> Batch {
     }
 }
 
+fn settings(own_log_groups: &str) -> Settings<'_> {
+    Settings { own_log_groups, environment: ENVIRONMENT }
+}
+
 fn archived(processed: &Processed) -> Vec<serde_json::Value> {
     let lines = processed.archive.iter().flat_map(|object| archive::lines(&object.body).unwrap());
     lines.map(|line| serde_json::from_str(&line).unwrap()).collect()
@@ -37,7 +42,8 @@ fn own(processed: &Processed, name: &str) -> f64 {
 
 #[test]
 fn a_line_is_archived_redacted_with_its_source() {
-    let processed = process_batch(&batch(&[(TIME, b"{\"level\":\"error\",\"msg\":\"mail a@example.com\"}")]));
+    let processed =
+        process_batch(&batch(&[(TIME, b"{\"level\":\"error\",\"msg\":\"mail a@example.com\"}")]), ENVIRONMENT);
     assert_eq!(
         processed.archive[0].key,
         format!("archive/env=production/service=api/dt=2026-11-18/hour=11/{}.ndjson.zst", processed.batch_id)
@@ -55,7 +61,7 @@ fn a_line_is_archived_redacted_with_its_source() {
 #[test]
 fn a_batch_that_spans_hours_is_split_by_event_time() {
     let next_hour = TIME + 3_600_000;
-    let processed = process_batch(&batch(&[(TIME, b"a"), (next_hour, b"b"), (TIME, b"c")]));
+    let processed = process_batch(&batch(&[(TIME, b"a"), (next_hour, b"b"), (TIME, b"c")]), ENVIRONMENT);
     let keys: Vec<&str> = processed.archive.iter().map(|object| object.key.as_str()).collect();
     assert_eq!(keys.len(), 2);
     assert!(keys[0].contains("hour=11/") && keys[1].contains("hour=12/"), "{keys:?}");
@@ -64,14 +70,14 @@ fn a_batch_that_spans_hours_is_split_by_event_time() {
 
 #[test]
 fn an_empty_batch_writes_nothing() {
-    let processed = process_batch(&batch(&[]));
+    let processed = process_batch(&batch(&[]), ENVIRONMENT);
     assert_eq!((processed.archive.len(), processed.pending, processed.lines), (0, None, Lines::default()));
 }
 
 #[test]
 fn a_line_that_can_not_be_read_is_kept_and_the_rest_goes_on() {
     let long = vec![b'x'; 300 * 1024];
-    let processed = process_batch(&batch(&[(TIME, b"good"), (TIME, &[b'a', 0xff]), (TIME, &long)]));
+    let processed = process_batch(&batch(&[(TIME, b"good"), (TIME, &[b'a', 0xff]), (TIME, &long)]), ENVIRONMENT);
     assert_eq!(processed.lines, Lines { received: 3, archived: 1, quarantined: 2 });
     let kept: Vec<quarantine::Quarantined> =
         processed.quarantine.iter().map(|object| serde_json::from_slice(&object.body).unwrap()).collect();
@@ -91,15 +97,15 @@ fn the_pipelines_own_logs_are_not_processed() {
         r#""logStream":"s","logEvents":[]}"#
     );
     let event = gzip_event(message.as_bytes());
-    let outcome = process(&event, "/aws/lambda/obs-");
+    let outcome = process(&event, settings("/aws/lambda/obs-"));
     assert!(matches!(outcome, Outcome::OwnLogs { log_group } if log_group == "/aws/lambda/obs-log-processor"));
-    assert!(matches!(process(&event, "/aws/lambda/other-"), Outcome::Batch(_)));
+    assert!(matches!(process(&event, settings("/aws/lambda/other-")), Outcome::Batch(_)));
 }
 
 #[test]
 fn a_delivery_that_can_not_be_opened_is_kept_whole() {
     let event = r#"{"awslogs":{"data":"%%%"}}"#;
-    let Outcome::Unreadable { object, .. } = process(event, "/own") else { panic!("it can not be opened") };
+    let Outcome::Unreadable { object, .. } = process(event, settings("/own")) else { panic!("it can not be opened") };
     assert!(object.key.starts_with("quarantine/base64/dt=unknown/"), "{}", object.key);
     let kept: quarantine::Quarantined = serde_json::from_slice(&object.body).unwrap();
     assert_eq!(kept.items[0].original, quarantine::Original::Text(event.to_owned()));
@@ -132,7 +138,7 @@ proptest! {
         lines in prop::collection::vec((0..7_200_000_i64, any_line()), 0..40),
     ) {
         let lines: Vec<(i64, &[u8])> = lines.iter().map(|(offset, line)| (TIME + offset, line.as_slice())).collect();
-        let processed = process_batch(&batch(&lines));
+        let processed = process_batch(&batch(&lines), ENVIRONMENT);
         let Lines { received, archived: in_archive, quarantined } = processed.lines;
         prop_assert_eq!((received, in_archive + quarantined), (lines.len(), lines.len()));
         prop_assert_eq!(archived(&processed).len(), in_archive);
@@ -140,6 +146,6 @@ proptest! {
             prop_assert_eq!(own(&processed, "pipeline_lines_received"), received as f64);
             prop_assert_eq!(own(&processed, "pipeline_lines_archived"), in_archive as f64);
         }
-        prop_assert_eq!(process_batch(&batch(&lines)), processed);
+        prop_assert_eq!(process_batch(&batch(&lines), ENVIRONMENT), processed);
     }
 }

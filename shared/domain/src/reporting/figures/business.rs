@@ -38,8 +38,8 @@ pub struct Business {
 }
 
 impl Business {
-    /// Adds a minute of the metric `name`; tells whether that is one of this section.
-    pub fn add(&mut self, name: &str, dimensions: &Dimensions, minute: &Aggregate) -> bool {
+    /// Adds a minute of the metric `name`, if it is one of this section.
+    pub fn add(&mut self, name: &str, dimensions: &Dimensions, minute: &Aggregate) {
         let sum = minute.sum;
         match name {
             "user_registrations" => self.registrations += sum,
@@ -50,9 +50,8 @@ impl Business {
             "documents_uploaded" => self.documents.add(dimension(dimensions, "type"), sum),
             "document_size" => self.megabytes += sum,
             "security_events" => self.security.add(dimension(dimensions, "event_type"), sum),
-            _ => return false,
+            _ => {}
         }
-        true
     }
 
     /// The section of the report.

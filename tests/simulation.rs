@@ -1,0 +1,150 @@
+//! The promise that nothing is lost and nothing counts twice, under chance: deliveries come again and out
+//! of order, any write may fail before or after it is done, flushers end in the middle. Every run is
+//! decided by its seed; a failure names it.
+
+#![allow(clippy::unwrap_used, reason = "a test panics where it fails")]
+
+use std::collections::HashSet;
+
+use domain::Minute;
+use domain::keys;
+use domain::logs::archive;
+use domain::metrics::flush::FlushState;
+use domain::metrics::put::Values;
+use domain::metrics::rollup::Rollup;
+use domain::ports::Retry;
+use jiff::{SignedDuration, Timestamp};
+use log_processor::handle;
+use metric_flusher::{Flusher, LEASE};
+use serde_json::Value;
+use testkit::memory_bucket::Moment;
+use testkit::{InMemoryBucket, RecordedMetrics, subscription};
+
+const RUNS: u64 = 100;
+const DELIVERIES: u64 = 8;
+
+/// SplitMix64: small, and the same everywhere.
+#[derive(Clone)]
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) % limit
+    }
+
+    fn one_in(&mut self, limit: u64) -> bool {
+        self.below(limit) == 0
+    }
+}
+
+fn start() -> Timestamp {
+    "2026-11-21T10:00:00Z".parse().unwrap()
+}
+
+fn config() -> log_processor::Config {
+    let lookup = |name: &str| Some(if name == "ENVIRONMENT" { "production" } else { "/own" }.to_owned());
+    log_processor::Config::from_lookup(lookup).unwrap()
+}
+
+/// A delivery of some lines, spread over a few minutes and sometimes over an hour's end.
+fn delivery(number: u64, chance: &mut Chance) -> (String, usize) {
+    let lines: Vec<(i64, &str)> = (0..1 + chance.below(20))
+        .map(|_| (start().as_millisecond() + chance.below(4_000_000) as i64, r#"{"level":"ERROR","msg":"x"}"#))
+        .collect();
+    let stream = format!("stream-{number}");
+    (subscription::delivery("/aws/ecs/production/api", &stream, &lines).to_string(), lines.len())
+}
+
+struct World {
+    bucket: InMemoryBucket,
+    flusher: Flusher<InMemoryBucket, RecordedMetrics>,
+    now: Timestamp,
+}
+
+impl World {
+    async fn tick(&mut self) -> bool {
+        self.now += LEASE + SignedDuration::from_secs(5);
+        self.flusher.flush(Minute::of(self.now), self.now).await.is_ok()
+    }
+}
+
+async fn simulate(seed: u64) {
+    let mut chance = Chance(seed);
+    let bucket = InMemoryBucket::new();
+    let metrics = RecordedMetrics::new();
+    let flusher = Flusher { bucket: bucket.clone(), metrics: metrics.clone(), namespace: "n".into() };
+    let mut world = World { bucket, flusher, now: start() };
+    let deliveries: Vec<(String, usize)> = (0..DELIVERIES).map(|number| delivery(number, &mut chance)).collect();
+
+    let mut faults = chance.clone();
+    world.bucket.inject(move |_, _| match faults.below(20) {
+        0 => Some(Moment::Before),
+        1 => Some(Moment::After),
+        _ => None,
+    });
+    for _ in 0..40 {
+        if chance.one_in(4) {
+            if chance.one_in(3) {
+                metrics.fail_next([Retry::Transient]);
+            }
+            world.tick().await;
+        } else {
+            let (event, _) = &deliveries[chance.below(DELIVERIES) as usize];
+            // What fails is delivered again, sooner or later.
+            let _ = handle(event, &world.bucket, &config()).await;
+        }
+    }
+    world.bucket.heal();
+    for (event, _) in &deliveries {
+        handle(event, &world.bucket, &config()).await.unwrap();
+    }
+    // A refused put may still be left over: one tick to refuse it, one to do it.
+    while !world.tick().await {}
+
+    check(&world, &metrics, deliveries.iter().map(|(_, lines)| lines).sum(), seed);
+}
+
+fn check(world: &World, metrics: &RecordedMetrics, lines: usize, seed: u64) {
+    let bucket = &world.bucket;
+    let bodies = |prefix: &str| bucket.keys_under(prefix).into_iter().map(|key| bucket.body(&key).unwrap());
+    let records = bodies("archive/").flat_map(|body| archive::lines(&body).unwrap());
+    let identity = |line: String| {
+        let record: Value = serde_json::from_str(&line).unwrap();
+        format!("{} {}", record["source"]["log_stream"], record["source"]["event_id"])
+    };
+    let archived: Vec<String> = records.map(identity).collect();
+    let distinct: HashSet<&String> = archived.iter().collect();
+    assert_eq!((archived.len(), distinct.len()), (lines, lines), "seed {seed}: the archive");
+
+    let rollups = bodies("rollups/dt=").map(|body| Rollup::parse(&body).unwrap());
+    let counted: f64 = rollups
+        .flat_map(|rollup| rollup.series.named("log_entries").map(|(_, held)| held.sum).collect::<Vec<_>>())
+        .sum();
+    assert_eq!(counted, lines as f64, "seed {seed}: the rollups");
+
+    let state = FlushState::parse(&bucket.body(keys::FLUSH_STATE).unwrap()).unwrap();
+    assert_eq!((state.journal, bucket.keys_under(keys::PENDING_METRICS).len()), (None, 0), "seed {seed}: work left");
+    let put: f64 = metrics
+        .taken()
+        .iter()
+        .flat_map(|(_, data)| data)
+        .filter(|datum| datum.name == "log_entries" && datum.dimensions.is_empty())
+        .map(|datum| match &datum.values {
+            Values::Counts(values) => values.iter().map(|(value, count)| value * *count as f64).sum(),
+            Values::Statistics { sum, .. } => *sum,
+        })
+        .sum();
+    assert!(put >= lines as f64, "seed {seed}: {put} put of {lines}");
+    assert!(put == lines as f64 || state.repeated_puts > 0, "seed {seed}: {put} put of {lines}, and nobody told");
+}
+
+#[tokio::test]
+async fn whatever_fails_and_however_often_it_comes_each_line_is_kept_once_and_counted_once() {
+    for seed in 0..RUNS {
+        simulate(seed).await;
+    }
+}
