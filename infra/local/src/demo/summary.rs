@@ -47,6 +47,7 @@ impl Summary<'_> {
         };
         check(kept == self.sent.lines, format!("{} lines in, {kept} lines out", self.sent.lines));
         check(outcome.duplicates == 0, format!("{} lines are in the archive twice", outcome.duplicates));
+        check(outcome.quarantined_others == 0, format!("{} metrics in quarantine", outcome.quarantined_others));
         check(outcome.leaks.is_empty(), format!("personal data in the bucket: {:?}", outcome.leaks));
         check(
             outcome.counted == outcome.archived_lines() as f64,
