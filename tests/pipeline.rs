@@ -70,8 +70,7 @@ async fn a_day_goes_in_and_archive_metrics_alerts_and_a_report_come_out() {
     for (from, batches) in day.batches(STEP_MINUTES) {
         lines += player.step(&batches, from.plus(STEP_MINUTES)).await.unwrap().lines;
     }
-    let end = day.start().plus(day.minutes().count() as i64);
-    player.ticks(end.plus(5)).await.unwrap();
+    player.ticks(day.end().plus(5)).await.unwrap();
 
     // Every line is kept once, counted once, and tells nothing personal.
     let outcome = stack.outcome().await;
@@ -81,7 +80,7 @@ async fn a_day_goes_in_and_archive_metrics_alerts_and_a_report_come_out() {
     assert_eq!(outcome.counted, lines as f64);
     assert_eq!((outcome.leaks.as_slice(), outcome.quarantined_others), (&[][..], 0));
     for (counter, increments) in expected.counters {
-        let counted = outcome::sum(&stack.deployment, counter, day.start(), end).await.unwrap();
+        let counted = outcome::sum(&stack.deployment, counter, day.start(), day.end()).await.unwrap();
         assert_eq!(counted, increments as f64, "{counter}");
     }
 

@@ -10,7 +10,6 @@ use domain::Minute;
 use domain::keys;
 use domain::logs::archive;
 use domain::metrics::flush::FlushState;
-use domain::metrics::put::Values;
 use domain::metrics::rollup::Rollup;
 use domain::ports::Retry;
 use jiff::{SignedDuration, Timestamp};
@@ -128,16 +127,7 @@ fn check(world: &World, metrics: &RecordedMetrics, lines: usize, seed: u64) {
 
     let state = FlushState::parse(&bucket.body(keys::FLUSH_STATE).unwrap()).unwrap();
     assert_eq!((state.journal, bucket.keys_under(keys::PENDING_METRICS).len()), (None, 0), "seed {seed}: work left");
-    let put: f64 = metrics
-        .taken()
-        .iter()
-        .flat_map(|(_, data)| data)
-        .filter(|datum| datum.name == "log_entries" && datum.dimensions.is_empty())
-        .map(|datum| match &datum.values {
-            Values::Counts(values) => values.iter().map(|(value, count)| value * *count as f64).sum(),
-            Values::Statistics { sum, .. } => *sum,
-        })
-        .sum();
+    let put = metrics.sum("log_entries");
     assert!(put >= lines as f64, "seed {seed}: {put} put of {lines}");
     assert!(put == lines as f64 || state.repeated_puts > 0, "seed {seed}: {put} put of {lines}, and nobody told");
 }

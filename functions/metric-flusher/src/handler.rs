@@ -9,7 +9,7 @@ use anyhow::{Context as _, bail};
 use domain::keys;
 use domain::metrics::flush::{FlushState, Journal, deltas};
 use domain::metrics::pending::PendingMetrics;
-use domain::metrics::put::{self, Datum};
+use domain::metrics::put::Datum;
 use domain::minute::Minute;
 use domain::ports::{
     DeleteObject, GetObject, ListObjects, Object, PortError, PutMetrics, PutObject, ReplaceObject, Replaced, Retry,
@@ -79,14 +79,16 @@ where
     pub async fn flush(&self, tick: Minute, now: Timestamp) -> anyhow::Result<Summary> {
         let mut state = self.load_state().await?;
         let mut summary = Summary::default();
-        if let Some(journal) = state.journal().cloned() {
+        if let Some(journal) = &mut state.state.journal {
             if journal.lease_until > now {
                 tracing::info!(lease_until = %journal.lease_until, "another flusher is at work");
                 return Ok(Summary { busy: true, ..summary });
             }
             tracing::warn!(minutes = journal.minutes.len(), "finishing the sweep that an earlier flusher left");
             summary.resumed = true;
-            summary.puts += self.resume(&mut state, journal, now).await?;
+            journal.lease_until = now + LEASE;
+            let journal = journal.clone();
+            summary.puts += self.resume(&mut state, &journal).await?;
         }
         let mut complete = false;
         for _ in 0..MAX_SWEEPS {
@@ -120,16 +122,15 @@ where
         })
     }
 
-    async fn resume(&self, state: &mut StoredState, journal: Journal, now: Timestamp) -> anyhow::Result<usize> {
-        let left = put::plan(&journal.series()).len().saturating_sub(journal.acknowledged);
-        if left > 0 {
+    async fn resume(&self, state: &mut StoredState, journal: &Journal) -> anyhow::Result<usize> {
+        let calls = journal.calls();
+        if journal.acknowledged < calls.len() {
             // The first call without an acknowledgement may have been taken all the same.
             state.state.repeated_puts += 1;
         }
-        let journal = Journal { lease_until: now + LEASE, ..journal };
-        self.save(state, Some(journal)).await?;
-        let stored = rollups::load(&self.bucket, state.minutes()).await?;
-        self.finish(state, stored, None).await
+        self.save(state).await?;
+        let stored = rollups::load(&self.bucket, journal.minutes.keys().copied()).await?;
+        self.finish(state, journal, &calls, stored, None).await
     }
 
     /// Takes in what is pending. Answers whether that was all.
@@ -150,15 +151,17 @@ where
         let batches = self.read_pending(&pending).await?;
         let minutes: BTreeSet<Minute> = batches.iter().flat_map(|batch| batch.minutes.keys().copied()).collect();
         let stored = rollups::load(&self.bucket, minutes).await?;
-        let known = stored.iter().map(|(&minute, (rollup, _))| (minute, rollup.clone())).collect();
-        let new = deltas(&batches, &known);
+        let new = deltas(&batches, |minute, batch| {
+            stored.get(&minute).is_some_and(|(rollup, _)| rollup.batches.contains(batch))
+        });
         let counted: BTreeSet<&String> = new.values().flat_map(|delta| &delta.batches).collect();
         summary.pending += pending.len();
         summary.repeated += batches.iter().filter(|batch| !counted.contains(&batch.batch_id)).count();
         summary.minutes += new.len();
         let journal = Journal { lease_until: now + LEASE, pending, minutes: new, acknowledged: 0 };
-        self.save(state, Some(journal)).await?;
-        summary.puts += self.finish(state, stored, complete).await?;
+        state.state.journal = Some(journal.clone());
+        self.save(state).await?;
+        summary.puts += self.finish(state, &journal, &journal.calls(), stored, complete).await?;
         Ok(complete.is_some())
     }
 
@@ -200,21 +203,24 @@ where
         }))
     }
 
-    /// Does what the journal in `state` says, and clears it. With it, all that had come before the tick
-    /// `complete` is taken in, if that is known. Answers how many calls were put.
+    /// Does what `journal`, which is the one in `state`, says, and clears it. With it, all that had come
+    /// before the tick `complete` is taken in, if that is known. Answers how many of its `calls` were put.
     async fn finish(
         &self,
         state: &mut StoredState,
+        journal: &Journal,
+        calls: &[Vec<Datum>],
         mut stored: rollups::Stored,
         complete: Option<Minute>,
     ) -> anyhow::Result<usize> {
-        let Some(journal) = state.journal().cloned() else { return Ok(0) };
         rollups::merge(&self.bucket, &mut stored, &journal.minutes).await?;
-        let calls = put::plan(&journal.series());
         for (at, call) in calls.iter().enumerate().skip(journal.acknowledged) {
             self.put(call).await?;
-            // At once: whatever fails from here on must not have it put again.
-            self.save(state, Some(Journal { acknowledged: at + 1, ..journal.clone() })).await?;
+            // Noted at once: whatever fails from here on must not have it put again.
+            if let Some(noted) = &mut state.state.journal {
+                noted.acknowledged = at + 1;
+            }
+            self.save(state).await?;
         }
         rollups::refresh_recent(&self.bucket, &stored, complete).await?;
         stream::iter(&journal.pending)
@@ -222,8 +228,9 @@ where
             .buffer_unordered(CONCURRENCY)
             .try_collect::<()>()
             .await?;
-        self.save(state, None).await?;
-        Ok(calls.len() - journal.acknowledged.min(calls.len()))
+        state.state.journal = None;
+        self.save(state).await?;
+        Ok(calls.len().saturating_sub(journal.acknowledged))
     }
 
     /// Puts one call. CloudWatch refuses all of a call for one metric that it does not take: halves find
@@ -258,8 +265,7 @@ where
         Ok(())
     }
 
-    async fn save(&self, state: &mut StoredState, journal: Option<Journal>) -> anyhow::Result<()> {
-        state.state.journal = journal;
+    async fn save(&self, state: &mut StoredState) -> anyhow::Result<()> {
         state.state.generation += 1;
         match self.bucket.replace(&state.state.to_object(), state.version.as_ref()).await? {
             Replaced::Done(version) => {
@@ -275,14 +281,4 @@ where
 struct StoredState {
     state: FlushState,
     version: Option<Version>,
-}
-
-impl StoredState {
-    fn journal(&self) -> Option<&Journal> {
-        self.state.journal.as_ref()
-    }
-
-    fn minutes(&self) -> BTreeSet<Minute> {
-        self.journal().map(|journal| journal.minutes.keys().copied().collect()).unwrap_or_default()
-    }
 }

@@ -185,7 +185,7 @@ async fn play(
     let sent = sent + unreadable;
     // Ticks after the last line: what is still to be told of the day's last minutes.
     for minutes in [2, 5] {
-        player.ticks(day.start().plus(day.minutes().count() as i64 + minutes)).await?;
+        player.ticks(day.end().plus(minutes)).await?;
     }
     progress.finish(sent.lines);
     Ok(sent)

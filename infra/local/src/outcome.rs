@@ -69,11 +69,8 @@ impl Outcome {
     pub async fn collect(deployment: &Deployment, day: &Day) -> anyhow::Result<Outcome> {
         let bucket = S3Bucket::new(&deployment.sdk, deployment.bucket()?);
         let mut outcome = Outcome::default();
-        outcome.read_archive(&bucket, day).await?;
-        outcome.search_others(&bucket, day).await?;
-        outcome.read_quarantine(&bucket).await?;
+        outcome.read_bucket(&bucket, day).await?;
         outcome.read_metrics(deployment, day).await?;
-        outcome.transitions = transitions(&bucket).await?;
         Ok(outcome)
     }
 
@@ -87,34 +84,48 @@ impl Outcome {
         self.transitions.iter().filter(|transition| transition.turned == turned).count()
     }
 
-    async fn read_archive(&mut self, bucket: &S3Bucket, day: &Day) -> anyhow::Result<()> {
+    /// Reads every object once.
+    async fn read_bucket(&mut self, bucket: &S3Bucket, day: &Day) -> anyhow::Result<()> {
+        let keys = bucket.list("", EVERYTHING).await?;
+        let mut objects = stream::iter(&keys)
+            .map(|key| async move {
+                let stored = bucket.get(key).await?.with_context(|| format!("{key} was listed but is gone"))?;
+                anyhow::Ok((key, stored.body))
+            })
+            .buffered(CONCURRENCY);
         let mut seen = HashSet::new();
-        let objects = objects(bucket, "archive/").await?;
-        for (key, body) in &objects {
-            self.archive_objects += 1;
-            self.archive_bytes += body.len();
-            let service = key.split('/').find_map(|part| part.strip_prefix("service=")).unwrap_or("unknown");
-            for line in archive::lines(body).with_context(|| key.clone())? {
-                self.search(key, &line, day);
-                let record: Value = serde_json::from_str(&line).with_context(|| key.clone())?;
-                let source = &record["source"];
-                let identity = format!("{}{}{}", source["log_group"], source["log_stream"], source["event_id"]);
-                if seen.insert(identity) {
-                    *self.archived.entry(service.to_owned()).or_default() += 1;
-                } else {
-                    self.duplicates += 1;
-                }
+        while let Some((key, body)) = objects.try_next().await? {
+            if key.starts_with("archive/") {
+                self.read_archive(key, &body, day, &mut seen).with_context(|| key.clone())?;
+                continue;
+            }
+            if key.starts_with("quarantine/") {
+                self.count_quarantined(&body); // What could not be read could not be redacted either.
+                continue;
+            }
+            self.search(key, &String::from_utf8_lossy(&body), day);
+            if key.starts_with(keys::ALERT_HISTORY) {
+                self.transitions.push(Transition::parse(&body).with_context(|| key.clone())?);
             }
         }
+        self.transitions.sort_by_key(|transition| transition.at);
         Ok(())
     }
 
-    /// Searches what is neither archive nor quarantine: metrics, rollups, state, history.
-    async fn search_others(&mut self, bucket: &S3Bucket, day: &Day) -> anyhow::Result<()> {
-        let keys = bucket.list("", EVERYTHING).await?;
-        let others = keys.into_iter().filter(|key| !key.starts_with("archive/") && !key.starts_with("quarantine/"));
-        for (key, body) in bodies(bucket, others.collect()).await? {
-            self.search(&key, &String::from_utf8_lossy(&body), day);
+    fn read_archive(&mut self, key: &str, body: &[u8], day: &Day, seen: &mut HashSet<String>) -> anyhow::Result<()> {
+        self.archive_objects += 1;
+        self.archive_bytes += body.len();
+        let service = key.split('/').find_map(|part| part.strip_prefix("service=")).unwrap_or("unknown");
+        for line in archive::lines(body)? {
+            self.search(key, &line, day);
+            let record: Value = serde_json::from_str(&line)?;
+            let source = &record["source"];
+            let identity = format!("{}{}{}", source["log_group"], source["log_stream"], source["event_id"]);
+            if seen.insert(identity) {
+                *self.archived.entry(service.to_owned()).or_default() += 1;
+            } else {
+                self.duplicates += 1;
+            }
         }
         Ok(())
     }
@@ -122,13 +133,6 @@ impl Outcome {
     fn search(&mut self, key: &str, text: &str, day: &Day) {
         let shown = day.planted().iter().filter(|planted| text.contains(**planted));
         self.leaks.extend(shown.map(|planted| format!("{planted} in {key}")));
-    }
-
-    async fn read_quarantine(&mut self, bucket: &S3Bucket) -> anyhow::Result<()> {
-        for (_, body) in objects(bucket, "quarantine/").await? {
-            self.count_quarantined(&body);
-        }
-        Ok(())
     }
 
     fn count_quarantined(&mut self, body: &[u8]) {
@@ -152,8 +156,7 @@ impl Outcome {
             }
         }
         self.metrics = names.len();
-        let end = day.start().plus(day.minutes().count() as i64);
-        self.counted = sum(deployment, "log_entries", day.start(), end).await?;
+        self.counted = sum(deployment, "log_entries", day.start(), day.end()).await?;
         Ok(())
     }
 }
@@ -174,31 +177,6 @@ pub async fn sum(deployment: &Deployment, metric: &str, from: Minute, until: Min
         .statistics(Statistic::Sum);
     let points = statistics.send().await.with_context(|| format!("sum of {metric}"))?.datapoints.unwrap_or_default();
     Ok(points.iter().filter_map(|point| point.sum).sum())
-}
-
-async fn transitions(bucket: &S3Bucket) -> anyhow::Result<Vec<Transition>> {
-    let mut transitions = Vec::new();
-    for (key, body) in objects(bucket, keys::ALERT_HISTORY).await? {
-        transitions.push(Transition::parse(&body).context(key)?);
-    }
-    transitions.sort_by_key(|transition| transition.at);
-    Ok(transitions)
-}
-
-async fn objects(bucket: &S3Bucket, prefix: &str) -> anyhow::Result<Vec<(String, Vec<u8>)>> {
-    let keys = bucket.list(prefix, EVERYTHING).await?;
-    bodies(bucket, keys).await
-}
-
-async fn bodies(bucket: &S3Bucket, keys: Vec<String>) -> anyhow::Result<Vec<(String, Vec<u8>)>> {
-    stream::iter(keys)
-        .map(|key| async move {
-            let stored = bucket.get(&key).await?.with_context(|| format!("{key} was listed but is gone"))?;
-            anyhow::Ok((key, stored.body))
-        })
-        .buffered(CONCURRENCY)
-        .try_collect()
-        .await
 }
 
 #[cfg(test)]

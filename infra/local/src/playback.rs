@@ -208,13 +208,12 @@ impl<'a> Player<'a> {
     /// Where a call fails, or the log processor does not take in what it should keep.
     pub async fn send_unreadable(&self, day: &Day) -> anyhow::Result<Sent> {
         let (log_group, log_stream) = day.log_streams().into_iter().next().context("the day has no streams")?;
-        let last = day.minutes().last().unwrap_or(day.start());
         let message = "dump ".repeat(MAX_LINE_BYTES / 4);
-        let event = NewEvent { timestamp_millis: last.plus(1).start().as_millisecond() - 1, message };
+        let event = NewEvent { timestamp_millis: day.end().start().as_millisecond() - 1, message };
         let sent = self.send(&[Batch { log_group, log_stream, events: vec![event] }]).await?;
         let cut_off = json!({ "awslogs": { "data": "H4sIAAAAAAAC/6tWKkktLlGyUlAqS8wpTtVRSi1LLQIA" } });
         self.invoke("log-processor", &cut_off).await?;
-        self.tick("metric-flusher", last.plus(1).start()).await?;
+        self.tick("metric-flusher", day.end().start()).await?;
         Ok(sent)
     }
 

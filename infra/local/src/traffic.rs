@@ -98,6 +98,11 @@ impl Day {
         self.start
     }
 
+    /// The minute after its last.
+    pub fn end(&self) -> Minute {
+        self.start.plus(self.minutes)
+    }
+
     /// Its minutes, in order.
     pub fn minutes(&self) -> impl Iterator<Item = Minute> + '_ {
         (0..self.minutes).map(|offset| self.start.plus(offset))

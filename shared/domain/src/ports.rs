@@ -16,6 +16,8 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 
+use serde::Serialize;
+
 use crate::Minute;
 use crate::metrics::put::Datum;
 
@@ -70,6 +72,15 @@ pub struct Object {
     pub content_type: &'static str,
     /// The bytes.
     pub body: Vec<u8>,
+}
+
+impl Object {
+    /// `value` as a JSON object at `key`. The formats of this crate are structs, texts, finite numbers
+    /// and maps with text keys, which always serialise.
+    pub fn json(key: impl Into<String>, value: &impl Serialize) -> Object {
+        let body = serde_json::to_vec(value).expect("a format of this crate always serialises");
+        Object { key: key.into(), content_type: "application/json", body }
+    }
 }
 
 /// Writes an object, replacing whatever is there.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use domain::Minute;
-use domain::metrics::put::Datum;
+use domain::metrics::put::{Datum, Values};
 use domain::ports::{
     MetricQuery, MinuteValues, PortError, PostWebhook, Publication, Publish, PutMetrics, ReadMetrics, Retry,
 };
@@ -71,7 +71,7 @@ recorder!(
 );
 
 /// A call's namespace and its metrics.
-type Call = (String, Vec<Datum>);
+pub type Call = (String, Vec<Datum>);
 
 /// Metrics put, by namespace and call.
 #[derive(Clone, Default)]
@@ -97,8 +97,20 @@ impl RecordedMetrics {
     }
 
     /// What was taken, in order.
-    pub fn taken(&self) -> Vec<(String, Vec<Datum>)> {
+    pub fn taken(&self) -> Vec<Call> {
         lock(&self.recorder).taken.clone()
+    }
+
+    /// What was put of the metric `name` without dimensions, summed.
+    pub fn sum(&self, name: &str) -> f64 {
+        let calls = self.taken();
+        let data = calls.iter().flat_map(|(_, data)| data);
+        data.filter(|datum| datum.name == name && datum.dimensions.is_empty())
+            .map(|datum| match &datum.values {
+                Values::Counts(values) => values.iter().map(|(value, count)| value * *count as f64).sum(),
+                Values::Statistics { sum, .. } => *sum,
+            })
+            .sum()
     }
 }
 

@@ -56,11 +56,8 @@ impl Transition {
             Turned::Resolved => "resolved",
         };
         let time = self.at.to_string().replace(':', "");
-        Object {
-            key: format!("{}{time}-{}-{turned}.json", history_day(&self.at.day()), self.fingerprint),
-            content_type: "application/json",
-            body: serde_json::to_vec(self).expect("maps with text keys and finite numbers always serialise"),
-        }
+        let key = format!("{}{time}-{}-{turned}.json", history_day(&self.at.day()), self.fingerprint);
+        Object::json(key, self)
     }
 
     /// Reads such an object back.

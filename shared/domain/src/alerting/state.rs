@@ -104,11 +104,7 @@ impl AlertState {
 
     /// The object to be written.
     pub fn to_object(&self) -> Object {
-        Object {
-            key: keys::ALERT_STATE.to_owned(),
-            content_type: "application/json",
-            body: serde_json::to_vec(self).expect("maps with text keys and finite numbers always serialise"),
-        }
+        Object::json(keys::ALERT_STATE, self)
     }
 }
 

@@ -200,11 +200,11 @@ impl<'de> Deserialize<'de> for Bytes {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use libdeflater::{CompressionLvl, Compressor};
 
-    fn gzip(bytes: &[u8]) -> Vec<u8> {
+    pub(in crate::logs) fn gzip(bytes: &[u8]) -> Vec<u8> {
         let mut compressor = Compressor::new(CompressionLvl::default());
         let mut compressed = vec![0; compressor.gzip_compress_bound(bytes.len())];
         let size = compressor.gzip_compress(bytes, &mut compressed).unwrap();
@@ -212,7 +212,7 @@ mod tests {
         compressed
     }
 
-    fn event(data: &[u8]) -> String {
+    pub(in crate::logs) fn event(data: &[u8]) -> String {
         format!(r#"{{"awslogs":{{"data":"{}"}}}}"#, STANDARD.encode(data))
     }
 

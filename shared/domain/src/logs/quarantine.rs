@@ -147,9 +147,5 @@ pub fn day_of(event: &LogEvent) -> String {
 
 fn object(reason: &str, day: Option<&str>, id: &str, items: Vec<Item>) -> Object {
     let quarantined = Quarantined { version: 1, reason: reason.to_owned(), items };
-    Object {
-        key: keys::quarantine(reason, day, id),
-        content_type: "application/json",
-        body: serde_json::to_vec(&quarantined).expect("structs of texts and numbers always serialise"),
-    }
+    Object::json(keys::quarantine(reason, day, id), &quarantined)
 }

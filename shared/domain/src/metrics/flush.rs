@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::Minute;
 use crate::keys;
 use crate::metrics::pending::PendingMetrics;
+use crate::metrics::put::{self, Datum};
 use crate::metrics::rollup::Rollup;
 use crate::metrics::series::SeriesSet;
 use crate::ports::Object;
@@ -63,32 +64,27 @@ impl FlushState {
 
     /// The object to be written.
     pub fn to_object(&self) -> Object {
-        Object {
-            key: keys::FLUSH_STATE.to_owned(),
-            content_type: "application/json",
-            body: serde_json::to_vec(self).expect("maps with text keys and finite numbers always serialise"),
-        }
+        Object::json(keys::FLUSH_STATE, self)
     }
 }
 
 impl Journal {
-    /// The series to be put.
-    pub fn series(&self) -> BTreeMap<Minute, SeriesSet> {
-        self.minutes.iter().map(|(&minute, delta)| (minute, delta.series.clone())).collect()
+    /// The calls that put what is new (see [`put::plan`]).
+    pub fn calls(&self) -> Vec<Vec<Datum>> {
+        put::plan(self.minutes.iter().map(|(&minute, delta)| (minute, &delta.series)))
     }
 }
 
-/// What is new in `pending`, given the rollups that are stored for its minutes. A batch that comes
-/// twice in one sweep, or that a rollup has already counted, adds nothing.
+/// What is new in `pending`. A batch that comes twice in one sweep, or that a rollup has `counted` in
+/// its minute already, adds nothing.
 pub fn deltas<'a>(
     pending: impl IntoIterator<Item = &'a PendingMetrics>,
-    rollups: &BTreeMap<Minute, Rollup>,
+    counted: impl Fn(Minute, &str) -> bool,
 ) -> BTreeMap<Minute, Delta> {
     let mut deltas: BTreeMap<Minute, Delta> = BTreeMap::new();
     for batch in pending {
         for (&minute, series) in &batch.minutes {
-            let counted = rollups.get(&minute).is_some_and(|rollup| rollup.batches.contains(&batch.batch_id));
-            if counted {
+            if counted(minute, &batch.batch_id) {
                 continue;
             }
             let delta = deltas.entry(minute).or_default();
@@ -97,7 +93,6 @@ pub fn deltas<'a>(
             }
         }
     }
-    deltas.retain(|_, delta| !delta.batches.is_empty());
     deltas
 }
 
@@ -134,15 +129,15 @@ mod tests {
     #[test]
     fn a_batch_counts_once_however_often_it_comes() {
         let mut rollup = Rollup::empty(minute());
-        let first = deltas([&batch("a", 1.0), &batch("b", 2.0), &batch("a", 1.0)], &BTreeMap::new());
+        let first = deltas([&batch("a", 1.0), &batch("b", 2.0), &batch("a", 1.0)], |_, _| false);
         assert!(apply(&mut rollup, &first[&minute()]));
         assert!(!apply(&mut rollup, &first[&minute()]), "a repeated try of the same sweep adds nothing");
-        let rollups = BTreeMap::from([(minute(), rollup.clone())]);
-        let again = deltas([&batch("a", 1.0), &batch("c", 4.0)], &rollups);
+        let counted = |rollup: &Rollup, at: Minute, id: &str| at == rollup.minute && rollup.batches.contains(id);
+        let again = deltas([&batch("a", 1.0), &batch("c", 4.0)], |at, id| counted(&rollup, at, id));
         assert_eq!(again[&minute()].batches, BTreeSet::from(["c".to_owned()]));
         assert!(apply(&mut rollup, &again[&minute()]));
         assert_eq!(rollup.series.get(&key()).map(|a| a.sum), Some(7.0));
-        assert!(deltas([&batch("b", 2.0)], &BTreeMap::from([(minute(), rollup)])).is_empty());
+        assert!(deltas([&batch("b", 2.0)], |at, id| counted(&rollup, at, id)).is_empty());
     }
 
     #[test]
@@ -150,7 +145,7 @@ mod tests {
         let journal = Journal {
             lease_until: "2026-11-21T10:06:30Z".parse().unwrap(),
             pending: vec![keys::pending("a")],
-            minutes: deltas([&batch("a", 1.0)], &BTreeMap::new()),
+            minutes: deltas([&batch("a", 1.0)], |_, _| false),
             acknowledged: 1,
         };
         let state = FlushState { journal: Some(journal), generation: 7, repeated_puts: 2 };

@@ -38,11 +38,7 @@ pub enum PendingError {
 impl PendingMetrics {
     /// The object to be written.
     pub fn to_object(&self) -> Object {
-        Object {
-            key: keys::pending(&self.batch_id),
-            content_type: "application/json",
-            body: serde_json::to_vec(self).expect("maps with text keys and finite numbers always serialise"),
-        }
+        Object::json(keys::pending(&self.batch_id), self)
     }
 
     /// Reads such an object back.

@@ -3,8 +3,6 @@
 //! Limits (Amazon CloudWatch API reference, PutMetricData): 1,000 metrics a call, 1 MB a call, 150
 //! distinct values a metric, 30 dimensions, names and values up to 1,024 bytes of ASCII.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
 use crate::Minute;
@@ -66,10 +64,10 @@ impl Datum {
 
 /// The calls that put `minutes`: as few as the limits allow, in a stable order. The series are rolled
 /// up by the registry on the way.
-pub fn plan(minutes: &BTreeMap<Minute, SeriesSet>) -> Vec<Vec<Datum>> {
+pub fn plan<'a>(minutes: impl IntoIterator<Item = (Minute, &'a SeriesSet)>) -> Vec<Vec<Datum>> {
     let mut calls: Vec<Vec<Datum>> = Vec::new();
     let mut room = 0;
-    for (&minute, series) in minutes {
+    for (minute, series) in minutes {
         for (key, aggregate) in series.roll_up().iter() {
             for datum in data(minute, key, aggregate) {
                 let size = datum.size();
@@ -112,16 +110,16 @@ mod tests {
         "2026-11-21T10:05Z".parse().unwrap()
     }
 
-    fn one(name: &str, values: impl IntoIterator<Item = f64>) -> BTreeMap<Minute, SeriesSet> {
+    fn planned(name: &str, values: impl IntoIterator<Item = f64>) -> Vec<Vec<Datum>> {
         let key = SeriesKey { name: name.to_owned(), dimensions: Dimensions::new() };
-        let set = values.into_iter().map(|value| (key.clone(), Aggregate::of(value, 0))).collect();
-        BTreeMap::from([(minute(), set)])
+        let set: SeriesSet = values.into_iter().map(|value| (key.clone(), Aggregate::of(value, 0))).collect();
+        plan([(minute(), &set)])
     }
 
     #[test]
     fn values_keep_their_minute_and_their_counts() {
         // Defect 39: several values lost their timestamp and their percentiles.
-        let calls = plan(&one("active_users", [5.0, 7.0, 5.0]));
+        let calls = planned("active_users", [5.0, 7.0, 5.0]);
         assert_eq!(calls.len(), 1);
         assert_eq!(calls[0][0].minute, minute());
         assert_eq!(calls[0][0].values, Values::Counts(vec![(5.0, 2), (7.0, 1)]));
@@ -129,7 +127,7 @@ mod tests {
 
     #[test]
     fn more_values_than_a_metric_takes_go_out_as_several() {
-        let calls = plan(&one("contract_value", (1..=1_000).map(|v| f64::from(v) * 1_000.0)));
+        let calls = planned("contract_value", (1..=1_000).map(|v| f64::from(v) * 1_000.0));
         let counts: u64 = calls[0]
             .iter()
             .map(|datum| match &datum.values {
@@ -146,9 +144,9 @@ mod tests {
 
     #[test]
     fn a_counter_keeps_its_exact_sum() {
-        let calls = plan(&one("daily_contracts", [1.0]));
+        let calls = planned("daily_contracts", [1.0]);
         assert_eq!(calls[0][0].values, Values::Counts(vec![(1.0, 1)]));
-        let calls = plan(&one("pipeline_bytes_received", (0..1_000).map(|v| f64::from(v) + 0.5)));
+        let calls = planned("pipeline_bytes_received", (0..1_000).map(|v| f64::from(v) + 0.5));
         assert_eq!(calls[0][0].values, Values::Statistics { count: 1_000, sum: 500_000.0, min: 0.5, max: 999.5 });
     }
 
@@ -161,7 +159,7 @@ mod tests {
                 (SeriesKey { name: "unregistered".to_owned(), dimensions }, Aggregate::of(1.0, 0))
             })
             .collect();
-        let calls = plan(&BTreeMap::from([(minute(), set)]));
+        let calls = plan([(minute(), &set)]);
         assert_eq!(calls.iter().map(Vec::len).collect::<Vec<_>>(), [1_000, 700]);
         assert!(calls.iter().all(|call| call.iter().map(Datum::size).sum::<usize>() <= MAX_BYTES));
     }

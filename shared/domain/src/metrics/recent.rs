@@ -48,11 +48,7 @@ impl RecentRollups {
 
     /// The object to be written.
     pub fn to_object(&self) -> Object {
-        Object {
-            key: keys::RECENT_ROLLUPS.to_owned(),
-            content_type: "application/json",
-            body: serde_json::to_vec(self).expect("maps with text keys and finite numbers always serialise"),
-        }
+        Object::json(keys::RECENT_ROLLUPS, self)
     }
 }
 

@@ -46,10 +46,6 @@ impl Rollup {
 
     /// The object to be written.
     pub fn to_object(&self) -> Object {
-        Object {
-            key: keys::rollup(self.minute),
-            content_type: "application/json",
-            body: serde_json::to_vec(self).expect("maps with text keys and finite numbers always serialise"),
-        }
+        Object::json(keys::rollup(self.minute), self)
     }
 }

@@ -1,6 +1,7 @@
 //! Whole deliveries through all stages.
 
 use super::*;
+use crate::logs::envelope::tests::{event, gzip};
 use crate::metrics::series::{Dimensions, SeriesKey};
 use proptest::prelude::*;
 
@@ -96,7 +97,7 @@ fn the_pipelines_own_logs_are_not_processed() {
         r#"{"messageType":"DATA_MESSAGE","owner":"1","logGroup":"/aws/lambda/obs-log-processor","#,
         r#""logStream":"s","logEvents":[]}"#
     );
-    let event = gzip_event(message.as_bytes());
+    let event = event(&gzip(message.as_bytes()));
     let outcome = process(&event, settings("/aws/lambda/obs-"));
     assert!(matches!(outcome, Outcome::OwnLogs { log_group } if log_group == "/aws/lambda/obs-log-processor"));
     assert!(matches!(process(&event, settings("/aws/lambda/other-")), Outcome::Batch(_)));
@@ -110,15 +111,6 @@ fn a_delivery_that_can_not_be_opened_is_kept_whole() {
     let kept: quarantine::Quarantined = serde_json::from_slice(&object.body).unwrap();
     assert_eq!(kept.items[0].original, quarantine::Original::Text(event.to_owned()));
     assert!(kept.items[0].error.starts_with("`awslogs.data` is not base64: "), "{}", kept.items[0].error);
-}
-
-fn gzip_event(payload: &[u8]) -> String {
-    use base64::Engine as _;
-    let mut compressor = libdeflater::Compressor::new(libdeflater::CompressionLvl::default());
-    let mut compressed = vec![0; compressor.gzip_compress_bound(payload.len())];
-    let size = compressor.gzip_compress(payload, &mut compressed).unwrap();
-    let data = base64::engine::general_purpose::STANDARD.encode(&compressed[..size]);
-    format!(r#"{{"awslogs":{{"data":"{data}"}}}}"#)
 }
 
 fn any_line() -> impl Strategy<Value = Vec<u8>> {
