@@ -5,6 +5,10 @@ use sha2::{Digest, Sha256};
 
 use crate::Minute;
 
+/// Lines, by environment, service, day and hour.
+pub const ARCHIVE: &str = "archive/";
+/// What could not be read, by reason and day.
+pub const QUARANTINE: &str = "quarantine/";
 /// Where the flusher looks for work.
 pub const PENDING_METRICS: &str = "metrics/pending/";
 /// Minute rollups, one object an event minute.
@@ -23,12 +27,39 @@ pub const ALERT_HISTORY: &str = "alerts/history/";
 /// Key of a batch's lines of one UTC hour, named by any minute of it.
 pub fn archive(environment: &str, service: &str, hour: Minute, batch_id: &str) -> String {
     format!(
-        "archive/env={}/service={}/dt={}/hour={}/{batch_id}.ndjson.zst",
+        "{ARCHIVE}env={}/service={}/dt={}/hour={}/{batch_id}.ndjson.zst",
         segment(environment),
         segment(service),
         hour.day(),
         hour.hour()
     )
+}
+
+/// What the key of an archive object says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ArchivePlace<'a> {
+    /// Environment.
+    pub environment: &'a str,
+    /// Service.
+    pub service: &'a str,
+    /// UTC day, `2026-11-21`.
+    pub day: &'a str,
+    /// UTC hour, `10`.
+    pub hour: &'a str,
+    /// Id of the batch.
+    pub batch_id: &'a str,
+}
+
+impl<'a> ArchivePlace<'a> {
+    /// Reads what [`archive`] writes.
+    pub fn parse(key: &'a str) -> Option<ArchivePlace<'a>> {
+        let mut parts = key.strip_prefix(ARCHIVE)?.split('/');
+        let mut part = |prefix: &str| parts.next()?.strip_prefix(prefix);
+        let (environment, service) = (part("env=")?, part("service=")?);
+        let (day, hour) = (part("dt=")?, part("hour=")?);
+        let batch_id = part("")?.strip_suffix(".ndjson.zst")?;
+        parts.next().is_none().then_some(ArchivePlace { environment, service, day, hour, batch_id })
+    }
 }
 
 /// Key of a batch's metrics that wait to be flushed.
@@ -48,7 +79,7 @@ pub fn rollup_hour(minute: Minute) -> String {
 
 /// Key of something that could not be read. `day` is the input's own (`None` where it tells none).
 pub fn quarantine(reason: &str, day: Option<&str>, id: &str) -> String {
-    format!("quarantine/{reason}/dt={}/{id}.json", day.unwrap_or("unknown"))
+    format!("{QUARANTINE}{reason}/dt={}/{id}.json", day.unwrap_or("unknown"))
 }
 
 /// A short name for a list of parts: the first 16 bytes of their SHA-256, in hex. The parts' lengths
@@ -86,6 +117,17 @@ mod tests {
         assert_eq!(pending("b1"), "metrics/pending/b1.json");
         assert_eq!(quarantine("gzip", None, "b1"), "quarantine/gzip/dt=unknown/b1.json");
         assert_eq!(quarantine("oversize", Some("2026-11-21"), "b1"), "quarantine/oversize/dt=2026-11-21/b1.json");
+    }
+
+    #[test]
+    fn the_key_of_an_archive_object_is_read_back() {
+        let minute: Minute = "2026-11-21T10:05Z".parse().unwrap();
+        let key = archive("production", "api", minute, "b1");
+        let place = ArchivePlace { environment: "production", service: "api", day: "2026-11-21", hour: "10", batch_id: "b1" };
+        assert_eq!(ArchivePlace::parse(&key), Some(place));
+        for key in ["archive/b1.ndjson.zst", "quarantine/x", &format!("{key}/x"), &key[..key.len() - 4]] {
+            assert_eq!(ArchivePlace::parse(key), None, "{key}");
+        }
     }
 
     #[test]

@@ -1,8 +1,12 @@
 //! Log lines: from a CloudWatch Logs delivery to archive objects and pending metrics.
 //!
-//! The stages, in order, each in a file of its own: [`envelope`] (base64, gzip, outer JSON) >
-//! [`parse`] (any dialect into a [`record::Record`]) > [`redact`] > [`archive`] and [`derive`], with
-//! [`quarantine`] for what can not be read. [`pipeline`] puts them together.
+//! The stages, in order, each in a file of its own: [`envelope`] (base64, gzip, outer JSON) > [`join`]
+//! (pieces of a line into one) > [`parse`] (any dialect into a [`record::Record`]) > [`write`](mod@write) (a
+//! line of the archive, redacted by [`redact`] as it is written) > [`derive`] and [`filter`] > [`archive`],
+//! with [`quarantine`] for what can not be read. [`pipeline`] puts them together.
+//!
+//! Nothing is copied before it is written: a delivery is inflated once, its lines are decoded side by
+//! side, and everything else looks at them until [`write`](mod@write) puts them into the archive's buffer.
 
 pub mod pipeline;
 
@@ -10,16 +14,26 @@ pub mod envelope;
 
 pub mod origin;
 
+pub mod json;
+
+pub mod join;
+
 pub mod record;
 
 pub mod parse;
 
 pub mod redact;
 
+pub mod write;
+
+pub mod filter;
+
 pub mod archive;
 
 pub mod derive;
 
 pub mod quarantine;
+
+pub mod replay;
 
 pub mod put_events;

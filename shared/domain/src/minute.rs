@@ -51,6 +51,11 @@ impl Minute {
         self.0 - earlier.0
     }
 
+    /// Whole hours since the Unix epoch.
+    pub fn hours_since_epoch(self) -> i64 {
+        self.0.div_euclid(60)
+    }
+
     /// The UTC day, `2026-11-21`.
     pub fn day(self) -> String {
         self.to_string()[..10].to_owned()

@@ -1,37 +1,87 @@
-//! Records into archive objects: one for each hour that a batch touches, NDJSON compressed with zstd.
-
-use std::collections::BTreeMap;
+//! Lines into archive objects: one for each hour that a batch touches, NDJSON compressed with zstd.
 
 use crate::Minute;
 use crate::keys;
 use crate::logs::origin::Origin;
-use crate::logs::record::Record;
 use crate::ports::Object;
 
 /// zstd's fastest regular level: four times the speed of level 3 costs a twentieth more bytes.
 const COMPRESSION_LEVEL: i32 = 1;
 
-/// The objects that hold `records` of one batch. Lines keep their order within an hour; the hour is
-/// that of the event time, which CloudWatch vouches for, not of what a service's clock says.
-pub fn objects(origin: &Origin, batch_id: &str, records: &[Record]) -> Vec<Object> {
-    let mut hours: BTreeMap<(String, String), (Minute, Vec<u8>)> = BTreeMap::new();
-    for record in records {
-        let minute = Minute::of(record.source.event_time);
-        let (_, lines) = hours.entry((minute.day(), minute.hour())).or_insert((minute, Vec::new()));
-        serde_json::to_writer(&mut *lines, record).expect("a record has text keys, and a vector takes every write");
-        lines.push(b'\n');
+/// Buffers that have grown beyond this by an unusual batch are given back after it.
+const MAX_KEPT_BYTES: usize = 16 * 1024 * 1024;
+
+/// Lines by the hour of their event time, which CloudWatch vouches for, not of what a service's clock says.
+/// Its buffers are used again from batch to batch.
+pub struct Hours {
+    hours: Vec<Hour>,
+    free: Vec<Vec<u8>>,
+    compressor: zstd::bulk::Compressor<'static>,
+}
+
+struct Hour {
+    /// Hours since the epoch.
+    number: i64,
+    /// Any minute of it.
+    minute: Minute,
+    lines: Vec<u8>,
+}
+
+impl Default for Hours {
+    fn default() -> Hours {
+        let mut compressor = zstd::bulk::Compressor::new(COMPRESSION_LEVEL).expect("zstd has this level");
+        // So that whoever reads the object, and be it `zstd --test`, sees when a byte of it was changed.
+        compressor.include_checksum(true).expect("zstd has checksums");
+        Hours { hours: Vec::new(), free: Vec::new(), compressor }
     }
-    hours
-        .into_values()
-        .map(|(minute, lines)| Object {
-            key: keys::archive(&origin.environment, &origin.service, minute, batch_id),
-            content_type: "application/zstd",
-            body: zstd::bulk::compress(&lines, COMPRESSION_LEVEL).expect("zstd compresses any bytes in memory"),
-        })
-        .collect()
+}
+
+impl Hours {
+    /// Where the lines of the hour that `minute` lies in are written to, one after the other.
+    pub fn lines_of(&mut self, minute: Minute) -> &mut Vec<u8> {
+        let number = minute.hours_since_epoch();
+        let at = self.hours.iter().rposition(|hour| hour.number == number).unwrap_or_else(|| {
+            let lines = self.free.pop().unwrap_or_default();
+            self.hours.push(Hour { number, minute, lines });
+            self.hours.len() - 1
+        });
+        &mut self.hours[at].lines
+    }
+
+    /// The object that holds `lines` at `key`.
+    pub fn object(&mut self, key: String, lines: &[u8]) -> Object {
+        object(&mut self.compressor, key, lines)
+    }
+
+    /// The objects that hold the lines written since the last time, by hour.
+    pub fn finish(&mut self, origin: &Origin, batch_id: &str) -> Vec<Object> {
+        self.hours.sort_unstable_by_key(|hour| hour.number);
+        let mut objects = Vec::new();
+        for Hour { minute, mut lines, .. } in self.hours.drain(..) {
+            // Filters may have left nothing of an hour.
+            if !lines.is_empty() {
+                let key = keys::archive(&origin.environment, &origin.service, minute, batch_id);
+                objects.push(object(&mut self.compressor, key, &lines));
+            }
+            lines.clear();
+            if lines.capacity() <= MAX_KEPT_BYTES {
+                self.free.push(lines);
+            }
+        }
+        objects
+    }
+}
+
+fn object(compressor: &mut zstd::bulk::Compressor<'_>, key: String, lines: &[u8]) -> Object {
+    let body = compressor.compress(lines).expect("zstd compresses any bytes in memory");
+    Object { key, content_type: "application/zstd", body }
 }
 
 /// The lines of an archive object, for tests and tools.
+///
+/// # Errors
+///
+/// Where it is no zstd frame, or not what it was when it was written, or no UTF-8.
 pub fn lines(body: &[u8]) -> std::io::Result<Vec<String>> {
     let text = zstd::stream::decode_all(body)?;
     let text = String::from_utf8(text).map_err(|error| std::io::Error::new(std::io::ErrorKind::InvalidData, error))?;

@@ -1,12 +1,13 @@
 //! The envelope of a delivery: base64, gzip, and the outer JSON of CloudWatch Logs.
 
 use std::borrow::Cow;
-use std::fmt;
+use std::ops::Range;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use libdeflater::{DecompressionError, Decompressor};
-use serde::de::{Deserialize, Deserializer, Visitor};
+
+use crate::logs::json::{self, NotJson, Quoted, Reader};
 
 /// Bytes a delivery may decompress to. Lambda takes events of up to 6 MB, so that a real delivery is
 /// far below it; whatever claims more is refused before memory is taken for it.
@@ -15,37 +16,40 @@ pub const MAX_DECODED_BYTES: usize = 64 * 1024 * 1024;
 /// Deflate never compresses better than this (the zlib technical details give 1032:1).
 const MAX_DEFLATE_RATIO: usize = 1_032;
 
+/// Buffers that have grown beyond this by an unusual delivery are given back after it.
+const MAX_KEPT_BYTES: usize = 16 * 1024 * 1024;
+
 /// What CloudWatch Logs sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Delivery {
+pub enum Delivery<'a> {
     /// Log events.
-    Data(Batch),
+    Data(Batch<'a>),
     /// CloudWatch asks whether the destination can be reached; there is nothing to be kept.
     Control,
 }
 
 /// Log events of one stream.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Batch {
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Batch<'a> {
     /// Account id.
-    pub owner: String,
+    pub owner: Cow<'a, str>,
     /// Log group.
-    pub log_group: String,
+    pub log_group: Cow<'a, str>,
     /// Log stream.
-    pub log_stream: String,
+    pub log_stream: Cow<'a, str>,
     /// Its events, in the order of the delivery.
-    pub events: Vec<LogEvent>,
+    pub events: Vec<LogEvent<'a>>,
 }
 
 /// One log event.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LogEvent {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogEvent<'a> {
     /// CloudWatch's id of the event, unique and the same in every redelivery.
-    pub id: String,
+    pub id: &'a str,
     /// Event time in epoch milliseconds.
     pub timestamp_millis: i64,
     /// The line. Not always UTF-8.
-    pub message: Vec<u8>,
+    pub message: &'a [u8],
 }
 
 /// Why an envelope could not be opened.
@@ -58,7 +62,7 @@ pub enum EnvelopeError {
     #[error("`awslogs.data` is not base64")]
     Base64(#[from] base64::DecodeError),
     /// What it encodes.
-    #[error("the {compressed} decoded bytes of `awslogs.data` are not a whole gzip member: {reason}")]
+    #[error("the {compressed} bytes of compressed data are not a whole gzip member: {reason}")]
     Gzip {
         /// How many bytes were tried.
         compressed: usize,
@@ -66,14 +70,17 @@ pub enum EnvelopeError {
         reason: &'static str,
     },
     /// The size that the gzip member claims.
-    #[error("`awslogs.data` claims to decompress to {claimed} bytes, at most {MAX_DECODED_BYTES} are taken")]
+    #[error("the compressed data claims to decompress to {claimed} bytes, at most {MAX_DECODED_BYTES} are taken")]
     TooLarge {
         /// The size claimed.
         claimed: usize,
     },
     /// What it decompresses to.
     #[error("the decompressed data is not the JSON of a CloudWatch Logs message")]
-    Json(#[source] serde_json::Error),
+    Json(#[from] NotJson),
+    /// JSON of something else.
+    #[error("the decompressed data is not a CloudWatch Logs message: {0}")]
+    Message(&'static str),
     /// A kind of message nobody documented.
     #[error("unknown messageType `{0}`")]
     MessageType(String),
@@ -87,54 +94,131 @@ impl EnvelopeError {
             EnvelopeError::Base64(_) => "base64",
             EnvelopeError::Gzip { .. } => "gzip",
             EnvelopeError::TooLarge { .. } => "too-large",
-            EnvelopeError::Json(_) => "json",
+            EnvelopeError::Json(_) | EnvelopeError::Message(_) => "json",
             EnvelopeError::MessageType(_) => "message-type",
         }
     }
 }
 
-/// Opens the envelope of a Lambda event `{"awslogs":{"data":"..."}}`.
-pub fn open(event: &str) -> Result<Delivery, EnvelopeError> {
-    let event: Event<'_> = serde_json::from_str(event).map_err(EnvelopeError::Event)?;
-    let compressed = STANDARD.decode(event.awslogs.data.as_bytes())?;
-    let decoded = gunzip(&compressed)?;
-    let message: Message = serde_json::from_slice(&decoded).map_err(EnvelopeError::Json)?;
-    match message.message_type.as_str() {
-        "CONTROL_MESSAGE" => Ok(Delivery::Control),
-        "DATA_MESSAGE" => Ok(Delivery::Data(Batch {
-            owner: message.owner,
-            log_group: message.log_group,
-            log_stream: message.log_stream,
-            events: message.log_events.into_iter().map(LogEvent::from).collect(),
-        })),
-        other => Err(EnvelopeError::MessageType(other.to_owned())),
+/// Opens envelopes. Its buffers are used again from delivery to delivery; a delivery is read only as far
+/// as it has written them itself.
+pub struct Decoder {
+    inflate: Decompressor,
+    compressed: Vec<u8>,
+    message: Vec<u8>,
+    texts: Vec<u8>,
+    events: Vec<EventPlace>,
+}
+
+/// An event by the places of its parts: the id in the message, the line among the texts.
+struct EventPlace {
+    id: Range<usize>,
+    timestamp_millis: i64,
+    line: Range<usize>,
+}
+
+impl Default for Decoder {
+    fn default() -> Decoder {
+        Decoder {
+            inflate: Decompressor::new(),
+            compressed: Vec::new(),
+            message: Vec::new(),
+            texts: Vec::new(),
+            events: Vec::new(),
+        }
     }
 }
 
-fn gunzip(compressed: &[u8]) -> Result<Vec<u8>, EnvelopeError> {
-    let gzip = |reason| EnvelopeError::Gzip { compressed: compressed.len(), reason };
+impl Decoder {
+    /// Opens the envelope of a Lambda event `{"awslogs":{"data":"..."}}`.
+    pub fn open(&mut self, event: &str) -> Result<Delivery<'_>, EnvelopeError> {
+        let event: Event<'_> = serde_json::from_str(event).map_err(EnvelopeError::Event)?;
+        self.compressed.clear();
+        STANDARD.decode_vec(event.awslogs.data.as_bytes(), &mut self.compressed)?;
+        let compressed = std::mem::take(&mut self.compressed);
+        let inflated = self.inflate(&compressed);
+        self.compressed = compressed;
+        inflated?;
+        self.read()
+    }
+
+    /// Opens what a Kinesis record holds: the gzip member itself.
+    pub fn open_compressed(&mut self, compressed: &[u8]) -> Result<Delivery<'_>, EnvelopeError> {
+        self.inflate(compressed)?;
+        self.read()
+    }
+
+    fn inflate(&mut self, compressed: &[u8]) -> Result<(), EnvelopeError> {
+        let claimed = claimed_size(compressed)?;
+        let gzip = |reason| EnvelopeError::Gzip { compressed: compressed.len(), reason };
+        for buffer in [&mut self.message, &mut self.texts] {
+            if buffer.len() > MAX_KEPT_BYTES && claimed < MAX_KEPT_BYTES {
+                *buffer = Vec::new();
+            }
+        }
+        self.message.resize(claimed, 0);
+        let size = self.inflate.gzip_decompress(compressed, &mut self.message).map_err(|error| match error {
+            DecompressionError::BadData => gzip("corrupt or cut off"),
+            DecompressionError::InsufficientSpace => gzip("longer than it claims, or cut off"),
+        })?;
+        self.message.truncate(size);
+        Ok(())
+    }
+
+    fn read(&mut self) -> Result<Delivery<'_>, EnvelopeError> {
+        if self.texts.len() < self.message.len() + 8 {
+            self.texts.resize(self.message.len() + 8, 0);
+        }
+        self.events.clear();
+        let head = read_message(&self.message, &mut self.texts, &mut self.events)?;
+        let texts = |text: Option<Text>, missing| match text {
+            Some(text) => text.read(&self.message).ok_or(EnvelopeError::Message("a name that is no text")),
+            None => Err(EnvelopeError::Message(missing)),
+        };
+        match &*texts(head.message_type, "no messageType")? {
+            "CONTROL_MESSAGE" => return Ok(Delivery::Control),
+            "DATA_MESSAGE" => {}
+            other => return Err(EnvelopeError::MessageType(other.to_owned())),
+        }
+        if !head.has_events {
+            return Err(EnvelopeError::Message("no logEvents"));
+        }
+        let id = |place: &EventPlace| std::str::from_utf8(&self.message[place.id.clone()]);
+        let events = self.events.iter().map(|place| {
+            Ok(LogEvent {
+                id: id(place).map_err(|_| EnvelopeError::Message("an id that is no text"))?,
+                timestamp_millis: place.timestamp_millis,
+                message: &self.texts[place.line.clone()],
+            })
+        });
+        Ok(Delivery::Data(Batch {
+            owner: texts(head.owner, "no owner")?,
+            log_group: texts(head.log_group, "no logGroup")?,
+            log_stream: texts(head.log_stream, "no logStream")?,
+            events: events.collect::<Result<_, EnvelopeError>>()?,
+        }))
+    }
+}
+
+/// The size that a gzip member says it decompresses to, if that can be.
+fn claimed_size(compressed: &[u8]) -> Result<usize, EnvelopeError> {
+    let gzip = |reason| Err(EnvelopeError::Gzip { compressed: compressed.len(), reason });
     // A gzip member ends in the size of its contents (RFC 1952), modulo 2^32.
     let Some(trailer) = compressed.last_chunk::<4>().filter(|_| compressed.len() >= 18) else {
-        return Err(gzip("shorter than the smallest member"));
+        return gzip("shorter than the smallest member");
     };
     let claimed = u32::from_le_bytes(*trailer) as usize;
     if !compressed.starts_with(&[0x1f, 0x8b]) {
-        return Err(gzip("no gzip header"));
+        return gzip("no gzip header");
     }
     // Of a member that was cut off, any four bytes come last: they mostly claim more than fits.
     if claimed > compressed.len().saturating_mul(MAX_DEFLATE_RATIO) {
-        return Err(gzip("corrupt or cut off: it claims more than it can hold"));
+        return gzip("corrupt or cut off: it claims more than it can hold");
     }
     if claimed > MAX_DECODED_BYTES {
         return Err(EnvelopeError::TooLarge { claimed });
     }
-    let mut decoded = vec![0; claimed];
-    let size = Decompressor::new().gzip_decompress(compressed, &mut decoded).map_err(|error| match error {
-        DecompressionError::BadData => gzip("corrupt or cut off"),
-        DecompressionError::InsufficientSpace => gzip("longer than it claims, or cut off"),
-    })?;
-    decoded.truncate(size);
-    Ok(decoded)
+    Ok(claimed)
 }
 
 #[derive(serde::Deserialize)]
@@ -149,53 +233,111 @@ struct Data<'a> {
     data: Cow<'a, str>,
 }
 
-#[derive(serde::Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Message {
-    message_type: String,
-    owner: String,
-    log_group: String,
-    log_stream: String,
-    log_events: Vec<Entry>,
+/// The fields of a message beside its events.
+#[derive(Default)]
+struct Head {
+    message_type: Option<Text>,
+    owner: Option<Text>,
+    log_group: Option<Text>,
+    log_stream: Option<Text>,
+    has_events: bool,
 }
 
-#[derive(serde::Deserialize)]
-struct Entry {
-    id: String,
-    timestamp: i64,
-    message: Bytes,
-}
+/// A text of the message that is wanted as it is mostly written: without escapes.
+#[derive(Clone, Copy)]
+struct Text(Quoted);
 
-impl From<Entry> for LogEvent {
-    fn from(entry: Entry) -> LogEvent {
-        LogEvent { id: entry.id, timestamp_millis: entry.timestamp, message: entry.message.0 }
+impl Text {
+    fn read(self, message: &[u8]) -> Option<Cow<'_, str>> {
+        let text = std::str::from_utf8(&message[self.0.start..self.0.end]).ok()?;
+        if !self.0.escaped {
+            return Some(Cow::Borrowed(text));
+        }
+        json::unescape_text(text, &mut Vec::new()).map(|text| Cow::Owned(text.to_owned()))
     }
 }
 
-/// The bytes of a JSON text, UTF-8 or not, so that one broken line does not take its batch along.
-struct Bytes(Vec<u8>);
-
-impl<'de> Deserialize<'de> for Bytes {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Bytes, D::Error> {
-        struct Text;
-
-        impl Visitor<'_> for Text {
-            type Value = Bytes;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a text")
+/// Reads the outer JSON. Lines are decoded into `texts`, one after the other.
+fn read_message(message: &[u8], texts: &mut [u8], events: &mut Vec<EventPlace>) -> Result<Head, EnvelopeError> {
+    let mut reader = Reader::new(message);
+    let mut head = Head::default();
+    let mut filled = 0;
+    let mut more = reader.open(b'{', b'}')?;
+    while more {
+        let name = reader.name()?;
+        let text = match &message[name.start..name.end] {
+            b"messageType" => &mut head.message_type,
+            b"owner" => &mut head.owner,
+            b"logGroup" => &mut head.log_group,
+            b"logStream" => &mut head.log_stream,
+            b"logEvents" => {
+                head.has_events = true;
+                read_events(&mut reader, message, texts, &mut filled, events)?;
+                more = reader.more(b'}')?;
+                continue;
             }
-
-            fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Bytes, E> {
-                Ok(Bytes(bytes.to_vec()))
+            _ => {
+                reader.value()?;
+                more = reader.more(b'}')?;
+                continue;
             }
+        };
+        *text = Some(Text(reader.string()?));
+        more = reader.more(b'}')?;
+    }
+    reader.end()?;
+    Ok(head)
+}
 
-            fn visit_str<E>(self, text: &str) -> Result<Bytes, E> {
-                Ok(Bytes(text.as_bytes().to_vec()))
+fn read_events(
+    reader: &mut Reader<'_>,
+    message: &[u8],
+    texts: &mut [u8],
+    filled: &mut usize,
+    events: &mut Vec<EventPlace>,
+) -> Result<(), EnvelopeError> {
+    let mut more = reader.open(b'[', b']')?;
+    while more {
+        events.push(read_event(reader, message, texts, filled)?);
+        more = reader.more(b']')?;
+    }
+    Ok(())
+}
+
+fn read_event(
+    reader: &mut Reader<'_>,
+    message: &[u8],
+    texts: &mut [u8],
+    filled: &mut usize,
+) -> Result<EventPlace, EnvelopeError> {
+    let (mut id, mut timestamp_millis, mut line) = (None, None, None);
+    let mut more = reader.open(b'{', b'}')?;
+    while more {
+        let name = reader.name()?;
+        match &message[name.start..name.end] {
+            b"id" => {
+                let text = reader.string()?;
+                if text.escaped {
+                    return Err(EnvelopeError::Message("an id with escapes in it"));
+                }
+                id = Some(text.start..text.end);
             }
+            b"timestamp" => {
+                let number = std::str::from_utf8(&message[reader.number()?]).ok().and_then(|digits| digits.parse().ok());
+                timestamp_millis = Some(number.ok_or(EnvelopeError::Message("a timestamp that is no integer"))?);
+            }
+            b"message" => {
+                let start = *filled;
+                *filled = reader.unescaped_string(texts, start)?;
+                line = Some(start..*filled);
+            }
+            _ => drop(reader.value()?),
         }
-
-        deserializer.deserialize_bytes(Text)
+        more = reader.more(b'}')?;
+    }
+    match (id, timestamp_millis, line) {
+        (Some(id), Some(timestamp_millis), Some(line)) => Ok(EventPlace { id, timestamp_millis, line }),
+        _ => Err(EnvelopeError::Message("a log event without id, timestamp or message")),
     }
 }
 
@@ -221,18 +363,38 @@ pub(super) mod tests {
 
     #[test]
     fn a_delivery_is_opened() {
-        let Delivery::Data(batch) = open(&event(&gzip(MESSAGE.as_bytes()))).unwrap() else { panic!("it has data") };
+        let mut decoder = Decoder::default();
+        let event = event(&gzip(MESSAGE.as_bytes()));
+        let Delivery::Data(batch) = decoder.open(&event).unwrap() else { panic!("it has data") };
         assert_eq!(batch.log_group, "/aws/ecs/production/api");
-        assert_eq!(
-            batch.events,
-            [LogEvent { id: "1".into(), timestamp_millis: 1_795_000_000_000, message: b"MSG".to_vec() }]
-        );
+        assert_eq!(batch.events, [LogEvent { id: "1", timestamp_millis: 1_795_000_000_000, message: b"MSG" }]);
+    }
+
+    #[test]
+    fn the_fields_of_a_message_may_come_in_any_order_and_with_others() {
+        let message = r#" { "logEvents" : [ { "message" : "a\"\u0434\ud83d\ude00\n" , "extractedFields": {"x": [1, {}]}, "timestamp":-1,"id":"7" } ],
+            "x": null, "logStream":"s\u002f1","logGroup":"g","owner":"o","messageType":"DATA_MESSAGE" } "#;
+        let (mut decoder, compressed) = (Decoder::default(), gzip(message.as_bytes()));
+        let Delivery::Data(batch) = decoder.open_compressed(&compressed).unwrap() else { panic!("it has data") };
+        assert_eq!((&*batch.log_stream, batch.events[0].id, batch.events[0].timestamp_millis), ("s/1", "7", -1));
+        assert_eq!(std::str::from_utf8(batch.events[0].message).unwrap(), "a\"д😀\n");
+    }
+
+    #[test]
+    fn nothing_of_a_delivery_is_left_for_the_next() {
+        let mut decoder = Decoder::default();
+        let long = MESSAGE.replace("MSG", &"secret ".repeat(10_000));
+        decoder.open_compressed(&gzip(long.as_bytes())).unwrap();
+        decoder.open_compressed(&gzip(b"not json")).unwrap_err();
+        let compressed = gzip(MESSAGE.as_bytes());
+        let again = format!("{:?}", decoder.open_compressed(&compressed).unwrap());
+        assert_eq!(again, format!("{:?}", Decoder::default().open_compressed(&compressed).unwrap()));
     }
 
     #[test]
     fn a_control_message_is_told_apart() {
         let message = MESSAGE.replace("DATA_", "CONTROL_");
-        assert_eq!(open(&event(&gzip(message.as_bytes()))).unwrap(), Delivery::Control);
+        assert_eq!(Decoder::default().open_compressed(&gzip(message.as_bytes())).unwrap(), Delivery::Control);
     }
 
     #[test]
@@ -240,8 +402,21 @@ pub(super) mod tests {
         let mut message = MESSAGE.as_bytes().to_vec();
         let at = MESSAGE.find("MSG").unwrap();
         message[at] = 0xff;
-        let Delivery::Data(batch) = open(&event(&gzip(&message))).unwrap() else { panic!("it has data") };
+        let (mut decoder, compressed) = (Decoder::default(), gzip(&message));
+        let Delivery::Data(batch) = decoder.open_compressed(&compressed).unwrap() else { panic!("it has data") };
         assert_eq!(batch.events[0].message, [0xff, b'S', b'G']);
+    }
+
+    #[test]
+    fn a_bomb_takes_no_more_memory_than_deflate_can_blow_it_up_to() {
+        let bomb = gzip(&vec![b' '; 1024 * 1000]);
+        assert!(bomb.len() < 1100, "{}", bomb.len());
+        assert!(matches!(Decoder::default().open_compressed(&bomb), Err(EnvelopeError::Json(_))));
+        let forged = [&bomb[..bomb.len() - 4], &(60 * 1024 * 1024_u32).to_le_bytes()].concat();
+        let mut decoder = Decoder::default();
+        let error = decoder.open_compressed(&forged).unwrap_err();
+        assert!(error.to_string().contains("it claims more than it can hold"), "{error}");
+        assert_eq!(decoder.message.capacity(), 0, "refused before any memory was taken");
     }
 
     #[test]
@@ -258,17 +433,20 @@ pub(super) mod tests {
             ("null".to_owned(), "event", "`awslogs.data`"),
             (r#"{"awslogs":{"data":42}}"#.to_owned(), "event", "`awslogs.data`"),
             (r#"{"awslogs":{"data":"%%%"}}"#.to_owned(), "base64", "not base64"),
-            (event(b""), "gzip", "the 0 decoded bytes"),
+            (event(b""), "gzip", "the 0 bytes"),
             (event(b"plain text, no gzip"), "gzip", "no gzip header"),
             (event(&whole[..whole.len() / 2]), "gzip", "cut off"),
             (event(&boast), "gzip", "it claims more than it can hold"),
             (event(&corrupt), "gzip", "corrupt or cut off"),
             (event(&bomb), "too-large", "claims to decompress to 67108865 bytes"),
             (event(&gzip(b"not json")), "json", "not the JSON"),
-            (event(&gzip(br#"{"messageType":"DATA_MESSAGE"}"#)), "json", "not the JSON"),
+            (event(&gzip(br#"{"messageType":"DATA_MESSAGE"}"#)), "json", "no logEvents"),
+            (event(&gzip(br#"{"messageType":"DATA_MESSAGE","logEvents":[]}"#)), "json", "no owner"),
+            (event(&gzip(br#"{"logEvents":[{"id":"1"}]}"#)), "json", "a log event without"),
+            (event(&gzip(br#"{"logEvents":{}}"#)), "json", "not the JSON"),
             (event(&gzip(MESSAGE.replace("DATA_", "NEW_").as_bytes())), "message-type", "`NEW_MESSAGE`"),
         ] {
-            let error = open(&input).unwrap_err();
+            let error = Decoder::default().open(&input).unwrap_err();
             assert_eq!(error.reason(), reason, "{error}");
             assert!(error.to_string().contains(says), "{reason}: {error}");
         }

@@ -1,44 +1,46 @@
 //! A line of any dialect into a record. Nothing is refused here: what no dialect fits is raw text.
 
+mod archived;
+pub mod instant;
 mod json;
-mod postgres;
+pub mod postgres;
 pub mod sql;
 
 use jiff::Timestamp;
-use serde_json::{Map, Value};
 
 use crate::Minute;
-use crate::logs::record::{Category, Context, Format, Level, Record, Source};
+use crate::logs::record::{Category, Format, Level, Message, Record, Time};
+pub use archived::{ArchivedError, ArchivedSource, parse_archived};
 
-/// The record of `line`. `source.format` is set to what the line turned out to be.
-pub fn parse(line: &str, source: Source) -> Record {
-    let trimmed = line.trim();
-    if trimmed.starts_with('{')
-        && let Ok(Value::Object(fields)) = serde_json::from_str(trimmed)
-    {
-        return json::record(fields, source);
+/// Reads `line` into `record`, which is overwritten.
+pub fn parse<'a>(line: &'a str, record: &mut Record<'a>) {
+    record.clear();
+    if line.trim_start().starts_with('{') && json::read(line, record).is_ok() {
+        return;
     }
-    postgres::record(line, &source).unwrap_or_else(|| raw(line, source))
+    record.fields.clear();
+    record.context_fields.clear();
+    if let Some(entry) = postgres::entry(line) {
+        server_entry(entry, line, record);
+        return;
+    }
+    record.message = Message::Plain(line);
+    record.level = level_field(line).unwrap_or_else(|| leading_level(line));
+}
+
+/// The record of an entry of the database server's log, with what continues it in the same event.
+fn server_entry<'a>(first: postgres::Entry<'a>, event: &'a str, record: &mut Record<'a>) {
+    record.format = Format::Postgresql;
+    record.time = Time::Parts(first.date, first.time);
+    record.level = first.level;
+    record.category = Category::Database;
+    record.message = Message::Server;
+    record.entries.extend(postgres::entries(event));
 }
 
 /// An event time in epoch milliseconds, moved into the calendar where it lies outside.
 pub fn event_time(millis: i64) -> Timestamp {
     Timestamp::from_millisecond(millis).unwrap_or_else(|_| Minute::of_epoch_millis(millis).start())
-}
-
-fn raw(line: &str, source: Source) -> Record {
-    Record {
-        timestamp: source.event_time,
-        level: level_field(line).unwrap_or_else(|| leading_level(line)),
-        category: Category::System,
-        message: line.to_owned(),
-        context: Context::default(),
-        details: Map::new(),
-        error: Map::new(),
-        duration_ms: None,
-        extra: Map::new(),
-        source: Source { format: Format::Raw, ..source },
-    }
 }
 
 /// The level that a line tells which is JSON but for a mistake: `NaN`, half a surrogate pair, cut off.
@@ -72,27 +74,21 @@ fn leading_level(line: &str) -> Level {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use super::*;
 
-    pub(in crate::logs) fn source() -> Source {
-        Source {
-            owner: "123456789012".into(),
-            log_group: "/aws/ecs/production/api".into(),
-            log_stream: "s".into(),
-            event_id: "1".into(),
-            event_time: "2026-11-21T10:05:00.5Z".parse().unwrap(),
-            format: Format::Raw,
-        }
+    fn parsed(line: &str) -> Record<'_> {
+        let mut record = Record::default();
+        parse(line, &mut record);
+        record
     }
 
     #[test]
     fn what_no_dialect_fits_is_kept_as_text() {
         // Defect 30: a line `42` ended the run.
         for line in ["42", "null", "\"text\"", "[1,2]", "", "{", "{\"a\":1", "plain", "  indented", "{}{}"] {
-            let record = parse(line, source());
-            assert_eq!((record.message.as_str(), record.source.format), (line, Format::Raw));
-            assert_eq!(record.timestamp, source().event_time);
+            let record = parsed(line);
+            assert_eq!(record, Record { message: Message::Plain(line), ..Record::default() });
         }
     }
 
@@ -107,7 +103,7 @@ pub(super) mod tests {
             ("Traceback (most recent call last):\n  File ...", Level::Error),
             ("", Level::Info),
         ] {
-            assert_eq!(parse(line, source()).level, level, "{line}");
+            assert_eq!(parsed(line).level, level, "{line}");
         }
     }
 
@@ -125,9 +121,9 @@ pub(super) mod tests {
             (r#"text with "level":"ERROR""#, Level::Info),
             (&deep, Level::Error),
         ] {
-            let record = parse(line, source());
-            assert_eq!((record.level, record.source.format), (level, Format::Raw), "{line}");
-            assert_eq!(record.message, line);
+            let record = parsed(line);
+            assert_eq!((record.level, record.format), (level, Format::Raw), "{line}");
+            assert_eq!(record.message, Message::Plain(line));
         }
     }
 

@@ -1,20 +1,25 @@
 //! The stages in order: open the envelope, read each line, redact it, archive it, derive metrics from
 //! it. What can not be read goes to quarantine, and the rest of the batch goes on.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 use crate::Minute;
 use crate::keys;
+use crate::logs::archive::Hours;
 use crate::logs::derive::Derivation;
-use crate::logs::envelope::{self, Batch, Delivery, EnvelopeError, LogEvent};
+use crate::logs::envelope::{Batch, Decoder, Delivery, EnvelopeError, LogEvent};
+use crate::logs::filter::Filters;
+use crate::logs::join::{self, Line};
 use crate::logs::origin::Origin;
 use crate::logs::quarantine::{self, LineError};
-use crate::logs::record::{Format, Record, Source};
-use crate::logs::{archive, origin, parse, redact};
+use crate::logs::record::Record;
+use crate::logs::redact::{FieldNames, PseudonymKey, Redactor};
+use crate::logs::write::{Source, Writer};
+use crate::logs::{origin, parse};
 use crate::metrics::pending::{self, PendingMetrics};
 use crate::ports::Object;
 
-/// What is to be done about one Lambda event.
+/// What is to be done about one delivery.
 #[derive(Debug)]
 pub enum Outcome {
     /// Lines were read.
@@ -53,7 +58,8 @@ pub struct Processed {
     pub lines: Lines,
 }
 
-/// Where the lines of a batch are: received = archived + quarantined, always.
+/// Where the lines of a batch are: received = archived + quarantined + filtered, always. A line is a log
+/// event; an archived record stands for one or, where pieces were joined, for several.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Lines {
     /// In the delivery.
@@ -62,115 +68,284 @@ pub struct Lines {
     pub archived: usize,
     /// In quarantine.
     pub quarantined: usize,
+    /// Left out on purpose.
+    pub filtered: usize,
 }
 
 /// What depends on where the pipeline runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Settings<'a> {
+#[derive(Debug, Clone)]
+pub struct Settings {
     /// Beginning of the names of the pipeline's own log groups.
-    pub own_log_groups: &'a str,
+    pub own_log_groups: String,
     /// The environment's name.
-    pub environment: &'a str,
+    pub environment: String,
+    /// Names the persons that personal data is of, without telling who they are.
+    pub pseudonym_key: PseudonymKey,
+    /// Names of fields that hold personal data, besides those that are known to.
+    pub personal_fields: Vec<String>,
+    /// What is left out of the archive.
+    pub filters: Filters,
 }
 
-/// Decides what becomes of a Lambda event.
-pub fn process(event: &str, settings: Settings<'_>) -> Outcome {
-    match envelope::open(event) {
-        Ok(Delivery::Control) => Outcome::Control,
-        Ok(Delivery::Data(batch)) if batch.log_group.starts_with(settings.own_log_groups) => {
-            Outcome::OwnLogs { log_group: batch.log_group }
-        }
-        Ok(Delivery::Data(batch)) => Outcome::Batch(process_batch(&batch, settings.environment)),
-        Err(error) => Outcome::Unreadable { object: quarantine::delivery(event, &error), error },
+/// The stages, with the room that they work in: it is used again from delivery to delivery, and nothing of
+/// one is left for the next.
+pub struct Pipeline {
+    decoder: Decoder,
+    stages: Stages,
+}
+
+struct Stages {
+    own_log_groups: String,
+    environment: String,
+    redactor: Redactor,
+    filters: Filters,
+    hours: Hours,
+}
+
+/// Whether lines are counted as received by this batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Occasion {
+    /// They came by subscription.
+    Delivery,
+    /// They were counted when they were quarantined.
+    Replay,
+}
+
+impl Pipeline {
+    /// A pipeline that works by `settings`.
+    pub fn new(settings: Settings) -> Pipeline {
+        let Settings { own_log_groups, environment, pseudonym_key, personal_fields, filters } = settings;
+        let redactor = Redactor::new(pseudonym_key, FieldNames::new(personal_fields));
+        let stages = Stages { own_log_groups, environment, redactor, filters, hours: Hours::default() };
+        Pipeline { decoder: Decoder::default(), stages }
+    }
+
+    /// Decides what becomes of a Lambda event, `{"awslogs":{"data":"..."}}`.
+    pub fn process(&mut self, event: &str) -> Outcome {
+        let Pipeline { decoder, stages } = self;
+        stages.decide(decoder.open(event), event.as_bytes())
+    }
+
+    /// Decides what becomes of the data of a Kinesis record: the same message, compressed only.
+    pub fn process_message(&mut self, compressed: &[u8]) -> Outcome {
+        let Pipeline { decoder, stages } = self;
+        stages.decide(decoder.open_compressed(compressed), compressed)
+    }
+
+    /// Processes lines that were in quarantine. They become a batch of their own: the one that they came
+    /// in has been counted.
+    pub fn replay(&mut self, batch: &Batch<'_>) -> Processed {
+        self.stages.batch(batch, Occasion::Replay)
+    }
+
+    /// Processes the lines of an archive object again.
+    ///
+    /// # Errors
+    ///
+    /// Where `key` is none of an archive object, or a line no archived record.
+    pub fn reprocess(&mut self, key: &str, lines: &[String]) -> Result<Reprocessed, ReprocessError> {
+        self.stages.reprocess(key, lines)
     }
 }
 
-/// Identity of a batch: owner, group, stream, first and last event id, and how many events.
-pub fn batch_id(batch: &Batch) -> String {
-    let id = |event: Option<&LogEvent>| event.map_or(String::new(), |event| event.id.clone());
-    let (first, last) = (id(batch.events.first()), id(batch.events.last()));
-    let count = batch.events.len().to_string();
-    let parts = [&batch.owner, &batch.log_group, &batch.log_stream, &first, &last, &count];
-    keys::fingerprint(parts.map(|part| part.as_bytes()))
+impl Processed {
+    /// All objects, in the order in which they have to be written: lines first, then what counts them.
+    pub fn objects(&self) -> impl Iterator<Item = &Object> {
+        self.archive.iter().chain(&self.quarantine).chain(&self.pending)
+    }
 }
 
-fn process_batch(batch: &Batch, environment: &str) -> Processed {
-    let batch_id = batch_id(batch);
-    let origin = origin::of(&batch.log_group, environment);
-    let (records, unreadable) = read(batch, &origin);
-    let lines = Lines {
-        received: batch.events.len(),
-        archived: records.len(),
-        quarantined: batch.events.len() - records.len(),
-    };
-    let quarantine: Vec<Object> =
-        unreadable.iter().map(|((reason, day), held)| quarantine::lines(batch, &batch_id, reason, day, held)).collect();
-    let pending = (lines.received > 0).then(|| pending(batch, &batch_id, &origin, &records, &unreadable));
-    Processed { archive: archive::objects(&origin, &batch_id, &records), batch_id, origin, quarantine, pending, lines }
+/// What an archive object comes to when it is processed again. Where nothing has changed, the object is the
+/// same, byte for byte.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reprocessed {
+    /// The archive object, at the same key.
+    pub archive: Object,
+    /// The metrics of its hour, under the id of its batch: where they were counted they are not again.
+    pub pending: Object,
+    /// How many log lines it holds.
+    pub lines: usize,
+}
+
+/// Why an archive object can not be processed again.
+#[derive(Debug, thiserror::Error)]
+pub enum ReprocessError {
+    /// Not a name that the archive has.
+    #[error("`{0}` is no key of an archive object")]
+    Key(String),
+    /// Not what the archive has.
+    #[error("line {line}")]
+    Line {
+        /// Counted from 1.
+        line: usize,
+        /// What is wrong with it.
+        #[source]
+        source: parse::ArchivedError,
+    },
+}
+
+/// Identity of a batch: owner, group, stream, first and last event id, and how many events; for a replay,
+/// that it is one.
+fn batch_id(batch: &Batch<'_>, occasion: Occasion) -> String {
+    let id = |event: Option<&LogEvent<'_>>| event.map_or(String::new(), |event| event.id.to_owned());
+    let (first, last) = (id(batch.events.first()), id(batch.events.last()));
+    let count = batch.events.len().to_string();
+    let parts = [&*batch.owner, &*batch.log_group, &*batch.log_stream, &first, &last, &count];
+    let replay = (occasion == Occasion::Replay).then_some("replay");
+    keys::fingerprint(parts.into_iter().chain(replay).map(str::as_bytes))
 }
 
 /// Lines that can not be read, by reason and day.
-type Unreadable<'a> = BTreeMap<(&'static str, String), Vec<(&'a LogEvent, LineError)>>;
-
-fn read<'a>(batch: &'a Batch, origin: &Origin) -> (Vec<Record>, Unreadable<'a>) {
-    let mut records = Vec::with_capacity(batch.events.len());
-    let mut unreadable: Unreadable<'a> = BTreeMap::new();
-    for event in &batch.events {
-        match quarantine::line_text(event) {
-            Ok(line) => records.push(record(line, event, batch, origin)),
-            Err(error) => {
-                let place = (error.reason(), quarantine::day_of(event));
-                unreadable.entry(place).or_default().push((event, error));
-            }
-        }
-    }
-    (records, unreadable)
-}
-
-fn record(line: &str, event: &LogEvent, batch: &Batch, origin: &Origin) -> Record {
-    let source = Source {
-        owner: batch.owner.clone(),
-        log_group: batch.log_group.clone(),
-        log_stream: batch.log_stream.clone(),
-        event_id: event.id.clone(),
-        event_time: parse::event_time(event.timestamp_millis),
-        format: Format::Raw,
-    };
-    let mut record = parse::parse(line, source);
-    // A line that does not say whose it is belongs to whom the log group belongs to.
-    record.context.service_name.get_or_insert_with(|| origin.service.clone());
-    record.context.environment.get_or_insert_with(|| origin.environment.clone());
-    redact::redact(&mut record);
-    record
-}
+type Unreadable<'a> = BTreeMap<(&'static str, String), Vec<(LogEvent<'a>, LineError)>>;
 
 /// The pipeline's own figures of one minute of a batch.
 #[derive(Default)]
 struct Own {
     received: usize,
     quarantined: usize,
+    filtered: usize,
     bytes: usize,
 }
 
-fn pending(batch: &Batch, batch_id: &str, origin: &Origin, records: &[Record], unreadable: &Unreadable<'_>) -> Object {
-    let mut derivation = Derivation::of(&origin.service);
-    records.iter().for_each(|record| derivation.add(record));
-    let unreadable: HashSet<&str> = unreadable.values().flatten().map(|(event, _)| event.id.as_str()).collect();
-    let mut own: BTreeMap<Minute, Own> = BTreeMap::new();
-    for event in &batch.events {
-        let own = own.entry(Minute::of_epoch_millis(event.timestamp_millis)).or_default();
-        own.received += 1;
-        own.bytes += event.message.len();
-        own.quarantined += usize::from(unreadable.contains(event.id.as_str()));
+impl Stages {
+    fn decide(&mut self, opened: Result<Delivery<'_>, EnvelopeError>, delivery: &[u8]) -> Outcome {
+        match opened {
+            Ok(Delivery::Control) => Outcome::Control,
+            Ok(Delivery::Data(batch)) if batch.log_group.starts_with(&self.own_log_groups) => {
+                Outcome::OwnLogs { log_group: batch.log_group.into_owned() }
+            }
+            Ok(Delivery::Data(batch)) => Outcome::Batch(self.batch(&batch, Occasion::Delivery)),
+            Err(error) => Outcome::Unreadable { object: quarantine::delivery(delivery, &error), error },
+        }
     }
+
+    fn batch(&mut self, batch: &Batch<'_>, occasion: Occasion) -> Processed {
+        let Stages { redactor, environment, filters, hours, .. } = self;
+        let batch_id = batch_id(batch, occasion);
+        let origin = origin::of(&batch.log_group, environment);
+        let lines = join::lines(&batch.events);
+        let mut writer = Writer::new(redactor, batch, &origin);
+        let mut derivation = Derivation::of(&origin.service);
+        let mut unreadable: Unreadable<'_> = BTreeMap::new();
+        let mut own: BTreeMap<Minute, Own> = BTreeMap::new();
+        let mut record = Record::default();
+        let mut joined = Vec::new();
+        for line in &lines {
+            let events = &batch.events[line.events.clone()];
+            for event in events {
+                let own = own.entry(Minute::of_epoch_millis(event.timestamp_millis)).or_default();
+                own.received += 1;
+                own.bytes += event.message.len();
+            }
+            let text = match &line.text {
+                _ if line.continues => continue,
+                Ok(text) => text,
+                Err(error) => {
+                    for event in events {
+                        own.entry(Minute::of_epoch_millis(event.timestamp_millis)).or_default().quarantined += 1;
+                        let place = (error.reason(), quarantine::day_of(event));
+                        unreadable.entry(place).or_default().push((*event, error.clone()));
+                    }
+                    continue;
+                }
+            };
+            parse::parse(text, &mut record);
+            let first = events[0];
+            joined.clear();
+            joined.extend(&events[1..]);
+            continue_with(&mut record, line, &lines, &batch.events, &mut joined);
+            let ids: Vec<&str> = joined.iter().map(|event| event.id).collect();
+            let millis = parse::event_time(first.timestamp_millis).as_millisecond();
+            let out = hours.lines_of(Minute::of_epoch_millis(millis));
+            let start = out.len();
+            let source = Source::Events { id: first.id, millis, joined: &ids };
+            derivation.add(&writer.write(&record, source, out));
+            if !filters.keeps(&record, &origin.service, first.id) {
+                out.truncate(start);
+                for event in std::iter::once(&first).chain(joined.iter().copied()) {
+                    own.entry(Minute::of_epoch_millis(event.timestamp_millis)).or_default().filtered += 1;
+                }
+            }
+        }
+        let lines = count(&own);
+        count_own(&mut derivation, &own, occasion);
+        let minutes = derivation.finish();
+        let pending = PendingMetrics { version: pending::VERSION, batch_id: batch_id.clone(), minutes };
+        Processed {
+            archive: hours.finish(&origin, &batch_id),
+            quarantine: unreadable
+                .iter()
+                .map(|((reason, day), held)| quarantine::lines(batch, &batch_id, reason, day, held))
+                .collect(),
+            pending: (lines.received > 0).then(|| pending.to_object()),
+            batch_id,
+            origin,
+            lines,
+        }
+    }
+}
+
+impl Stages {
+    fn reprocess(&mut self, key: &str, lines: &[String]) -> Result<Reprocessed, ReprocessError> {
+        let place = keys::ArchivePlace::parse(key).ok_or_else(|| ReprocessError::Key(key.to_owned()))?;
+        let origin = Origin { environment: place.environment.to_owned(), service: place.service.to_owned() };
+        let mut writer = Writer::new(&self.redactor, &Batch::default(), &origin);
+        let mut derivation = Derivation::of(&origin.service);
+        let (mut record, mut out, mut own) = (Record::default(), Vec::new(), BTreeMap::<Minute, Own>::new());
+        for (number, line) in (1..).zip(lines) {
+            let source = parse::parse_archived(line, &mut record)
+                .map_err(|source| ReprocessError::Line { line: number, source })?;
+            own.entry(Minute::of_epoch_millis(source.event_millis)).or_default().received += source.lines;
+            let archived = Source::Archived { json: source.json, millis: source.event_millis };
+            derivation.add(&writer.write(&record, archived, &mut out));
+        }
+        count_own(&mut derivation, &own, Occasion::Delivery);
+        let batch_id = place.batch_id.to_owned();
+        let pending = PendingMetrics { version: pending::VERSION, batch_id, minutes: derivation.finish() };
+        Ok(Reprocessed {
+            archive: self.hours.object(key.to_owned(), &out),
+            pending: pending.to_object_named(&format!("{}.{}T{}", place.batch_id, place.day, place.hour)),
+            lines: count(&own).received,
+        })
+    }
+}
+
+/// Adds to `record`, which `line` begins, what continues it further down the batch.
+fn continue_with<'a>(
+    record: &mut Record<'a>,
+    line: &Line<'_>,
+    lines: &'a [Line<'_>],
+    events: &'a [LogEvent<'a>],
+    joined: &mut Vec<&'a LogEvent<'a>>,
+) {
+    let mut next = line.next;
+    while let Some(further) = lines.get(next).filter(|_| next > 0) {
+        record.entries.extend(further.text.iter().flat_map(|text| parse::postgres::entries(text)));
+        joined.extend(&events[further.events.clone()]);
+        next = further.next;
+    }
+}
+
+fn count(own: &BTreeMap<Minute, Own>) -> Lines {
+    let sum = |figure: fn(&Own) -> usize| own.values().map(figure).sum::<usize>();
+    let (received, quarantined, filtered) = (sum(|own| own.received), sum(|own| own.quarantined), sum(|own| own.filtered));
+    Lines { received, archived: received - quarantined - filtered, quarantined, filtered }
+}
+
+fn count_own(derivation: &mut Derivation, own: &BTreeMap<Minute, Own>, occasion: Occasion) {
     for (minute, own) in own {
-        derivation.add_own("pipeline_lines_received", minute, own.received);
-        derivation.add_own("pipeline_lines_archived", minute, own.received - own.quarantined);
-        derivation.add_own("pipeline_lines_quarantined", minute, own.quarantined);
-        derivation.add_own("pipeline_bytes_received", minute, own.bytes);
+        let archived = own.received - own.quarantined - own.filtered;
+        match occasion {
+            Occasion::Delivery => {
+                derivation.add_own("pipeline_lines_received", *minute, own.received);
+                derivation.add_own("pipeline_lines_archived", *minute, archived);
+                derivation.add_own("pipeline_lines_quarantined", *minute, own.quarantined);
+                derivation.add_own("pipeline_lines_filtered", *minute, own.filtered);
+                derivation.add_own("pipeline_bytes_received", *minute, own.bytes);
+            }
+            Occasion::Replay => derivation.add_own("pipeline_lines_replayed", *minute, archived),
+        }
     }
-    PendingMetrics { version: pending::VERSION, batch_id: batch_id.to_owned(), minutes: derivation.finish() }
-        .to_object()
 }
 
 #[cfg(test)]

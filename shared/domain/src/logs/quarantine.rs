@@ -62,6 +62,18 @@ pub enum Original {
 }
 
 impl Original {
+    /// The bytes again.
+    ///
+    /// # Errors
+    ///
+    /// Where somebody has changed the base64.
+    pub fn bytes(&self) -> Result<Vec<u8>, base64::DecodeError> {
+        match self {
+            Original::Text(text) => Ok(text.clone().into_bytes()),
+            Original::Base64(encoded) => STANDARD.decode(encoded),
+        }
+    }
+
     fn of(bytes: &[u8]) -> Original {
         match std::str::from_utf8(bytes) {
             Ok(text) => Original::Text(text.to_owned()),
@@ -102,46 +114,53 @@ impl LineError {
 }
 
 /// The text of a line, or why it is not read.
-pub fn line_text(event: &LogEvent) -> Result<&str, LineError> {
-    let event_id = || event.id.clone();
+pub fn line_text<'a>(event: &LogEvent<'a>) -> Result<&'a str, LineError> {
+    let event_id = || event.id.to_owned();
     if event.message.len() > MAX_LINE_BYTES {
         return Err(LineError::Oversize { event_id: event_id(), bytes: event.message.len() });
     }
-    std::str::from_utf8(&event.message)
+    std::str::from_utf8(event.message)
         .map_err(|error| LineError::NotUtf8 { event_id: event_id(), valid_up_to: error.valid_up_to() })
 }
 
-/// The object that keeps a whole delivery, named by its bytes: it tells no time of its own.
-pub fn delivery(event: &str, error: &EnvelopeError) -> Object {
+/// The object that keeps a whole delivery (a Lambda event, or the gzip member of a Kinesis record), named
+/// by its bytes: it tells no time of its own.
+pub fn delivery(delivery: &[u8], error: &EnvelopeError) -> Object {
     let chain = match std::error::Error::source(error) {
         Some(source) => format!("{error}: {source}"),
         None => error.to_string(),
     };
-    let item = Item { error: chain, origin: None, original: Original::of(event.as_bytes()) };
-    object(error.reason(), None, &keys::fingerprint([event.as_bytes()]), vec![item])
+    let item = Item { error: chain, origin: None, original: Original::of(delivery) };
+    object(error.reason(), None, &keys::fingerprint([delivery]), vec![item])
 }
 
 /// The object that keeps `lines` of `batch` which share a reason and a day.
-pub fn lines(batch: &Batch, batch_id: &str, reason: &str, day: &str, lines: &[(&LogEvent, LineError)]) -> Object {
+pub fn lines(
+    batch: &Batch<'_>,
+    batch_id: &str,
+    reason: &str,
+    day: &str,
+    lines: &[(LogEvent<'_>, LineError)],
+) -> Object {
     let items = lines
         .iter()
         .map(|(event, error)| Item {
             error: error.to_string(),
             origin: Some(LineOrigin {
-                owner: batch.owner.clone(),
-                log_group: batch.log_group.clone(),
-                log_stream: batch.log_stream.clone(),
-                event_id: event.id.clone(),
+                owner: batch.owner.to_string(),
+                log_group: batch.log_group.to_string(),
+                log_stream: batch.log_stream.to_string(),
+                event_id: event.id.to_owned(),
                 timestamp_millis: event.timestamp_millis,
             }),
-            original: Original::of(&event.message),
+            original: Original::of(event.message),
         })
         .collect();
     object(reason, Some(day), batch_id, items)
 }
 
 /// The UTC day of a log event.
-pub fn day_of(event: &LogEvent) -> String {
+pub fn day_of(event: &LogEvent<'_>) -> String {
     Minute::of_epoch_millis(event.timestamp_millis).day()
 }
 

@@ -1,12 +1,14 @@
 //! A log record: schema v1 (the source document's `LogEntry`), with what is unknown kept beside.
+//!
+//! A record is a view: its parts are pieces of the line, told apart and checked, but neither decoded nor
+//! copied. It becomes bytes in one place, [`write`](super::write), which redacts as it goes.
 
 use jiff::Timestamp;
-use serde::Serialize;
-use serde_json::{Map, Value};
+
+use crate::logs::parse::postgres::Entry;
 
 /// How grave a line is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "UPPERCASE")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
     /// For developers.
     Debug,
@@ -71,8 +73,7 @@ impl Level {
 }
 
 /// What a line is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Category {
     /// Who somebody is.
     Authentication,
@@ -95,49 +96,34 @@ pub enum Category {
 }
 
 impl Category {
-    /// Reads the names of schema v1, also as Python prints the source document's enum
+    /// All categories with their names in schema v1.
+    pub const NAMES: [(&str, Category); 9] = [
+        ("authentication", Category::Authentication),
+        ("authorization", Category::Authorization),
+        ("business_logic", Category::BusinessLogic),
+        ("database", Category::Database),
+        ("external_api", Category::ExternalApi),
+        ("performance", Category::Performance),
+        ("security", Category::Security),
+        ("system", Category::System),
+        ("audit", Category::Audit),
+    ];
+
+    /// Reads the names of schema v1, in any case, also as Python prints the source document's enum
     /// (`LogCategory.EXTERNAL_API`).
     pub fn parse(text: &str) -> Option<Category> {
-        let name = text.strip_prefix("LogCategory.").unwrap_or(text).to_ascii_lowercase();
-        Some(match name.as_str() {
-            "authentication" => Category::Authentication,
-            "authorization" => Category::Authorization,
-            "business_logic" => Category::BusinessLogic,
-            "database" => Category::Database,
-            "external_api" => Category::ExternalApi,
-            "performance" => Category::Performance,
-            "security" => Category::Security,
-            "system" => Category::System,
-            "audit" => Category::Audit,
-            _ => return None,
-        })
+        let name = text.strip_prefix("LogCategory.").unwrap_or(text);
+        Category::NAMES.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, category)| *category)
+    }
+
+    /// Its name in schema v1.
+    pub fn as_str(self) -> &'static str {
+        Category::NAMES.iter().find(|(_, category)| *category == self).map_or("system", |(name, _)| name)
     }
 }
 
-/// The request that a line belongs to.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Context {
-    /// Id of the request.
-    pub request_id: Option<String>,
-    /// Who asked.
-    pub user_id: Option<String>,
-    /// In which session.
-    pub session_id: Option<String>,
-    /// Which service writes.
-    pub service_name: Option<String>,
-    /// Where it runs.
-    pub environment: Option<String>,
-    /// Its version.
-    pub version: Option<String>,
-    /// Trace, as X-Ray writes it.
-    pub trace_id: Option<String>,
-    /// Span in the trace.
-    pub span_id: Option<String>,
-}
-
 /// How a line was written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Format {
     /// JSON of schema v1.
     SchemaV1,
@@ -150,53 +136,174 @@ pub enum Format {
     /// PostgreSQL's server log with the prefix of RDS.
     Postgresql,
     /// Anything else.
+    #[default]
     Raw,
 }
 
-/// Where a line came from: with the event id, enough to find it again in CloudWatch.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Source {
-    /// Account id.
-    pub owner: String,
-    /// Log group.
-    pub log_group: String,
-    /// Log stream.
-    pub log_stream: String,
-    /// CloudWatch's id of the log event.
-    pub event_id: String,
-    /// CloudWatch's time of it.
-    pub event_time: Timestamp,
-    /// How the line was written.
-    pub format: Format,
+impl Format {
+    /// All formats with their names in the archive.
+    pub const NAMES: [(&str, Format); 6] = [
+        ("schema_v1", Format::SchemaV1),
+        ("python", Format::Python),
+        ("emf", Format::Emf),
+        ("json", Format::Json),
+        ("postgresql", Format::Postgresql),
+        ("raw", Format::Raw),
+    ];
+
+    /// Reads its name in the archive.
+    pub fn parse(name: &str) -> Option<Format> {
+        Format::NAMES.iter().find(|(known, _)| *known == name).map(|(_, format)| *format)
+    }
+
+    /// Its name in the archive.
+    pub fn as_str(self) -> &'static str {
+        Format::NAMES.iter().find(|(_, format)| *format == self).map_or("raw", |(name, _)| name)
+    }
 }
 
-/// One log record, in the order in which it is archived.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Record {
-    /// When it was written, by its writer; the event time where it does not say.
-    pub timestamp: Timestamp,
+/// A JSON value, as it stands in the line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Json<'a>(pub &'a str);
+
+impl<'a> Json<'a> {
+    /// What stands between the quotes, where it is a string.
+    pub fn quoted(self) -> Option<&'a str> {
+        self.0.strip_prefix('"')?.strip_suffix('"')
+    }
+
+    /// The text of a string without escapes. Names, levels and times have none.
+    pub fn plain(self) -> Option<&'a str> {
+        self.quoted().filter(|text| !text.contains('\\'))
+    }
+
+    /// Whether it is an object.
+    pub fn is_object(self) -> bool {
+        self.0.starts_with('{')
+    }
+
+    /// Whether it is a number.
+    pub fn is_number(self) -> bool {
+        self.0.starts_with(|c: char| c == '-' || c.is_ascii_digit())
+    }
+
+    /// Its value, where it is a number that a double can hold.
+    pub fn number(self) -> Option<f64> {
+        self.0.parse().ok().filter(|number: &f64| self.is_number() && number.is_finite())
+    }
+
+    /// Whether it says that there is nothing.
+    pub fn is_null(self) -> bool {
+        self.0 == "null"
+    }
+}
+
+/// A field of an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Field<'a> {
+    /// What stands between the quotes of its name.
+    pub name: &'a str,
+    /// Its value.
+    pub value: Json<'a>,
+    /// Whether the record has it elsewhere: what is left is archived under `extra`.
+    pub taken: bool,
+}
+
+/// When a line was written, by its writer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Time<'a> {
+    /// It does not say: the event time holds.
+    #[default]
+    Unknown,
+    /// RFC 3339 in UTC already.
+    Written(&'a str),
+    /// Date and time apart, in UTC.
+    Parts(&'a str, &'a str),
+    /// Read from something else.
+    At(Timestamp),
+}
+
+/// The text of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Message<'a> {
+    /// A text as it is.
+    Plain(&'a str),
+    /// A JSON value: a string, or anything else, which is archived as the text that it is written as.
+    Json(Json<'a>),
+    /// What the database server said.
+    Server,
+}
+
+/// Names of the ids in `context`, in the order in which they are archived.
+pub const CONTEXT: [&str; 8] =
+    ["request_id", "user_id", "session_id", "service_name", "environment", "version", "trace_id", "span_id"];
+
+/// Places in [`CONTEXT`].
+pub const REQUEST_ID: usize = 0;
+/// The service that writes.
+pub const SERVICE_NAME: usize = 3;
+/// Where it runs.
+pub const ENVIRONMENT: usize = 4;
+/// Ids that correlate lines, and are archived as they are.
+pub const CORRELATING: [usize; 3] = [REQUEST_ID, 6, 7];
+
+/// One log record.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Record<'a> {
+    /// How the line was written.
+    pub format: Format,
+    /// When.
+    pub time: Time<'a>,
     /// How grave it is.
     pub level: Level,
     /// What it is about.
     pub category: Category,
     /// The text.
-    pub message: String,
-    /// The request it belongs to.
-    pub context: Context,
-    /// Whatever else its writer knew.
-    #[serde(skip_serializing_if = "Map::is_empty")]
-    pub details: Map<String, Value>,
-    /// `type`, `message` and `traceback` of an error.
-    #[serde(skip_serializing_if = "Map::is_empty")]
-    pub error: Map<String, Value>,
-    /// How long what it speaks of took, in milliseconds.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub duration_ms: Option<f64>,
-    /// Fields that schema v1 does not know, and values that it does not allow.
-    #[serde(skip_serializing_if = "Map::is_empty")]
-    pub extra: Map<String, Value>,
-    /// Where it came from.
-    pub source: Source,
+    pub message: Message<'a>,
+    /// The request it belongs to, by the names of [`CONTEXT`]: strings and numbers.
+    pub context: [Option<Json<'a>>; 8],
+    /// Whatever else its writer knew: an object.
+    pub details: Option<Json<'a>>,
+    /// `type`, `message` and `traceback` of an error: an object, or a string that is the message.
+    pub error: Option<Json<'a>>,
+    /// How long what it speaks of took, in milliseconds: a number.
+    pub duration_ms: Option<Json<'a>>,
+    /// The fields of the line. Those not taken are unknown, or have values that schema v1 does not allow.
+    pub fields: Vec<Field<'a>>,
+    /// The fields of its `context`, likewise.
+    pub context_fields: Vec<Field<'a>>,
+    /// Entries of the database server's log: what it said, and what continues that.
+    pub entries: Vec<Entry<'a>>,
+}
+
+impl Default for Record<'_> {
+    fn default() -> Self {
+        Record {
+            format: Format::Raw,
+            time: Time::Unknown,
+            level: Level::Info,
+            category: Category::System,
+            message: Message::Plain(""),
+            context: [None; 8],
+            details: None,
+            error: None,
+            duration_ms: None,
+            fields: Vec::new(),
+            context_fields: Vec::new(),
+            entries: Vec::new(),
+        }
+    }
+}
+
+impl Record<'_> {
+    /// Forgets the line, and keeps the room that it took.
+    pub fn clear(&mut self) {
+        let Record { mut fields, mut context_fields, mut entries, .. } = std::mem::take(self);
+        fields.clear();
+        context_fields.clear();
+        entries.clear();
+        *self = Record { fields, context_fields, entries, ..Record::default() };
+    }
 }
 
 #[cfg(test)]

@@ -3,231 +3,319 @@
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
-use serde_json::{Map, Value};
 
-use crate::logs::record::{Category, Context, Format, Level, Record, Source};
-use crate::logs::redact;
+use super::instant;
+use crate::logs::json::{NotJson, Reader};
+use crate::logs::record::{Category, Field, Format, Json, Level, Message, Record, Time};
 
-/// The record of a JSON object. Fields of wrong types and unknown ones are kept under `extra`.
-pub(super) fn record(mut fields: Map<String, Value>, source: Source) -> Record {
-    let format = format_of(&fields);
-    let timestamp = first(&mut fields, &["timestamp", "ts", "time", "@timestamp"], instant);
-    let level = first(&mut fields, &["level", "severity", "lvl", "loglevel"], |value| match value {
-        Value::String(name) => Level::parse(name),
-        Value::Number(number) => number.as_f64().and_then(Level::of_number),
-        _ => None,
-    });
-    let category = first(&mut fields, &["category"], |value| value.as_str().and_then(Category::parse));
-    // An object loses its field names as it becomes text, and the names tell what is a secret.
-    for name in ["message", "msg"] {
-        if let Some(message @ (Value::Object(_) | Value::Array(_))) = fields.get_mut(name) {
-            redact::redact_value(message);
-        }
+/// Names that mean something at the top level of a line or in its `context`, by their length: a name is
+/// looked up with a comparison or two.
+const NAMES: [&[(&str, Name)]; 13] = {
+    use Name::*;
+    [
+        &[],
+        &[],
+        &[("ts", Ts)],
+        &[("msg", Msg), ("err", Err), ("lvl", Lvl)],
+        &[("time", Time), ("_aws", Aws)],
+        &[("level", Level), ("error", Error)],
+        &[],
+        &[
+            ("context", Context),
+            ("message", Message),
+            ("details", Details),
+            ("user_id", UserId),
+            ("version", Version),
+            ("span_id", SpanId),
+        ],
+        &[("category", Category), ("trace_id", TraceId), ("severity", Severity), ("loglevel", LogLevel)],
+        &[("timestamp", Timestamp)],
+        &[("request_id", RequestId), ("session_id", SessionId), ("@timestamp", AtTimestamp)],
+        &[("duration_ms", DurationMs), ("environment", Environment)],
+        &[("service_name", ServiceName)],
+    ]
+};
+
+#[derive(Clone, Copy)]
+enum Name {
+    Timestamp,
+    Ts,
+    Time,
+    AtTimestamp,
+    Level,
+    Severity,
+    Lvl,
+    LogLevel,
+    Category,
+    Message,
+    Msg,
+    Context,
+    Details,
+    Error,
+    Err,
+    DurationMs,
+    Aws,
+    RequestId,
+    UserId,
+    SessionId,
+    ServiceName,
+    Environment,
+    Version,
+    TraceId,
+    SpanId,
+}
+
+/// Of several names for one thing the first whose value is understood counts.
+const TIME: [Name; 4] = [Name::Timestamp, Name::Ts, Name::Time, Name::AtTimestamp];
+const LEVEL: [Name; 4] = [Name::Level, Name::Severity, Name::Lvl, Name::LogLevel];
+const MESSAGE: [Name; 2] = [Name::Message, Name::Msg];
+const ERROR: [Name; 2] = [Name::Error, Name::Err];
+/// As in [`CONTEXT`](crate::logs::record::CONTEXT).
+const CONTEXT: [Name; 8] = [
+    Name::RequestId,
+    Name::UserId,
+    Name::SessionId,
+    Name::ServiceName,
+    Name::Environment,
+    Name::Version,
+    Name::TraceId,
+    Name::SpanId,
+];
+
+/// Reads a line that is one JSON object. Fields of wrong types and unknown ones are left in
+/// `record.fields`, not taken.
+pub(super) fn read<'a>(line: &'a str, record: &mut Record<'a>) -> Result<(), NotJson> {
+    let mut fields = Fields::of(line, &mut record.fields)?;
+    record.format = format_of(&fields);
+    record.time = fields.first(&TIME, time).unwrap_or_default();
+    record.level = fields.first(&LEVEL, level).unwrap_or(Level::Info);
+    let category = fields.first(&[Name::Category], |value| Category::parse(value.plain()?));
+    record.category = category.unwrap_or(Category::System);
+    let message = fields.first(&MESSAGE, |value| (!value.is_null()).then_some(Message::Json(value)));
+    record.message = message.unwrap_or(Message::Plain(""));
+    record.duration_ms = fields.first(&[Name::DurationMs], |value| value.number().map(|_| value));
+    record.details = fields.first(&[Name::Details], object);
+    record.error = fields.first(&ERROR, |value| (value.is_object() || value.quoted().is_some()).then_some(value));
+    let context = fields.first(&[Name::Context], object);
+    let mut inner = Fields::of(context.map_or("{}", |context| context.0), &mut record.context_fields)?;
+    // The ids stand in `context` or, as many loggers write them, at the top.
+    let id = |value: Json<'a>| (value.is_number() || value.quoted().is_some()).then_some(value);
+    for (name, place) in CONTEXT.iter().zip(&mut record.context) {
+        *place = inner.first(&[*name], id).or_else(|| fields.first(&[*name], id));
     }
-    let message = first(&mut fields, &["message", "msg"], text);
-    let duration_ms = first(&mut fields, &["duration_ms"], |value| value.as_f64().filter(|ms| ms.is_finite()));
-    let details = object(&mut fields, "details");
-    let error = error(&mut fields);
-    let context = context(&mut fields);
-    // `null` says that there is nothing: it is no unknown value to be kept.
-    fields.retain(|_, value| !value.is_null());
-    Record {
-        timestamp: timestamp.unwrap_or(source.event_time),
-        level: level.unwrap_or(Level::Info),
-        category: category.unwrap_or(Category::System),
-        message: message.unwrap_or_default(),
-        context,
-        details,
-        error,
-        duration_ms,
-        extra: fields,
-        source: Source { format, ..source },
+    Ok(())
+}
+
+/// Appends the fields of the object that `text` is, and nothing else, to `fields`.
+pub(super) fn append_fields<'a>(text: &'a str, fields: &mut Vec<Field<'a>>) -> Result<(), NotJson> {
+    let mut reader = Reader::new(text.as_bytes());
+    let mut more = reader.open(b'{', b'}')?;
+    while more {
+        let name = reader.name()?;
+        let value = reader.value()?;
+        fields.push(Field { name: &text[name.start..name.end], value: Json(&text[value]), taken: false });
+        more = reader.more(b'}')?;
+    }
+    reader.end()
+}
+
+/// The fields of an object, of which those that are understood are taken.
+struct Fields<'f, 'a> {
+    fields: &'f mut Vec<Field<'a>>,
+    /// Where the known names are, one more; 0 for nowhere.
+    places: [u32; Name::SpanId as usize + 1],
+}
+
+impl<'f, 'a> Fields<'f, 'a> {
+    /// Reads the object that `text` is, and nothing else.
+    fn of(text: &'a str, fields: &'f mut Vec<Field<'a>>) -> Result<Fields<'f, 'a>, NotJson> {
+        append_fields(text, fields)?;
+        let mut places = [0; Name::SpanId as usize + 1];
+        for (place, field) in (1..).zip(fields.iter()) {
+            if let Some(known) = known(field.name)
+                && places[known as usize] == 0
+            {
+                places[known as usize] = place;
+            }
+        }
+        Ok(Fields { fields, places })
+    }
+
+    fn get(&self, name: Name) -> Option<Json<'a>> {
+        let place = self.places[name as usize].checked_sub(1)?;
+        Some(self.fields[place as usize].value)
+    }
+
+    /// Takes the first of `names` whose value `read` understands.
+    fn first<T>(&mut self, names: &[Name], read: impl Fn(Json<'a>) -> Option<T>) -> Option<T> {
+        names.iter().find_map(|&name| {
+            let value = read(self.get(name)?)?;
+            let place = std::mem::take(&mut self.places[name as usize]) - 1;
+            self.fields[place as usize].taken = true;
+            Some(value)
+        })
     }
 }
 
-fn format_of(fields: &Map<String, Value>) -> Format {
-    let text = |name: &str| fields.get(name).and_then(Value::as_str);
-    if fields.get("_aws").is_some_and(Value::is_object) {
+fn known(name: &str) -> Option<Name> {
+    NAMES.get(name.len())?.iter().find(|(known, _)| *known == name).map(|(_, known)| *known)
+}
+
+fn format_of(fields: &Fields<'_, '_>) -> Format {
+    let text = |name| fields.get(name).and_then(Json::quoted);
+    if fields.get(Name::Aws).is_some_and(Json::is_object) {
         Format::Emf
-    } else if text("level").is_some_and(|level| level.starts_with("LogLevel.")) {
+    } else if text(Name::Level).is_some_and(|level| level.starts_with("LogLevel.")) {
         Format::Python
-    } else if text("level").is_some() && text("category").is_some() && text("message").is_some() {
+    } else if text(Name::Level).is_some() && text(Name::Category).is_some() && text(Name::Message).is_some() {
         Format::SchemaV1
     } else {
         Format::Json
     }
 }
 
-/// Takes the first of `names` whose value `read` understands out of `fields`.
-fn first<T>(fields: &mut Map<String, Value>, names: &[&str], read: impl Fn(&Value) -> Option<T>) -> Option<T> {
-    names.iter().find_map(|name| {
-        let value = read(fields.get(*name)?)?;
-        fields.remove(*name);
-        Some(value)
-    })
-}
-
-fn text(value: &Value) -> Option<String> {
-    match value {
-        Value::String(text) => Some(text.clone()),
-        Value::Null => None,
-        other => Some(other.to_string()),
+fn level(value: Json<'_>) -> Option<Level> {
+    match value.plain() {
+        Some(name) => Level::parse(name),
+        None => value.number().and_then(Level::of_number),
     }
 }
 
-/// Takes an object out of `fields`; anything else that stands there is left to `extra`.
-fn object(fields: &mut Map<String, Value>, name: &str) -> Map<String, Value> {
-    if !fields.get(name).is_some_and(Value::is_object) {
-        return Map::new();
-    }
-    match fields.remove(name) {
-        Some(Value::Object(object)) => object,
-        _ => Map::new(),
-    }
-}
-
-/// `error`, or Pino's `err`. A text is the error's message.
-fn error(fields: &mut Map<String, Value>) -> Map<String, Value> {
-    for name in ["error", "err"] {
-        let found = match fields.get(name) {
-            Some(Value::Object(_)) => object(fields, name),
-            Some(Value::String(_)) => Map::from_iter(fields.remove(name).map(|text| ("message".to_owned(), text))),
-            _ => continue,
-        };
-        return found;
-    }
-    Map::new()
-}
-
-/// The request's ids, from `context` or, as many loggers write them, from the top. Numbers are taken
-/// as text; what `context` has beyond is kept there.
-fn context(fields: &mut Map<String, Value>) -> Context {
-    let mut inner = object(fields, "context");
-    let mut take = |name: &str| {
-        let id = |value: &Value| text(value).filter(|_| value.is_string() || value.is_number());
-        first(&mut inner, &[name], id).or_else(|| first(fields, &[name], id))
-    };
-    let context = Context {
-        request_id: take("request_id"),
-        user_id: take("user_id"),
-        session_id: take("session_id"),
-        service_name: take("service_name"),
-        environment: take("environment"),
-        version: take("version"),
-        trace_id: take("trace_id"),
-        span_id: take("span_id"),
-    };
-    inner.retain(|_, value| !value.is_null());
-    if !inner.is_empty() {
-        fields.insert("context".to_owned(), Value::Object(inner));
-    }
-    context
+fn object(value: Json<'_>) -> Option<Json<'_>> {
+    value.is_object().then_some(value)
 }
 
 /// RFC 3339, the same without an offset (UTC: the source document's `utcnow().isoformat()`), or a
 /// number of seconds, milliseconds, microseconds or nanoseconds since the epoch, told apart by size.
-fn instant(value: &Value) -> Option<Timestamp> {
-    match value {
-        Value::String(text) => text.parse().ok().or_else(|| {
-            let local: DateTime = text.parse().ok()?;
-            local.to_zoned(TimeZone::UTC).ok().map(|zoned| zoned.timestamp())
-        }),
-        Value::Number(number) => {
-            let number = number.as_f64().filter(|number| *number > 0.0)?;
-            let millis = match number {
-                n if n < 1e11 => n * 1e3,
-                n if n < 1e14 => n,
-                n if n < 1e17 => n / 1e3,
-                n => n / 1e6,
-            };
-            Timestamp::from_millisecond(millis.round() as i64).ok()
-        }
-        _ => None,
+fn time(value: Json<'_>) -> Option<Time<'_>> {
+    let Some(text) = value.plain() else { return value.number().and_then(of_epoch).map(Time::At) };
+    if instant::is_canonical(text) {
+        return Some(Time::Written(text));
     }
+    let zoned = || {
+        let local: DateTime = text.parse().ok()?;
+        local.to_zoned(TimeZone::UTC).ok().map(|zoned| zoned.timestamp())
+    };
+    text.parse().ok().or_else(zoned).map(Time::At)
+}
+
+fn of_epoch(number: f64) -> Option<Timestamp> {
+    let millis = match number {
+        n if n <= 0.0 => return None,
+        n if n < 1e11 => n * 1e3,
+        n if n < 1e14 => n,
+        n if n < 1e17 => n / 1e3,
+        n => n / 1e6,
+    };
+    Timestamp::from_millisecond(millis.round() as i64).ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::parse;
-    use super::super::tests::source;
     use super::*;
-    use serde_json::json;
 
-    fn record_of(line: &Value) -> Record {
-        parse(&line.to_string(), source())
+    fn read(line: &str) -> Record<'_> {
+        let mut record = Record::default();
+        parse(line, &mut record);
+        record
+    }
+
+    fn left<'a>(fields: &[Field<'a>]) -> Vec<(&'a str, &'a str)> {
+        let left = fields.iter().filter(|field| !field.taken);
+        left.map(|field| (field.name, field.value.0)).collect()
     }
 
     #[test]
     fn schema_v1_is_read_field_by_field() {
-        let record = record_of(&json!({
-            "timestamp": "2026-11-21T10:05:03.123Z", "level": "ERROR", "category": "business_logic",
-            "message": "Договор не создан",
+        let line = r#"{"timestamp": "2026-11-21T10:05:03.123Z", "level": "ERROR", "category": "business_logic",
+            "message": "Договор не создан", "details": { "event": "contract_creation_failed" }, "duration_ms": 12.5,
             "context": { "request_id": "r-1", "user_id": 42, "service_name": "contract", "tenant": "north" },
-            "details": { "event": "contract_creation_failed" },
-            "error": { "type": "Timeout", "message": "rosreestr" },
-            "duration_ms": 12.5, "build": "abc"
-        }));
-        assert_eq!(record.timestamp.to_string(), "2026-11-21T10:05:03.123Z");
+            "error": { "type": "Timeout", "message": "rosreestr" }, "build": "abc"}"#;
+        let record = read(line);
+        assert_eq!(record.format, Format::SchemaV1);
+        assert_eq!(record.time, Time::Written("2026-11-21T10:05:03.123Z"));
         assert_eq!((record.level, record.category), (Level::Error, Category::BusinessLogic));
-        assert_eq!(record.message, "Договор не создан");
-        assert_eq!(record.context.user_id.as_deref(), Some("42"));
-        assert_eq!(record.context.service_name.as_deref(), Some("contract"));
-        assert_eq!(record.error["type"], "Timeout");
-        assert_eq!(record.duration_ms, Some(12.5));
-        assert_eq!(Value::Object(record.extra), json!({ "build": "abc", "context": { "tenant": "north" } }));
-        assert_eq!(record.source.format, Format::SchemaV1);
+        assert_eq!(record.message, Message::Json(Json("\"Договор не создан\"")));
+        let ids = [Some(Json("\"r-1\"")), Some(Json("42")), None, Some(Json("\"contract\"")), None, None, None, None];
+        assert_eq!(record.context, ids);
+        assert_eq!(record.error, Some(Json(r#"{ "type": "Timeout", "message": "rosreestr" }"#)));
+        assert_eq!(record.details, Some(Json(r#"{ "event": "contract_creation_failed" }"#)));
+        assert_eq!(record.duration_ms, Some(Json("12.5")));
+        assert_eq!(left(&record.fields), [("build", "\"abc\"")]);
+        assert_eq!(left(&record.context_fields), [("tenant", "\"north\"")]);
     }
 
     #[test]
     fn the_source_documents_own_output_is_read_as_it_is_printed() {
         // Defects 23 and 24: enum names, a time without an offset.
-        let record = record_of(&json!({
-            "timestamp": "2026-11-21T10:05:03.123456", "level": "LogLevel.ERROR", "category": "LogCategory.PERFORMANCE",
-            "message": "Operation: x", "context": { "request_id": "r", "user_id": null }, "details": null,
-            "error": null, "duration_ms": null
-        }));
-        assert_eq!(record.timestamp.to_string(), "2026-11-21T10:05:03.123456Z");
+        let record = read(
+            r#"{"timestamp": "2026-11-21T10:05:03.123456", "level": "LogLevel.ERROR", "category": "LogCategory.PERFORMANCE",
+            "message": "Operation: x", "context": {"request_id": "r", "user_id": null}, "details": null,
+            "error": null, "duration_ms": null}"#,
+        );
+        assert_eq!(record.time, Time::At("2026-11-21T10:05:03.123456Z".parse().unwrap()));
         assert_eq!((record.level, record.category), (Level::Error, Category::Performance));
-        assert_eq!((record.duration_ms, record.source.format), (None, Format::Python));
-        assert!(record.extra.is_empty(), "{:?}", record.extra);
+        assert_eq!((record.duration_ms, record.details, record.format), (None, None, Format::Python));
+        assert!(left(&record.fields).iter().all(|(_, value)| *value == "null"));
     }
 
     #[test]
     fn null_fields_are_nothing_and_no_crash() {
         // Defect 34: `duration_ms: null` was a TypeError.
-        let record = record_of(&json!({
-            "timestamp": null, "level": null, "category": null, "message": null, "context": null, "details": null,
-            "error": null, "duration_ms": null
-        }));
-        assert_eq!(record.timestamp, source().event_time);
-        assert_eq!((record.level, record.message.as_str()), (Level::Info, ""));
-        assert!(record.extra.is_empty());
+        let record = read(
+            r#"{"timestamp":null,"level":null,"category":null,"message":null,"context":null,"details":null,"error":null,"duration_ms":null}"#,
+        );
+        assert_eq!((record.time, record.level), (Time::Unknown, Level::Info));
+        assert_eq!((record.message, record.details, record.duration_ms), (Message::Plain(""), None, None));
     }
 
     #[test]
     fn common_dialects_are_understood() {
-        let pino = record_of(&json!({ "level": 50, "time": 1_795_000_000_123_i64, "msg": "x", "pid": 7 }));
-        assert_eq!((pino.level, pino.message.as_str()), (Level::Error, "x"));
-        assert_eq!(pino.timestamp.to_string(), "2026-11-18T11:06:40.123Z");
-        assert_eq!(pino.extra["pid"], 7);
-        let other = record_of(&json!({ "severity": "warn", "ts": 1_795_000_000.5, "message": { "a": 1 } }));
-        assert_eq!((other.level, other.message.as_str()), (Level::Warning, r#"{"a":1}"#));
-        assert_eq!(other.timestamp.to_string(), "2026-11-18T11:06:40.5Z");
-        let emf = record_of(&json!({ "_aws": { "Timestamp": 1 }, "latency": 3 }));
-        assert_eq!(emf.source.format, Format::Emf);
-        assert_eq!(emf.extra["latency"], 3);
-        let failed = record_of(&json!({ "level": "info", "msg": "x", "error": "broken" }));
-        assert_eq!(failed.error["message"], "broken");
-        assert_eq!(failed.level, Level::Info, "the level is the field, not a guess");
+        let at = |text: &str| Time::At(text.parse().unwrap());
+        for (line, level, time, message, format) in [
+            (
+                r#"{"level":50,"time":1795000000123,"msg":"x","pid":7}"#,
+                Level::Error,
+                at("2026-11-18T11:06:40.123Z"),
+                "\"x\"",
+                Format::Json,
+            ),
+            (
+                r#"{"severity":"warn","ts":1795000000.5,"message":{"a":1}}"#,
+                Level::Warning,
+                at("2026-11-18T11:06:40.5Z"),
+                r#"{"a":1}"#,
+                Format::Json,
+            ),
+            (
+                r#"{"level":"info","@timestamp":"2026-11-21T13:05:03+03:00","msg":"x","error":"broken"}"#,
+                Level::Info,
+                at("2026-11-21T10:05:03Z"),
+                "\"x\"",
+                Format::Json,
+            ),
+            (r#"{"_aws":{"Timestamp":1},"message":7}"#, Level::Info, Time::Unknown, "7", Format::Emf),
+        ] {
+            let record = read(line);
+            assert_eq!((record.level, record.time, record.format), (level, time, format), "{line}");
+            assert_eq!(record.message, Message::Json(Json(message)), "{line}");
+        }
     }
 
     #[test]
-    fn values_of_wrong_types_are_kept_beside() {
-        let line = json!({ "level": "loud", "category": 7, "message": "m", "details": "d", "duration_ms": "12", "timestamp": "soon", "context": [1] });
-        let record = record_of(&line);
+    fn values_of_wrong_types_are_left() {
+        let line = r#"{"level":"loud","category":7,"message":"m","details":"d","duration_ms":"12","timestamp":"soon","context":[1]}"#;
+        let record = read(line);
         assert_eq!((record.level, record.category), (Level::Info, Category::System));
-        for name in ["level", "category", "details", "duration_ms", "timestamp", "context"] {
-            assert_eq!(record.extra[name], line[name], "{name}");
-        }
+        let names: Vec<&str> = left(&record.fields).iter().map(|(name, _)| *name).collect();
+        assert_eq!(names, ["level", "category", "details", "duration_ms", "timestamp", "context"]);
+    }
+
+    #[test]
+    fn of_a_field_that_comes_twice_the_first_counts_and_the_other_is_left() {
+        let record = read(r#"{"level":"ERROR","level":"INFO","message":"m"}"#);
+        assert_eq!(record.level, Level::Error);
+        assert_eq!(left(&record.fields), [("level", "\"INFO\"")]);
     }
 }

@@ -1,0 +1,482 @@
+//! A reader of JSON text that builds nothing: it says where things begin and end, and whether the text
+//! is JSON at all (RFC 8259, strictly). Two stages stand on it: the envelope of a delivery, and its lines.
+
+use std::ops::Range;
+
+/// How deep arrays and objects may lie in each other. Deeper text is no JSON to us.
+pub const MAX_DEPTH: usize = 128;
+
+/// Where a text stops being JSON.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not JSON: {expected} expected at byte {at}")]
+pub struct NotJson {
+    /// Offset in the text.
+    pub at: usize,
+    /// What should have been there.
+    pub expected: &'static str,
+}
+
+/// A JSON string, by the place of what stands between its quotes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quoted {
+    /// Offset after the opening quote.
+    pub start: usize,
+    /// Offset of the closing quote.
+    pub end: usize,
+    /// Whether there is a backslash in it.
+    pub escaped: bool,
+}
+
+/// A position in a JSON text.
+#[derive(Debug, Clone)]
+pub struct Reader<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Reader<'a> {
+    /// At the beginning of `bytes`.
+    pub fn new(bytes: &'a [u8]) -> Reader<'a> {
+        Reader { bytes, at: 0 }
+    }
+
+    /// Offset of what comes next.
+    pub fn at(&self) -> usize {
+        self.at
+    }
+
+    /// The next byte that is no white space, without taking it.
+    #[inline]
+    pub fn peek(&mut self) -> Option<u8> {
+        loop {
+            match self.bytes.get(self.at) {
+                Some(b' ' | b'\n' | b'\r' | b'\t') => self.at += 1,
+                other => return other.copied(),
+            }
+        }
+    }
+
+    /// Takes `byte`, which must come next.
+    #[inline]
+    pub fn take(&mut self, byte: u8, expected: &'static str) -> Result<(), NotJson> {
+        if self.peek() == Some(byte) {
+            self.at += 1;
+            return Ok(());
+        }
+        Err(self.wrong(expected))
+    }
+
+    /// Takes a comma, or the `end` of the list. `true` for a comma.
+    #[inline]
+    pub fn more(&mut self, end: u8) -> Result<bool, NotJson> {
+        let found = self.peek();
+        if found == Some(b',') || found == Some(end) {
+            self.at += 1;
+            return Ok(found == Some(b','));
+        }
+        Err(self.wrong("a comma or the end of the list"))
+    }
+
+    /// Takes the opening bracket of a list that ends in `end`. `true` where something is in it.
+    #[inline]
+    pub fn open(&mut self, begin: u8, end: u8) -> Result<bool, NotJson> {
+        self.take(begin, "a list")?;
+        if self.peek() == Some(end) {
+            self.at += 1;
+            return Ok(false);
+        }
+        Ok(true)
+    }
+
+    /// The name of a field and its colon.
+    #[inline]
+    pub fn name(&mut self) -> Result<Quoted, NotJson> {
+        let name = self.string()?;
+        self.take(b':', "a colon")?;
+        Ok(name)
+    }
+
+    /// A string.
+    #[inline]
+    pub fn string(&mut self) -> Result<Quoted, NotJson> {
+        self.take(b'"', "a string")?;
+        let start = self.at;
+        let mut escaped = false;
+        loop {
+            self.at += plain_length(&self.bytes[self.at..]);
+            match self.bytes.get(self.at) {
+                Some(b'"') => {
+                    self.at += 1;
+                    return Ok(Quoted { start, end: self.at - 1, escaped });
+                }
+                Some(b'\\') => {
+                    escaped = true;
+                    self.at += self.escape()?;
+                }
+                _ => return Err(self.wrong("no control character, and the end of the string,")),
+            }
+        }
+    }
+
+    /// A string, decoded into `into` from its byte `length` on (see [`unescape`]). Returns how long `into`
+    /// is filled then.
+    pub fn unescaped_string(&mut self, into: &mut [u8], length: usize) -> Result<usize, NotJson> {
+        self.take(b'"', "a string")?;
+        let (end, length) = unescape(self.bytes, self.at, into, length)?;
+        self.at = end + 1;
+        Ok(length)
+    }
+
+    /// Length of the escape that comes next.
+    fn escape(&self) -> Result<usize, NotJson> {
+        match self.bytes.get(self.at + 1) {
+            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => Ok(2),
+            // Half a surrogate pair is no character, and a string of it no text.
+            Some(b'u') => match code_point(self.bytes, self.at) {
+                Some((taken, code)) if char::from_u32(code).is_some() => Ok(taken),
+                _ => Err(self.wrong("an escape")),
+            },
+            _ => Err(self.wrong("an escape")),
+        }
+    }
+
+    /// The place of a number.
+    pub fn number(&mut self) -> Result<Range<usize>, NotJson> {
+        self.peek();
+        let start = self.at;
+        self.at += usize::from(self.bytes.get(self.at) == Some(&b'-'));
+        match self.digits() {
+            0 => return Err(self.wrong("a number")),
+            length if length > 1 && self.bytes[self.at - length] == b'0' => {
+                return Err(self.wrong("no zero before a number"));
+            }
+            _ => {}
+        }
+        if self.bytes.get(self.at) == Some(&b'.') {
+            self.at += 1;
+            if self.digits() == 0 {
+                return Err(self.wrong("a digit"));
+            }
+        }
+        if let Some(b'e' | b'E') = self.bytes.get(self.at) {
+            self.at += 1;
+            self.at += usize::from(matches!(self.bytes.get(self.at), Some(b'+' | b'-')));
+            if self.digits() == 0 {
+                return Err(self.wrong("a digit"));
+            }
+        }
+        Ok(start..self.at)
+    }
+
+    fn digits(&mut self) -> usize {
+        let start = self.at;
+        while self.bytes.get(self.at).is_some_and(u8::is_ascii_digit) {
+            self.at += 1;
+        }
+        self.at - start
+    }
+
+    /// Takes any value, and says where it was.
+    pub fn value(&mut self) -> Result<Range<usize>, NotJson> {
+        self.nested_value(MAX_DEPTH)
+    }
+
+    fn nested_value(&mut self, depth: usize) -> Result<Range<usize>, NotJson> {
+        let first = self.peek();
+        let start = self.at;
+        match first {
+            Some(b'"') => drop(self.string()?),
+            Some(b'{' | b'[') if depth == 0 => return Err(self.wrong("no deeper nesting")),
+            Some(b'{') => {
+                let mut more = self.open(b'{', b'}')?;
+                while more {
+                    self.name()?;
+                    self.nested_value(depth - 1)?;
+                    more = self.more(b'}')?;
+                }
+            }
+            Some(b'[') => {
+                let mut more = self.open(b'[', b']')?;
+                while more {
+                    self.nested_value(depth - 1)?;
+                    more = self.more(b']')?;
+                }
+            }
+            Some(b't') => self.word(b"true")?,
+            Some(b'f') => self.word(b"false")?,
+            Some(b'n') => self.word(b"null")?,
+            _ => return self.number(),
+        }
+        Ok(start..self.at)
+    }
+
+    fn word(&mut self, word: &'static [u8]) -> Result<(), NotJson> {
+        if self.bytes[self.at..].starts_with(word) {
+            self.at += word.len();
+            return Ok(());
+        }
+        Err(self.wrong("a value"))
+    }
+
+    /// Nothing but white space may come any more.
+    pub fn end(&mut self) -> Result<(), NotJson> {
+        match self.peek() {
+            None => Ok(()),
+            Some(_) => Err(self.wrong("the end of the text")),
+        }
+    }
+
+    /// The error that something else was `expected` here.
+    pub fn wrong(&self, expected: &'static str) -> NotJson {
+        NotJson { at: self.at, expected }
+    }
+}
+
+const ONES: u64 = 0x0101_0101_0101_0101;
+const HIGHS: u64 = 0x8080_8080_8080_8080;
+
+/// A mask whose lowest set bit marks the first of eight bytes that is a quote, a backslash or a control
+/// character; 0 where there is none. (Bytes above the first one may be marked wrongly.)
+#[inline]
+fn specials(eight: u64) -> u64 {
+    let zeros = |x: u64| x.wrapping_sub(ONES) & !x;
+    let control = eight.wrapping_sub(ONES * 0x20) & !eight;
+    (zeros(eight ^ (ONES * b'"' as u64)) | zeros(eight ^ (ONES * b'\\' as u64)) | control) & HIGHS
+}
+
+/// How many bytes there are before the first quote, backslash or control character.
+#[inline]
+fn plain_length(bytes: &[u8]) -> usize {
+    let (chunks, rest) = bytes.as_chunks::<8>();
+    for (number, chunk) in chunks.iter().enumerate() {
+        let found = specials(u64::from_le_bytes(*chunk));
+        if found != 0 {
+            return number * 8 + found.trailing_zeros() as usize / 8;
+        }
+    }
+    let tail = rest.iter().take_while(|&&byte| byte >= 0x20 && byte != b'"' && byte != b'\\').count();
+    chunks.len() * 8 + tail
+}
+
+/// Four hexadecimal digits at `at`.
+fn hex(bytes: &[u8], at: usize) -> Option<u32> {
+    bytes.get(at..at + 4)?.iter().try_fold(0, |value, &byte| Some(value * 16 + (byte as char).to_digit(16)?))
+}
+
+/// Decodes the string that begins at `from` of `json` (after its opening quote) into `into`, from its
+/// byte `length` on. Returns the offset of the closing quote, and how long `into` is filled.
+///
+/// `into` needs eight bytes more than the rest of `json`: decoded text is never longer than encoded, and
+/// chunks are stored whole. Half a surrogate pair becomes the three bytes that UTF-8 would have for it,
+/// which are no UTF-8: whoever checks that sees it.
+///
+/// This one pass looks for the end and copies eight bytes at a time: most of a delivery is such strings.
+pub fn unescape(json: &[u8], mut from: usize, into: &mut [u8], mut length: usize) -> Result<(usize, usize), NotJson> {
+    loop {
+        let plain = match json[from..].first_chunk::<8>() {
+            Some(chunk) => {
+                into[length..length + 8].copy_from_slice(chunk);
+                match specials(u64::from_le_bytes(*chunk)) {
+                    0 => {
+                        from += 8;
+                        length += 8;
+                        continue;
+                    }
+                    found => found.trailing_zeros() as usize / 8,
+                }
+            }
+            None => {
+                let plain = plain_length(&json[from..]);
+                into[length..length + plain].copy_from_slice(&json[from..from + plain]);
+                plain
+            }
+        };
+        from += plain;
+        length += plain;
+        match json.get(from) {
+            Some(b'"') => return Ok((from, length)),
+            Some(b'\\') => {
+                let (taken, stored) = unescape_one(json, from, &mut into[length..])?;
+                from += taken;
+                length += stored;
+            }
+            _ => return Err(NotJson { at: from, expected: "no control character, and the end of the string," }),
+        }
+    }
+}
+
+/// Decodes the escape at `at`. Returns how many bytes it had, and how many it has become.
+#[inline]
+fn unescape_one(json: &[u8], at: usize, into: &mut [u8]) -> Result<(usize, usize), NotJson> {
+    into[0] = match json.get(at + 1) {
+        Some(&byte @ (b'"' | b'\\' | b'/')) => byte,
+        Some(b'n') => b'\n',
+        Some(b't') => b'\t',
+        Some(b'r') => b'\r',
+        Some(b'b') => 0x08,
+        Some(b'f') => 0x0c,
+        Some(b'u') => return unescape_unicode(json, at, into),
+        _ => return Err(NotJson { at, expected: "an escape" }),
+    };
+    Ok((2, 1))
+}
+
+fn unescape_unicode(json: &[u8], at: usize, into: &mut [u8]) -> Result<(usize, usize), NotJson> {
+    let (taken, code) = code_point(json, at).ok_or(NotJson { at, expected: "four hexadecimal digits" })?;
+    let stored = match char::from_u32(code) {
+        Some(decoded) => decoded.encode_utf8(into).len(),
+        None => {
+            let continuation = |bits: u32| 0x80 | (bits & 0x3f) as u8;
+            into[..3].copy_from_slice(&[0xe0 | (code >> 12) as u8, continuation(code >> 6), continuation(code)]);
+            3
+        }
+    };
+    Ok((taken, stored))
+}
+
+/// The code point of the `\u` escape at `at`, and how many bytes the escape has: two of them are one where
+/// they are a surrogate pair. Half of one is a code point that is no character.
+fn code_point(json: &[u8], at: usize) -> Option<(usize, u32)> {
+    let unit = hex(json, at + 2)?;
+    let low = || {
+        let unit = json[at + 6..].starts_with(b"\\u").then(|| hex(json, at + 8)).flatten()?;
+        (0xdc00..0xe000).contains(&unit).then_some(unit - 0xdc00)
+    };
+    match unit {
+        0xd800..0xdc00 => Some(low().map_or((6, unit), |low| (12, 0x10000 + (unit - 0xd800) * 0x400 + low))),
+        _ => Some((6, unit)),
+    }
+}
+
+/// The text of a JSON string whose contents are `escaped`, in `into`, which is overwritten. `None` where
+/// an escape is half a surrogate pair: such a string is no text.
+pub fn unescape_text<'a>(escaped: &str, into: &'a mut Vec<u8>) -> Option<&'a str> {
+    into.clear();
+    into.resize(escaped.len() + 8, 0);
+    let mut length = 0;
+    let json = escaped.as_bytes();
+    let mut from = 0;
+    while from < json.len() {
+        let plain = plain_length(&json[from..]);
+        into[length..length + plain].copy_from_slice(&json[from..from + plain]);
+        (from, length) = (from + plain, length + plain);
+        if from < json.len() {
+            let (taken, stored) = unescape_one(json, from, &mut into[length..]).ok()?;
+            (from, length) = (from + taken, length + stored);
+        }
+    }
+    std::str::from_utf8(&into[..length]).ok()
+}
+
+/// Appends `text` to `out` as the contents of a JSON string. What JSON allows as it is stays: no `\u`
+/// for anything but control characters.
+pub fn escape(text: &str, out: &mut Vec<u8>) {
+    let bytes = text.as_bytes();
+    let mut from = 0;
+    loop {
+        let plain = plain_length(&bytes[from..]);
+        out.extend_from_slice(&bytes[from..from + plain]);
+        from += plain;
+        match bytes.get(from) {
+            None => return,
+            Some(b'"') => out.extend_from_slice(b"\\\""),
+            Some(b'\\') => out.extend_from_slice(b"\\\\"),
+            Some(b'\n') => out.extend_from_slice(b"\\n"),
+            Some(b'\t') => out.extend_from_slice(b"\\t"),
+            Some(b'\r') => out.extend_from_slice(b"\\r"),
+            Some(&control) => {
+                const DIGITS: &[u8; 16] = b"0123456789abcdef";
+                out.extend_from_slice(b"\\u00");
+                out.extend_from_slice(&[DIGITS[usize::from(control >> 4)], DIGITS[usize::from(control & 0xf)]]);
+            }
+        }
+        from += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::Value;
+
+    fn accepts(text: &str) -> bool {
+        let mut reader = Reader::new(text.as_bytes());
+        reader.value().is_ok() && reader.end().is_ok()
+    }
+
+    #[test]
+    fn what_is_json_is_what_the_standard_says() {
+        for text in [
+            "null", " true ", "false", "0", "-0", "-12.50e+3", "1E5", "\"\"", "\"a\\u00e9\\n\"", "[]", "[ ]", "{}", "{ }",
+            "[1,[2,{}],\"x\"]", "{\"a\":{\"b\":[null]},\"c\":1}", "\"я\"",
+        ] {
+            assert!(accepts(text), "{text}");
+        }
+        for text in [
+            "", "nul", "01", "-", "1.", ".5", "1e", "+1", "NaN", "\"", "\"\\x\"", "\"\\u12\"", "\"\n\"", "[1,]", "[,1]", "{\"a\"}",
+            "{\"a\":1,}", "{a:1}", "[1 2]", "{}{}", "'a'",
+        ] {
+            assert!(!accepts(text), "{text}");
+        }
+        assert!(accepts(&format!("{}{}", "[".repeat(MAX_DEPTH), "]".repeat(MAX_DEPTH))));
+        assert!(!accepts(&format!("{}{}", "[".repeat(MAX_DEPTH + 1), "]".repeat(MAX_DEPTH + 1))));
+        assert!(!accepts(&"[".repeat(1_000_000)));
+    }
+
+    #[test]
+    fn half_a_surrogate_pair_is_no_text() {
+        for (escaped, is) in [("a", true), ("\\ud83d\\ude00", true), ("\\ud83d", false), ("\\ude00x", false), ("\\\\ud83d", true)] {
+            assert_eq!(accepts(&format!("\"{escaped}\"")), is, "{escaped}");
+            assert_eq!(unescape_text(escaped, &mut Vec::new()).is_some(), is, "{escaped}");
+        }
+    }
+
+    fn any_json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            ".{0,24}".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(4, 32, 6, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+                prop::collection::btree_map(".{0,12}", inner, 0..6).prop_map(|map| Value::Object(map.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn what_serde_writes_is_read_and_what_it_refuses_is_refused(
+            value in any_json(), at in any::<prop::sample::Index>(), byte in any::<u8>(),
+        ) {
+            let text = value.to_string();
+            prop_assert!(accepts(&text));
+            let mut bytes = text.into_bytes();
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+            if let Ok(text) = std::str::from_utf8(&bytes) {
+                // serde refuses lone surrogates and numbers beyond f64 too; that is not the reader's business.
+                let surrogate = text.contains("\\u") || text.contains(['e', 'E']);
+                prop_assert!(accepts(text) == serde_json::from_str::<Value>(text).is_ok() || surrogate, "{}", text);
+            }
+        }
+
+        #[test]
+        fn escaping_and_unescaping_are_inverse_and_as_serde_does_them(text in any::<String>()) {
+            let mut escaped = Vec::new();
+            escape(&text, &mut escaped);
+            let escaped = String::from_utf8(escaped).unwrap();
+            let mut into = Vec::new();
+            prop_assert_eq!(unescape_text(&escaped, &mut into), Some(text.as_str()));
+            let json = format!("\"{escaped}\"");
+            prop_assert_eq!(&serde_json::from_str::<String>(&json).unwrap(), &text);
+            let mut into = vec![0xff; json.len() + 8];
+            let (end, length) = unescape(json.as_bytes(), 1, &mut into, 0).unwrap();
+            prop_assert_eq!((end, &into[..length]), (json.len() - 1, text.as_bytes()));
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! Objects of the bucket, processed once more: what was in quarantine, once the code can read it, and what
+//! is in the archive, once the code redacts or derives better.
+//!
+//! A replay may come twice, or end in the middle: it writes the same objects at the same keys, what was
+//! counted is not counted again, and what was in quarantine is deleted last.
+
+use std::borrow::Cow;
+use std::io;
+
+use crate::keys;
+use crate::logs::archive;
+use crate::logs::envelope::{Batch, LogEvent};
+use crate::logs::pipeline::{Outcome, Pipeline, Processed, ReprocessError};
+use crate::logs::quarantine::{Item, LineOrigin, Quarantined};
+use crate::metrics::pending::{PendingError, PendingMetrics};
+use crate::ports::Object;
+
+/// What is to be done about an object.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Replay {
+    /// What is to be written, in this order.
+    pub writes: Vec<Object>,
+    /// Whether the object is to be deleted after that.
+    pub deletes: bool,
+    /// What has happened, for people.
+    pub told: String,
+}
+
+/// Why an object can not be replayed.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplayError {
+    /// Not under `archive/` or `quarantine/`.
+    #[error("only what lies under archive/ or quarantine/ can be replayed")]
+    Key,
+    /// An archive object that can not be unpacked.
+    #[error("the archive object is damaged")]
+    Archive(#[from] io::Error),
+    /// An archive object with something else in it.
+    #[error("the archive object can not be read")]
+    Reprocess(#[from] ReprocessError),
+    /// A quarantined object that is none.
+    #[error("not what is written to quarantine")]
+    Quarantine(#[from] serde_json::Error),
+    /// Pending metrics that can still not be read.
+    #[error("still no pending metrics")]
+    Pending(#[from] PendingError),
+    /// Somebody has changed it.
+    #[error("the original bytes are not base64 any more")]
+    Original(#[from] base64::DecodeError),
+    /// Lines of several streams.
+    #[error("lines of more than one log stream, or with and without an origin")]
+    Origin,
+}
+
+/// Decides about the object `body` at `key`.
+///
+/// # Errors
+///
+/// Where it is not what the pipeline writes. It is to be left alone then.
+pub fn object(pipeline: &mut Pipeline, key: &str, body: &[u8]) -> Result<Replay, ReplayError> {
+    if key.starts_with(keys::ARCHIVE) {
+        return archived(pipeline, key, body);
+    }
+    let reason = key.strip_prefix(keys::QUARANTINE).ok_or(ReplayError::Key)?;
+    if reason.starts_with("metrics/") {
+        return pending_metrics(body);
+    }
+    let held: Quarantined = serde_json::from_slice(body)?;
+    match held.items.first() {
+        Some(Item { origin: None, original, .. }) if held.items.len() == 1 => {
+            Ok(delivery(pipeline, key, &original.bytes()?))
+        }
+        Some(Item { origin: Some(origin), .. }) => lines(pipeline, origin, &held.items),
+        _ => Err(ReplayError::Origin),
+    }
+}
+
+fn archived(pipeline: &mut Pipeline, key: &str, body: &[u8]) -> Result<Replay, ReplayError> {
+    let reprocessed = pipeline.reprocess(key, &archive::lines(body)?)?;
+    let changed = reprocessed.archive.body != body;
+    let told = format!("{} lines, {}", reprocessed.lines, if changed { "changed" } else { "the same" });
+    let archive = changed.then_some(reprocessed.archive);
+    Ok(Replay { writes: archive.into_iter().chain([reprocessed.pending]).collect(), deletes: false, told })
+}
+
+/// Metrics that another version could not read go back to where the flusher finds them.
+fn pending_metrics(body: &[u8]) -> Result<Replay, ReplayError> {
+    let pending = PendingMetrics::parse(body)?;
+    Ok(Replay { writes: vec![pending.to_object()], deletes: true, told: "metrics of a batch, to be flushed".to_owned() })
+}
+
+fn delivery(pipeline: &mut Pipeline, key: &str, original: &[u8]) -> Replay {
+    // A Lambda event is JSON; the data of a Kinesis record is compressed.
+    let outcome = match std::str::from_utf8(original) {
+        Ok(event) if event.trim_start().starts_with('{') => pipeline.process(event),
+        _ => pipeline.process_message(original),
+    };
+    match outcome {
+        Outcome::Batch(processed) => done(&processed),
+        Outcome::Control => Replay { deletes: true, told: "a control message".to_owned(), ..Replay::default() },
+        Outcome::OwnLogs { log_group } => {
+            Replay { deletes: true, told: format!("the pipeline's own logs ({log_group})"), ..Replay::default() }
+        }
+        // With another reason it goes to another folder.
+        Outcome::Unreadable { error, object } => Replay {
+            told: format!("still unreadable: {error}"),
+            deletes: object.key != key,
+            writes: if object.key == key { Vec::new() } else { vec![object] },
+        },
+    }
+}
+
+fn lines(pipeline: &mut Pipeline, origin: &LineOrigin, items: &[Item]) -> Result<Replay, ReplayError> {
+    let originals: Vec<Vec<u8>> = items.iter().map(|item| item.original.bytes()).collect::<Result<_, _>>()?;
+    let mut events = Vec::new();
+    for (item, message) in items.iter().zip(&originals) {
+        let own = item.origin.as_ref().ok_or(ReplayError::Origin)?;
+        let same = |part: fn(&LineOrigin) -> &String| part(own) == part(origin);
+        if !(same(|o| &o.owner) && same(|o| &o.log_group) && same(|o| &o.log_stream)) {
+            return Err(ReplayError::Origin);
+        }
+        events.push(LogEvent { id: &own.event_id, timestamp_millis: own.timestamp_millis, message });
+    }
+    let processed = pipeline.replay(&Batch {
+        owner: Cow::Borrowed(&origin.owner),
+        log_group: Cow::Borrowed(&origin.log_group),
+        log_stream: Cow::Borrowed(&origin.log_stream),
+        events,
+    });
+    if processed.lines.quarantined == processed.lines.received {
+        return Ok(Replay { told: format!("still unreadable: {} lines", items.len()), ..Replay::default() });
+    }
+    Ok(done(&processed))
+}
+
+fn done(processed: &Processed) -> Replay {
+    let lines = processed.lines;
+    let told = format!("{} lines archived, {} still in quarantine", lines.archived, lines.quarantined);
+    Replay { writes: processed.objects().cloned().collect(), deletes: true, told }
+}
