@@ -1,7 +1,8 @@
 //! A line of any dialect into a record. Nothing is refused here: what no dialect fits is raw text.
 
+pub mod instant;
 mod json;
-mod postgres;
+pub mod postgres;
 pub mod sql;
 
 use jiff::Timestamp;

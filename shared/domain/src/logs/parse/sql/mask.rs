@@ -1,0 +1,40 @@
+//! SQL and sentences without their literals.
+
+use super::lexer::{Kind, Lexer, Token};
+
+/// Appends `statement` with every literal (text in single quotes, dollar quotes, numbers) replaced by
+/// `?`, and without comments. A literal that does not end takes the rest of the statement with it: better
+/// too much than too little.
+pub fn mask_literals(statement: &str, out: &mut String) {
+    mask(statement, Kind::Statement, out);
+}
+
+/// The same for a text that may hold a statement or its values, also between double quotes. Answers
+/// whether it ended within a literal or a comment: what follows would belong to that.
+pub fn mask_embedded(text: &str, out: &mut String) -> bool {
+    mask(text, Kind::Embedded, out)
+}
+
+/// Appends a message of the server without the texts in single quotes. Answers whether it ended within
+/// such a text.
+pub fn mask_prose(text: &str, out: &mut String) -> bool {
+    mask(text, Kind::Prose, out)
+}
+
+fn mask(text: &str, kind: Kind, out: &mut String) -> bool {
+    let mut lexer = Lexer::new(text, kind);
+    let mut copied = 0;
+    for (token, range) in lexer.by_ref() {
+        let instead = match token {
+            Token::Literal => "?",
+            Token::BlockComment => " ",
+            Token::LineComment => "",
+            _ => continue,
+        };
+        out.push_str(&text[copied..range.start]);
+        out.push_str(instead);
+        copied = range.end;
+    }
+    out.push_str(&text[copied..]);
+    lexer.is_cut()
+}
