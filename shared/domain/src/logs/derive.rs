@@ -20,232 +20,276 @@
 //!
 //! A line in CloudWatch's embedded metric format is not derived from: CloudWatch has counted it already.
 
+mod dimension;
 mod endpoint;
+mod facts;
+mod metric;
+mod tally;
 
-use std::collections::{BTreeMap, BTreeSet};
+pub use facts::{Detail, Details, Facts};
 
-use serde_json::Value;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use crate::Minute;
-use crate::logs::record::{Category, Format, Record};
+use crate::logs::record::Category;
+use crate::metrics::registry;
 use crate::metrics::series::{Aggregate, Dimensions, SeriesKey, SeriesSet};
+use dimension::DimensionValue;
+use metric::Metric;
+use tally::{Moment, Tally};
 
 /// A duration from which on a record counts as a performance issue, in milliseconds (the source
 /// document's figure).
 pub const PERFORMANCE_ISSUE_MS: f64 = 5_000.0;
 
-/// Different values that a dimension of a metric may have in one batch; further ones become `other`.
-const MAX_VALUES: usize = 100;
-
-/// The greatest magnitude that CloudWatch takes, 2^360. No number of such values adds up to infinity,
-/// which JSON could not hold.
-const MAX_MAGNITUDE: f64 = 2.348_542_582_773_833_4e108;
-
-/// Characters a dimension value is cut to.
-const MAX_VALUE_CHARS: usize = 200;
-
 /// Series of one batch, by event minute.
+///
+/// The values of a dimension of a metric are bounded: what comes after the first hundred different ones
+/// is folded into `other`, and counted.
 pub struct Derivation {
     service: String,
-    minutes: BTreeMap<Minute, SeriesSet>,
-    values: BTreeMap<(&'static str, &'static str), BTreeSet<String>>,
+    tally: Tally,
+    /// What the values of a line's dimensions are written to, where they are not as the line has them.
+    scratch: Scratch,
+    own: Vec<(&'static str, Minute, usize)>,
+}
+
+#[derive(Default)]
+struct Scratch {
+    template: String,
+    first: String,
+    second: String,
+    third: String,
 }
 
 impl Derivation {
     /// For the lines of `service`.
     pub fn of(service: &str) -> Derivation {
-        Derivation { service: dimension_value(service), minutes: BTreeMap::new(), values: BTreeMap::new() }
+        let service = dimension::sanitised(service, &mut String::new()).to_owned();
+        Derivation { service, tally: Tally::new(), scratch: Scratch::default(), own: Vec::new() }
     }
 
-    /// Adds what `record` says.
-    pub fn add(&mut self, record: &Record) {
-        self.count(record, "log_entries", &[("level", record.level.as_str())]);
-        if record.duration_ms.is_some_and(|ms| ms > PERFORMANCE_ISSUE_MS) {
-            self.count(record, "performance_issues", &[]);
+    /// Adds what a line says.
+    pub fn add(&mut self, facts: &Facts<'_>) {
+        let at = self.tally.moment(facts.at_millis);
+        self.tally.line(at, facts.level);
+        if facts.duration_ms.is_some_and(|ms| ms > PERFORMANCE_ISSUE_MS) {
+            self.tally.count(at, metric::PERFORMANCE_ISSUES, &[]);
         }
-        if record.source.format == Format::Emf {
+        if facts.counted_by_cloudwatch || facts.details.is_empty() {
             return;
         }
-        self.add_request(record);
-        self.add_query(record);
-        self.add_business_event(record);
-        self.add_levels(record);
-        if record.category == Category::Security
-            && let Some(event_type) = text(record, "event_type")
-        {
-            self.count(record, "security_events", &[("event_type", &event_type)]);
-        }
+        self.add_request(at, facts);
+        self.add_query(at, facts);
+        self.add_business_event(at, facts);
+        self.add_levels(at, facts);
+        self.add_security_event(at, facts);
     }
 
     /// Adds a count of the pipeline's own (`pipeline_...`) for a minute, where there is something to count.
     pub fn add_own(&mut self, name: &'static str, minute: Minute, value: usize) {
         if value > 0 {
-            self.point(name, minute.start().as_millisecond(), value as f64, &[]);
+            self.own.push((name, minute, value));
         }
     }
 
     /// The series by minute.
     pub fn finish(self) -> BTreeMap<Minute, SeriesSet> {
-        self.minutes
-    }
-
-    fn add_request(&mut self, record: &Record) {
-        let Some(status) = text(record, "status_code") else { return };
-        let Some(target) = text(record, "endpoint").or_else(|| text(record, "url")) else { return };
-        let endpoint = endpoint::template(&target);
-        if record.category == Category::ExternalApi
-            && let Some(external) = text(record, "service")
-        {
-            let named = [("external_service", external.as_str()), ("endpoint", &endpoint)];
-            self.count(record, "external_api_calls", &[named[0], named[1], ("status_code", &status)]);
-            self.duration(record, "external_api_duration", &named);
-        } else if let Some(method) = text(record, "method") {
-            let named = [("endpoint", endpoint.as_str()), ("method", &method)];
-            self.count(record, "api_requests", &[named[0], named[1], ("status_code", &status)]);
-            self.duration(record, "api_request_duration", &named);
+        let mut minutes = self.tally.finish(&self.service);
+        for (name, minute, value) in self.own {
+            let has_service = registry::find(name).is_some_and(|metric| metric.dimensions.contains(&"service"));
+            let service = has_service.then(|| ("service".to_owned(), self.service.clone()));
+            let key = SeriesKey { name: name.to_owned(), dimensions: Dimensions::from_iter(service) };
+            let aggregate = Aggregate::of(value as f64, minute.start().as_millisecond());
+            minutes.entry(minute).or_default().add(key, &aggregate);
         }
+        minutes
     }
 
-    fn add_query(&mut self, record: &Record) {
-        if record.category != Category::Database {
+    fn add_request(&mut self, at: Moment, facts: &Facts<'_>) {
+        let details = &facts.details;
+        let Some(status) = details.text(Detail::StatusCode) else { return };
+        let Some(target) = details.text(Detail::Endpoint).or_else(|| details.text(Detail::Url)) else { return };
+        let external = || details.text(Detail::Service).filter(|_| facts.category == Category::ExternalApi);
+        let (of_whom, calls, duration) = if let Some(external) = external() {
+            (external, metric::EXTERNAL_API_CALLS, metric::EXTERNAL_API_DURATION)
+        } else if let Some(method) = details.text(Detail::Method) {
+            (method, metric::API_REQUESTS, metric::API_REQUEST_DURATION)
+        } else {
+            return;
+        };
+        let Scratch { template, first, second, third } = &mut self.scratch;
+        let endpoint = DimensionValue::of(endpoint::template(&target, template), first);
+        let of_whom = DimensionValue::of(&of_whom, second);
+        let status = DimensionValue::of(&status, third);
+        // In the registry's order of their dimensions.
+        let named = if calls == metric::EXTERNAL_API_CALLS { [of_whom, endpoint] } else { [endpoint, of_whom] };
+        self.tally.count(at, calls, &[named[0], named[1], status]);
+        add_duration(&mut self.tally, at, facts, duration, &named);
+    }
+
+    fn add_query(&mut self, at: Moment, facts: &Facts<'_>) {
+        if facts.category != Category::Database {
             return;
         }
-        let Some(query_type) = text(record, "query_type") else { return };
-        let table = text(record, "table").unwrap_or_else(|| "none".to_owned());
-        let named = [("query_type", query_type.as_str()), ("table", &table)];
-        self.duration(record, "database_query_duration", &named);
-        self.value(record, "database_rows_affected", "rows_affected", &named);
-    }
-
-    fn add_business_event(&mut self, record: &Record) {
-        let role = text(record, "user_role").unwrap_or_else(|| "unknown".to_owned());
-        let role = [("role", role.as_str())];
-        match record.details.get("event").and_then(Value::as_str) {
-            Some("user_registered") => self.count(record, "user_registrations", &role),
-            Some("contract_created") => {
-                self.count(record, "contracts_created", &role);
-                self.value(record, "contract_value", "contract_value", &role);
-            }
-            Some("contract_creation_failed") => {
-                let reason = text(record, "reason").unwrap_or_else(|| "unknown".to_owned());
-                self.count(record, "contract_creation_errors", &[("reason", &reason)]);
-            }
-            Some("contract_signed") => {
-                self.count(record, "contracts_signed", &role);
-                self.value(record, "contract_signing_duration", "signing_duration_ms", &role);
-            }
-            Some("document_uploaded") => {
-                let kind = text(record, "document_type").unwrap_or_else(|| "unknown".to_owned());
-                self.count(record, "documents_uploaded", &[("type", &kind)]);
-                self.value(record, "document_size", "file_size_mb", &[("type", &kind)]);
-            }
-            Some("session_ended") => self.value(record, "user_session_duration", "session_duration_minutes", &[]),
-            _ => {}
-        }
-    }
-
-    fn add_levels(&mut self, record: &Record) {
-        const LEVELS: [(&str, &str); 6] = [
-            ("cpu_usage_percent", "cpu_usage"),
-            ("memory_usage_percent", "memory_usage"),
-            ("disk_usage_percent", "disk_usage"),
-            ("active_users", "active_users"),
-            ("daily_contracts", "daily_contracts"),
-            ("conversion_rate", "conversion_rate"),
+        let Some(query_type) = facts.details.text(Detail::QueryType) else { return };
+        let table = facts.details.text(Detail::Table).unwrap_or(Cow::Borrowed("none"));
+        let named = [
+            DimensionValue::of(&query_type, &mut self.scratch.first),
+            DimensionValue::of(&table, &mut self.scratch.second),
         ];
-        for (name, field) in LEVELS {
-            self.value(record, name, field, &[]);
+        add_duration(&mut self.tally, at, facts, metric::DATABASE_QUERY_DURATION, &named);
+        add_detail(&mut self.tally, at, facts, metric::DATABASE_ROWS_AFFECTED, Detail::RowsAffected, &named);
+    }
+
+    fn add_business_event(&mut self, at: Moment, facts: &Facts<'_>) {
+        let Some(event) = facts.details.text(Detail::Event) else { return };
+        let Some(event) = BusinessEvent::named(&event) else { return };
+        let BusinessEvent { counter, by, value } = event;
+        let named = by.map(|detail| facts.details.text(detail).unwrap_or(Cow::Borrowed("unknown")));
+        let named = named.as_ref().map(|text| DimensionValue::of(text, &mut self.scratch.first));
+        if let Some(counter) = counter {
+            self.tally.count(at, counter, named.as_slice());
+        }
+        if let Some((metric, detail)) = value {
+            add_detail(&mut self.tally, at, facts, metric, detail, named.as_slice());
         }
     }
 
-    fn count(&mut self, record: &Record, name: &'static str, dimensions: &[(&'static str, &str)]) {
-        self.point(name, record.source.event_time.as_millisecond(), 1.0, dimensions);
-    }
-
-    fn duration(&mut self, record: &Record, name: &'static str, dimensions: &[(&'static str, &str)]) {
-        let own = || record.details.get("duration_ms").and_then(Value::as_f64);
-        if let Some(ms) = record.duration_ms.or_else(own).filter(|ms| ms.is_finite() && *ms >= 0.0) {
-            self.point(name, record.source.event_time.as_millisecond(), ms, dimensions);
+    fn add_levels(&mut self, at: Moment, facts: &Facts<'_>) {
+        const LEVELS: [(Metric, Detail); 6] = [
+            (metric::CPU_USAGE_PERCENT, Detail::CpuUsage),
+            (metric::MEMORY_USAGE_PERCENT, Detail::MemoryUsage),
+            (metric::DISK_USAGE_PERCENT, Detail::DiskUsage),
+            (metric::ACTIVE_USERS, Detail::ActiveUsers),
+            (metric::DAILY_CONTRACTS, Detail::DailyContracts),
+            (metric::CONVERSION_RATE, Detail::ConversionRate),
+        ];
+        if facts.details.has_any(&LEVELS.map(|(_, detail)| detail)) {
+            for (metric, detail) in LEVELS {
+                add_detail(&mut self.tally, at, facts, metric, detail, &[]);
+            }
         }
     }
 
-    fn value(&mut self, record: &Record, name: &'static str, field: &str, dimensions: &[(&'static str, &str)]) {
-        if let Some(value) = record.details.get(field).and_then(Value::as_f64).filter(|value| value.is_finite()) {
-            self.point(name, record.source.event_time.as_millisecond(), value, dimensions);
+    fn add_security_event(&mut self, at: Moment, facts: &Facts<'_>) {
+        if facts.category != Category::Security {
+            return;
         }
-    }
-
-    fn point(&mut self, name: &'static str, at_millis: i64, value: f64, named: &[(&'static str, &str)]) {
-        if value.abs() > MAX_MAGNITUDE {
-            return self.point("pipeline_values_refused", at_millis, 1.0, &[]);
-        }
-        let mut dimensions = Dimensions::new();
-        if has_service(name) {
-            dimensions.insert("service".to_owned(), self.service.clone());
-        }
-        let mut overflowed = false;
-        for (dimension, value) in named {
-            let value = self.bounded(name, dimension, dimension_value(value), &mut overflowed);
-            dimensions.insert((*dimension).to_owned(), value);
-        }
-        let series = self.minutes.entry(Minute::of_epoch_millis(at_millis)).or_default();
-        series.add(SeriesKey { name: name.to_owned(), dimensions }, &Aggregate::of(value, at_millis));
-        if overflowed {
-            self.point("pipeline_series_overflow", at_millis, 1.0, &[]);
-        }
-    }
-
-    /// `value`, or `other` where the dimension has too many different ones in this batch already.
-    fn bounded(&mut self, name: &'static str, dimension: &'static str, value: String, overflowed: &mut bool) -> String {
-        let known = self.values.entry((name, dimension)).or_default();
-        if known.contains(&value) {
-            return value;
-        }
-        if known.len() >= MAX_VALUES {
-            *overflowed = true;
-            return "other".to_owned();
-        }
-        known.insert(value.clone());
-        value
+        let Some(event_type) = facts.details.text(Detail::EventType) else { return };
+        let event_type = DimensionValue::of(&event_type, &mut self.scratch.first);
+        self.tally.count(at, metric::SECURITY_EVENTS, &[event_type]);
     }
 }
 
-/// Whether the registry gives the metric a `service` dimension.
-fn has_service(name: &str) -> bool {
-    crate::metrics::registry::find(name).is_some_and(|metric| metric.dimensions.contains(&"service"))
+/// The metrics of something that happened in the business.
+struct BusinessEvent {
+    /// What counts it.
+    counter: Option<Metric>,
+    /// The detail that is the metrics' dimension; `unknown` where the line does not tell it.
+    by: Option<Detail>,
+    /// What a detail of it is a value of.
+    value: Option<(Metric, Detail)>,
 }
 
-/// A detail as text: a text or a number.
-fn text(record: &Record, name: &str) -> Option<String> {
-    match record.details.get(name)? {
-        Value::String(text) if !text.trim().is_empty() => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
-        _ => None,
+impl BusinessEvent {
+    /// The one that `details.event` names.
+    fn named(name: &str) -> Option<BusinessEvent> {
+        let (counter, by, value) = match name {
+            "user_registered" => (Some(metric::USER_REGISTRATIONS), Some(Detail::UserRole), None),
+            "contract_created" => (
+                Some(metric::CONTRACTS_CREATED),
+                Some(Detail::UserRole),
+                Some((metric::CONTRACT_VALUE, Detail::ContractValue)),
+            ),
+            "contract_creation_failed" => (Some(metric::CONTRACT_CREATION_ERRORS), Some(Detail::Reason), None),
+            "contract_signed" => (
+                Some(metric::CONTRACTS_SIGNED),
+                Some(Detail::UserRole),
+                Some((metric::CONTRACT_SIGNING_DURATION, Detail::SigningDurationMs)),
+            ),
+            "document_uploaded" => (
+                Some(metric::DOCUMENTS_UPLOADED),
+                Some(Detail::DocumentType),
+                Some((metric::DOCUMENT_SIZE, Detail::FileSizeMb)),
+            ),
+            "session_ended" => (None, None, Some((metric::USER_SESSION_DURATION, Detail::SessionDurationMinutes))),
+            _ => return None,
+        };
+        Some(BusinessEvent { counter, by, value })
     }
 }
 
-/// `text` as CloudWatch takes it: printable ASCII, not empty, not beginning with a colon, not too long.
-fn dimension_value(text: &str) -> String {
-    let ascii = |c: char| if c.is_ascii_graphic() || c == ' ' { c } else { '_' };
-    let value: String = text.trim().trim_start_matches(':').chars().take(MAX_VALUE_CHARS).map(ascii).collect();
-    if value.trim().is_empty() { "unknown".to_owned() } else { value }
+/// Adds the line's duration: its own or, where it has none, that of its details.
+fn add_duration(tally: &mut Tally, at: Moment, facts: &Facts<'_>, metric: Metric, named: &[DimensionValue<'_>]) {
+    let duration = facts.duration_ms.or_else(|| facts.details.number(Detail::DurationMs));
+    if let Some(ms) = duration.filter(|ms| ms.is_finite() && *ms >= 0.0) {
+        tally.value(at, metric, ms, named);
+    }
+}
+
+/// Adds a detail that is a number.
+fn add_detail(
+    tally: &mut Tally,
+    at: Moment,
+    facts: &Facts<'_>,
+    metric: Metric,
+    detail: Detail,
+    named: &[DimensionValue<'_>],
+) {
+    if let Some(value) = facts.details.number(detail) {
+        tally.value(at, metric, value, named);
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::logs::parse::parse;
-    use crate::logs::record::Source;
-    use serde_json::json;
+mod reference;
 
-    fn source() -> Source {
-        Source {
-            owner: "123456789012".into(),
-            log_group: "/aws/ecs/production/api".into(),
-            log_stream: "s".into(),
-            event_id: "1".into(),
-            event_time: "2026-11-21T10:05:30Z".parse().unwrap(),
-            format: Format::Raw,
+#[cfg(test)]
+mod tests {
+    use super::facts::tests::ALL;
+    use super::*;
+    use crate::logs::record::Level;
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    const AT: i64 = 1_795_000_000_000;
+
+    /// A line as the archive has it.
+    #[derive(Debug, Clone)]
+    struct Line {
+        level: Level,
+        category: Category,
+        at_millis: i64,
+        counted_by_cloudwatch: bool,
+        duration_ms: Option<f64>,
+        /// The JSON text of each.
+        details: Vec<(&'static str, String)>,
+    }
+
+    impl Line {
+        /// Of a JSON line of schema v1, or of a plain text.
+        fn of(line: &Value) -> Line {
+            let text = |name: &str| line.get(name).and_then(Value::as_str);
+            let detail = |name: &'static str| Some((name, line.get("details")?.get(name)?.to_string()));
+            Line {
+                level: text("level").and_then(Level::parse).unwrap_or(Level::Info),
+                category: text("category").and_then(Category::parse).unwrap_or(Category::System),
+                at_millis: AT,
+                counted_by_cloudwatch: line.get("_aws").is_some(),
+                duration_ms: line.get("duration_ms").and_then(Value::as_f64),
+                details: ALL.iter().filter_map(|(name, _)| detail(name)).collect(),
+            }
+        }
+
+        fn facts(&self) -> Facts<'_> {
+            let mut details = Details::default();
+            for (name, json) in &self.details {
+                details.set(Detail::named(name).expect("tests use known names"), json);
+            }
+            let Line { level, category, at_millis, counted_by_cloudwatch, duration_ms, .. } = *self;
+            Facts { level, category, at_millis, counted_by_cloudwatch, duration_ms, details }
         }
     }
 
@@ -253,8 +297,7 @@ mod tests {
     fn derived(lines: &[Value]) -> Vec<String> {
         let mut derivation = Derivation::of("api");
         for line in lines {
-            let line = line.as_str().map_or_else(|| line.to_string(), str::to_owned);
-            derivation.add(&parse(&line, source()));
+            derivation.add(&Line::of(line).facts());
         }
         let minutes = derivation.finish();
         let describe = |(key, aggregate): (&SeriesKey, &Aggregate)| {
@@ -338,10 +381,10 @@ mod tests {
     }
 
     #[test]
-    fn a_slow_statement_in_the_server_log_is_a_query_and_a_performance_issue() {
-        let line = "2026-11-21 10:05:03 UTC:h(1):u@d:[9]:LOG:  duration: 6123.4 ms  statement: SELECT * FROM contracts";
+    fn a_slow_statement_of_the_server_log_is_a_query_and_a_performance_issue() {
+        let line = line("INFO", "database", &json!({ "query_type": "SELECT", "table": "contracts" }), Some(6_123.4));
         assert_eq!(
-            derived(&[json!(line)]),
+            derived(&[line]),
             [
                 "database_query_duration{query_type=SELECT,service=api,table=contracts} 6123.4",
                 "log_entries{level=INFO,service=api} 1",
@@ -367,7 +410,7 @@ mod tests {
             })
             .collect();
         let series = derived(&lines);
-        assert_eq!(series.iter().filter(|s| s.starts_with("api_requests{")).count(), MAX_VALUES + 1);
+        assert_eq!(series.iter().filter(|s| s.starts_with("api_requests{")).count(), dimension::MAX_VALUES + 1);
         assert!(series.contains(&"api_requests{endpoint=other,method=GET,service=api,status_code=200} 50".to_owned()));
         assert!(series.contains(&"pipeline_series_overflow{service=api} 50".to_owned()));
     }
@@ -383,6 +426,154 @@ mod tests {
                 "pipeline_values_refused{service=api} 2"
             ]
         );
-        assert_eq!(MAX_MAGNITUDE, 2f64.powi(360));
+        assert_eq!(tally::MAX_MAGNITUDE, 2f64.powi(360));
+    }
+
+    fn any_json() -> impl Strategy<Value = String> {
+        let written = [
+            "null",
+            "true",
+            "[1]",
+            r#"{"a":1}"#,
+            "200",
+            "-0",
+            "2e2",
+            "200.0",
+            "12345678901234567890123",
+            "1.5e300",
+            "-1e200",
+            "0.1",
+            "404",
+            "503",
+            r#""""#,
+            r#"" ""#,
+            r#""GET""#,
+            r#"" GET""#,
+            r#""other""#,
+            r#""::a""#,
+            r#""\u0041\n""#,
+            r#""\/contracts\/4711""#,
+            r#""Таймаут""#,
+            r#""/contracts/4711?x=1""#,
+            r#""https://example.com/v1/x#y""#,
+            r#""buyer""#,
+            r#""SELECT""#,
+            r#""contract_created""#,
+        ];
+        prop_oneof![
+            4 => prop::sample::select(written.to_vec()).prop_map(str::to_owned),
+            1 => any::<f64>().prop_map(|number| json!(number).to_string()),
+            1 => any::<i32>().prop_map(|number| number.to_string()),
+            1 => ".{0,5}".prop_map(|text| json!(text).to_string()),
+            // More than the values that a dimension may have.
+            2 => (0..250u32).prop_map(|n| {
+                let letter = |n: u32| char::from(b'a' + (n % 16) as u8);
+                format!("\"/{}{}\"", letter(n / 16), letter(n))
+            }),
+        ]
+    }
+
+    fn any_details() -> impl Strategy<Value = Vec<(&'static str, String)>> {
+        let all = || (0..ALL.len()).prop_map(|at| ALL[at].0);
+        let events = [
+            "user_registered",
+            "contract_created",
+            "contract_creation_failed",
+            "contract_signed",
+            "document_uploaded",
+            "session_ended",
+        ];
+        let event = prop::sample::select(events.to_vec()).prop_map(|event| ("event", json!(event).to_string()));
+        let of = |names: &'static [&'static str]| {
+            names.iter().map(|name| any_json().prop_map(move |json| (*name, json))).collect::<Vec<_>>()
+        };
+        // Whole requests, queries and events among them: few draws of single names make one.
+        prop_oneof![
+            prop::collection::vec((all(), any_json()), 0..6),
+            of(&["endpoint", "method", "status_code", "duration_ms", "service"]),
+            of(&["url", "service", "status_code"]),
+            of(&["query_type", "table", "rows_affected"]),
+            of(&["cpu_usage", "active_users", "event_type"]),
+            (
+                event,
+                of(&[
+                    "user_role",
+                    "contract_value",
+                    "reason",
+                    "signing_duration_ms",
+                    "document_type",
+                    "file_size_mb",
+                    "session_duration_minutes"
+                ])
+            )
+                .prop_map(|(event, mut rest)| {
+                    rest.push(event);
+                    rest
+                }),
+        ]
+    }
+
+    fn any_line() -> impl Strategy<Value = Line> {
+        let levels = [Level::Debug, Level::Info, Level::Warning, Level::Error, Level::Critical];
+        let categories = [Category::System, Category::ExternalApi, Category::Database, Category::Security];
+        let at_millis = prop_oneof![8 => AT..AT + 150_000, 1 => any::<i64>()];
+        let duration = prop_oneof![0.0..9_000.0, Just(-1.0), Just(-0.0), Just(1e300), any::<f64>()];
+        (
+            prop::sample::select(levels.to_vec()),
+            prop::sample::select(categories.to_vec()),
+            at_millis,
+            prop::bool::weighted(0.05),
+            prop::option::of(duration),
+            any_details(),
+        )
+            .prop_map(|(level, category, at_millis, counted_by_cloudwatch, duration_ms, details)| Line {
+                level,
+                category,
+                at_millis,
+                counted_by_cloudwatch,
+                duration_ms,
+                details,
+            })
+    }
+
+    const OWN: [&str; 4] =
+        ["pipeline_lines_received", "pipeline_series_overflow", "active_users", "not_in_the_registry"];
+
+    fn same_as_the_reference(lines: &[Line], own: &[(usize, i64, usize)]) -> Result<(), TestCaseError> {
+        let (mut fast, mut plain) = (Derivation::of(" апи"), reference::Derivation::of(" апи"));
+        for line in lines {
+            fast.add(&line.facts());
+            plain.add(&line.facts(), &reference::details(&line.details));
+        }
+        for &(name, at_millis, value) in own {
+            fast.add_own(OWN[name], Minute::of_epoch_millis(at_millis), value);
+            plain.add_own(OWN[name], Minute::of_epoch_millis(at_millis), value);
+        }
+        let (fast, plain) = (fast.finish(), plain.finish());
+        // As texts too: numbers differ in them by a bit, and zero by its sign.
+        prop_assert_eq!(serde_json::to_string(&fast).unwrap(), serde_json::to_string(&plain).unwrap());
+        prop_assert_eq!(fast, plain);
+        Ok(())
+    }
+
+    proptest! {
+        #[test]
+        fn series_are_those_of_the_plain_derivation(
+            lines in prop::collection::vec(any_line(), 0..60),
+            own in prop::collection::vec((0..OWN.len(), AT..AT + 150_000, 0..5usize), 0..5),
+        ) {
+            same_as_the_reference(&lines, &own)?;
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(8))]
+
+        #[test]
+        fn series_are_those_of_the_plain_derivation_where_there_are_too_many(
+            lines in prop::collection::vec(any_line(), 1_500..2_000),
+        ) {
+            same_as_the_reference(&lines, &[])?;
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use crate::Minute;
 use crate::keys;
-use crate::logs::derive::Derivation;
+use crate::logs::derive::{Derivation, Detail, Details, Facts};
 use crate::logs::envelope::{self, Batch, Delivery, EnvelopeError, LogEvent};
 use crate::logs::origin::Origin;
 use crate::logs::quarantine::{self, LineError};
@@ -154,7 +154,7 @@ struct Own {
 
 fn pending(batch: &Batch, batch_id: &str, origin: &Origin, records: &[Record], unreadable: &Unreadable<'_>) -> Object {
     let mut derivation = Derivation::of(&origin.service);
-    records.iter().for_each(|record| derivation.add(record));
+    records.iter().for_each(|record| add_facts(&mut derivation, record));
     let unreadable: HashSet<&str> = unreadable.values().flatten().map(|(event, _)| event.id.as_str()).collect();
     let mut own: BTreeMap<Minute, Own> = BTreeMap::new();
     for event in &batch.events {
@@ -171,6 +171,22 @@ fn pending(batch: &Batch, batch_id: &str, origin: &Origin, records: &[Record], u
     }
     PendingMetrics { version: pending::VERSION, batch_id: batch_id.to_owned(), minutes: derivation.finish() }
         .to_object()
+}
+
+/// TEMPORARY ADAPTER, deleted when lines are written as text: the facts of a record.
+fn add_facts(derivation: &mut Derivation, record: &Record) {
+    let texts: Vec<(Detail, String)> =
+        record.details.iter().filter_map(|(name, value)| Some((Detail::named(name)?, value.to_string()))).collect();
+    let mut details = Details::default();
+    texts.iter().for_each(|(detail, json)| details.set(*detail, json));
+    derivation.add(&Facts {
+        level: record.level,
+        category: record.category,
+        at_millis: record.source.event_time.as_millisecond(),
+        counted_by_cloudwatch: record.source.format == Format::Emf,
+        duration_ms: record.duration_ms,
+        details,
+    });
 }
 
 #[cfg(test)]

@@ -225,10 +225,12 @@ pub const METRICS: &[Definition] = &[
         &[&[], &["service"], &["event_type"]],
         "Security events, failed logins among them.",
     ),
-    // The pipeline itself. Received = archived + quarantined, for each batch.
+    // The pipeline itself. Received = archived + quarantined + filtered, for each batch.
     counter("pipeline_lines_received", &["service"], BY_SERVICE, "Log lines delivered to the log processor."),
     counter("pipeline_lines_archived", &["service"], BY_SERVICE, "Log lines written to the archive."),
     counter("pipeline_lines_quarantined", &["service"], BY_SERVICE, "Log lines that could not be read, kept aside."),
+    counter("pipeline_lines_filtered", &["service"], BY_SERVICE, "Log lines kept out of the archive on purpose."),
+    counter("pipeline_lines_replayed", &["service"], BY_SERVICE, "Log lines archived later, from quarantine."),
     counter("pipeline_bytes_received", &["service"], BY_SERVICE, "Bytes of log messages delivered."),
     counter("pipeline_values_refused", &["service"], BY_SERVICE, "Values too large for any metric, left out."),
     counter("pipeline_series_overflow", &["service"], BY_SERVICE, "Points whose dimensions were folded into `other`."),

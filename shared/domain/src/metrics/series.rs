@@ -68,6 +68,14 @@ impl Aggregate {
 pub struct SeriesSet(BTreeMap<SeriesKey, Aggregate>);
 
 impl SeriesSet {
+    /// Of series of which no two have the same key.
+    pub fn of_unique(series: Vec<(SeriesKey, Aggregate)>) -> SeriesSet {
+        let count = series.len();
+        let set = BTreeMap::from_iter(series);
+        debug_assert_eq!(set.len(), count, "a key came twice");
+        SeriesSet(set)
+    }
+
     /// Adds an aggregate to the series `key`.
     pub fn add(&mut self, key: SeriesKey, aggregate: &Aggregate) {
         match self.0.get_mut(&key) {
@@ -146,16 +154,16 @@ impl FromIterator<(SeriesKey, Aggregate)> for SeriesSet {
 
 /// One series as it stands in an object.
 #[derive(Serialize, Deserialize)]
-struct Entry<K, S> {
-    name: K,
+struct Entry<N, D, S> {
+    name: N,
     unit: Unit,
-    dimensions: S,
+    dimensions: D,
     count: u64,
     sum: f64,
     min: f64,
     max: f64,
     last: (i64, f64),
-    sketch: Sketch,
+    sketch: S,
 }
 
 impl Serialize for SeriesSet {
@@ -169,14 +177,14 @@ impl Serialize for SeriesSet {
             min: held.min,
             max: held.max,
             last: held.last,
-            sketch: held.sketch.clone(),
+            sketch: &held.sketch,
         }))
     }
 }
 
 impl<'de> Deserialize<'de> for SeriesSet {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<SeriesSet, D::Error> {
-        let entries = Vec::<Entry<String, Dimensions>>::deserialize(deserializer)?;
+        let entries = Vec::<Entry<String, Dimensions, Sketch>>::deserialize(deserializer)?;
         Ok(entries
             .into_iter()
             .map(|entry| {

@@ -32,6 +32,15 @@ impl Sketch {
         Sketch::Values(vec![(value, count)])
     }
 
+    /// Of finite values in any order, which are sorted for it: the same as merging them one by one.
+    pub fn of_values(values: &mut [f64]) -> Sketch {
+        values.sort_unstable_by(f64::total_cmp);
+        let runs = || values.chunk_by(|left, right| left.total_cmp(right).is_eq());
+        let mut counted = Vec::with_capacity(runs().count());
+        counted.extend(runs().map(|run| (run[0], run.len() as u64)));
+        if counted.len() <= EXACT { Sketch::Values(counted) } else { Sketch::Buckets(bucketed(&counted)) }
+    }
+
     /// Adds what `other` holds.
     pub fn merge(&mut self, other: &Sketch) {
         if let (Sketch::Values(mine), Sketch::Values(theirs)) = (&*self, other) {
@@ -164,6 +173,18 @@ mod tests {
             right.merge(&b);
             right.merge(&a);
             prop_assert_eq!(left, right);
+        }
+
+        #[test]
+        fn values_all_at_once_give_what_merging_one_by_one_gives(
+            mut few in prop::collection::vec(prop_oneof![-3..3i32, -200..200i32].prop_map(f64::from), 0..400),
+            mut many in prop::collection::vec(prop_oneof![any::<i32>().prop_map(f64::from), -1e-7..1e-7f64], 140..400),
+        ) {
+            few.extend([0.0, -0.0]);
+            for values in [&mut few, &mut many] {
+                let merged = sketch(values);
+                prop_assert_eq!(format!("{:?}", Sketch::of_values(values)), format!("{merged:?}"));
+            }
         }
 
         #[test]
