@@ -348,21 +348,5 @@ fn count_own(derivation: &mut Derivation, own: &BTreeMap<Minute, Own>, occasion:
     }
 }
 
-/// TEMPORARY ADAPTER, deleted when lines are written as text: the facts of a record.
-fn add_facts(derivation: &mut Derivation, record: &Record) {
-    let texts: Vec<(Detail, String)> =
-        record.details.iter().filter_map(|(name, value)| Some((Detail::named(name)?, value.to_string()))).collect();
-    let mut details = Details::default();
-    texts.iter().for_each(|(detail, json)| details.set(*detail, json));
-    derivation.add(&Facts {
-        level: record.level,
-        category: record.category,
-        at_millis: record.source.event_time.as_millisecond(),
-        counted_by_cloudwatch: record.source.format == Format::Emf,
-        duration_ms: record.duration_ms,
-        details,
-    });
-}
-
 #[cfg(test)]
 mod tests;
