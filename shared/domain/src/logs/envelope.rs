@@ -96,8 +96,12 @@ impl EnvelopeError {
 /// Opens the envelope of a Lambda event `{"awslogs":{"data":"..."}}`.
 pub fn open(event: &str) -> Result<Delivery, EnvelopeError> {
     let event: Event<'_> = serde_json::from_str(event).map_err(EnvelopeError::Event)?;
-    let compressed = STANDARD.decode(event.awslogs.data.as_bytes())?;
-    let decoded = gunzip(&compressed)?;
+    open_data(&STANDARD.decode(event.awslogs.data.as_bytes())?)
+}
+
+/// Opens the gzip member that an envelope holds.
+pub fn open_data(compressed: &[u8]) -> Result<Delivery, EnvelopeError> {
+    let decoded = gunzip(compressed)?;
     let message: Message = serde_json::from_slice(&decoded).map_err(EnvelopeError::Json)?;
     match message.message_type.as_str() {
         "CONTROL_MESSAGE" => Ok(Delivery::Control),

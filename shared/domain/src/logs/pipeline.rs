@@ -62,26 +62,101 @@ pub struct Lines {
     pub archived: usize,
     /// In quarantine.
     pub quarantined: usize,
+    /// Not kept, because the configuration says so.
+    pub filtered: usize,
 }
 
 /// What depends on where the pipeline runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Settings<'a> {
+#[derive(Debug, Clone)]
+pub struct Settings {
     /// Beginning of the names of the pipeline's own log groups.
-    pub own_log_groups: &'a str,
+    pub own_log_groups: String,
     /// The environment's name.
-    pub environment: &'a str,
+    pub environment: String,
+    /// Key of the pseudonyms.
+    pub pseudonym_key: PseudonymKey,
+    /// Names of further fields that hold personal data.
+    pub personal_fields: Vec<String>,
+    /// What is not archived.
+    pub filters: Filters,
 }
 
-/// Decides what becomes of a Lambda event.
-pub fn process(event: &str, settings: Settings<'_>) -> Outcome {
-    match envelope::open(event) {
+// STAND-IN, replaced at the merge: from here to `process_delivery`.
+
+/// Key of the pseudonyms (stand-in).
+#[derive(Clone)]
+pub struct PseudonymKey;
+
+impl std::fmt::Debug for PseudonymKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("PseudonymKey(..)")
+    }
+}
+
+/// A text that is no key (stand-in).
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the key has {0} bytes, at least 32 are needed")]
+pub struct KeyError(usize);
+
+impl PseudonymKey {
+    /// The key that is the text of a secret.
+    pub fn from_secret(secret: &str) -> Result<PseudonymKey, KeyError> {
+        if secret.len() < 32 { Err(KeyError(secret.len())) } else { Ok(PseudonymKey) }
+    }
+}
+
+/// What is not archived (stand-in).
+#[derive(Debug, Clone, Default)]
+pub struct Filters(());
+
+/// A text that is no filters (stand-in).
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("not a filter")]
+pub struct FilterError;
+
+impl Filters {
+    /// Reads filters; an empty text is none.
+    pub fn parse(text: &str) -> Result<Filters, FilterError> {
+        if text.is_empty() { Ok(Filters(())) } else { Err(FilterError) }
+    }
+}
+
+/// The stages, with what they keep from event to event (stand-in).
+pub struct Pipeline {
+    settings: Settings,
+}
+
+impl Pipeline {
+    /// A pipeline.
+    pub fn new(settings: Settings) -> Pipeline {
+        Pipeline { settings }
+    }
+
+    /// Decides what becomes of a Lambda event.
+    pub fn process(&mut self, event: &str) -> Outcome {
+        let keep = |error: &EnvelopeError| quarantine::delivery(event, error);
+        process_delivery(envelope::open(event), &self.settings, keep)
+    }
+
+    /// Decides what becomes of the gzip member that a Kinesis record holds.
+    pub fn process_message(&mut self, gzip: &[u8]) -> Outcome {
+        let keep = |error: &EnvelopeError| quarantine::delivery(gzip, error);
+        process_delivery(envelope::open_data(gzip), &self.settings, keep)
+    }
+}
+
+fn process_delivery(
+    delivery: Result<Delivery, EnvelopeError>,
+    settings: &Settings,
+    keep: impl FnOnce(&EnvelopeError) -> Object,
+) -> Outcome {
+    match delivery {
         Ok(Delivery::Control) => Outcome::Control,
-        Ok(Delivery::Data(batch)) if batch.log_group.starts_with(settings.own_log_groups) => {
+        Ok(Delivery::Data(batch)) if batch.log_group.starts_with(&settings.own_log_groups) => {
             Outcome::OwnLogs { log_group: batch.log_group }
         }
-        Ok(Delivery::Data(batch)) => Outcome::Batch(process_batch(&batch, settings.environment)),
-        Err(error) => Outcome::Unreadable { object: quarantine::delivery(event, &error), error },
+        Ok(Delivery::Data(batch)) => Outcome::Batch(process_batch(&batch, &settings.environment)),
+        Err(error) => Outcome::Unreadable { object: keep(&error), error },
     }
 }
 
@@ -102,6 +177,7 @@ fn process_batch(batch: &Batch, environment: &str) -> Processed {
         received: batch.events.len(),
         archived: records.len(),
         quarantined: batch.events.len() - records.len(),
+        filtered: 0,
     };
     let quarantine: Vec<Object> =
         unreadable.iter().map(|((reason, day), held)| quarantine::lines(batch, &batch_id, reason, day, held)).collect();

@@ -112,13 +112,13 @@ pub fn line_text(event: &LogEvent) -> Result<&str, LineError> {
 }
 
 /// The object that keeps a whole delivery, named by its bytes: it tells no time of its own.
-pub fn delivery(event: &str, error: &EnvelopeError) -> Object {
+pub fn delivery(event: impl AsRef<[u8]>, error: &EnvelopeError) -> Object {
     let chain = match std::error::Error::source(error) {
         Some(source) => format!("{error}: {source}"),
         None => error.to_string(),
     };
-    let item = Item { error: chain, origin: None, original: Original::of(event.as_bytes()) };
-    object(error.reason(), None, &keys::fingerprint([event.as_bytes()]), vec![item])
+    let item = Item { error: chain, origin: None, original: Original::of(event.as_ref()) };
+    object(error.reason(), None, &keys::fingerprint([event.as_ref()]), vec![item])
 }
 
 /// The object that keeps `lines` of `batch` which share a reason and a day.

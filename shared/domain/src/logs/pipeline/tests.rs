@@ -25,8 +25,15 @@ fn batch(lines: &[(i64, &[u8])]) -> Batch {
     }
 }
 
-fn settings(own_log_groups: &str) -> Settings<'_> {
-    Settings { own_log_groups, environment: ENVIRONMENT }
+fn process(event: &str, own_log_groups: &str) -> Outcome {
+    let settings = Settings {
+        own_log_groups: own_log_groups.to_owned(),
+        environment: ENVIRONMENT.to_owned(),
+        pseudonym_key: PseudonymKey,
+        personal_fields: vec![],
+        filters: Filters::default(),
+    };
+    Pipeline::new(settings).process(event)
 }
 
 fn archived(processed: &Processed) -> Vec<serde_json::Value> {
@@ -79,7 +86,7 @@ fn an_empty_batch_writes_nothing() {
 fn a_line_that_can_not_be_read_is_kept_and_the_rest_goes_on() {
     let long = vec![b'x'; 300 * 1024];
     let processed = process_batch(&batch(&[(TIME, b"good"), (TIME, &[b'a', 0xff]), (TIME, &long)]), ENVIRONMENT);
-    assert_eq!(processed.lines, Lines { received: 3, archived: 1, quarantined: 2 });
+    assert_eq!(processed.lines, Lines { received: 3, archived: 1, quarantined: 2, filtered: 0 });
     let kept: Vec<quarantine::Quarantined> =
         processed.quarantine.iter().map(|object| serde_json::from_slice(&object.body).unwrap()).collect();
     assert_eq!(kept[0].reason, "not-utf-8");
@@ -98,15 +105,15 @@ fn the_pipelines_own_logs_are_not_processed() {
         r#""logStream":"s","logEvents":[]}"#
     );
     let event = event(&gzip(message.as_bytes()));
-    let outcome = process(&event, settings("/aws/lambda/obs-"));
+    let outcome = process(&event, "/aws/lambda/obs-");
     assert!(matches!(outcome, Outcome::OwnLogs { log_group } if log_group == "/aws/lambda/obs-log-processor"));
-    assert!(matches!(process(&event, settings("/aws/lambda/other-")), Outcome::Batch(_)));
+    assert!(matches!(process(&event, "/aws/lambda/other-"), Outcome::Batch(_)));
 }
 
 #[test]
 fn a_delivery_that_can_not_be_opened_is_kept_whole() {
     let event = r#"{"awslogs":{"data":"%%%"}}"#;
-    let Outcome::Unreadable { object, .. } = process(event, settings("/own")) else { panic!("it can not be opened") };
+    let Outcome::Unreadable { object, .. } = process(event, "/own") else { panic!("it can not be opened") };
     assert!(object.key.starts_with("quarantine/base64/dt=unknown/"), "{}", object.key);
     let kept: quarantine::Quarantined = serde_json::from_slice(&object.body).unwrap();
     assert_eq!(kept.items[0].original, quarantine::Original::Text(event.to_owned()));
@@ -131,7 +138,7 @@ proptest! {
     ) {
         let lines: Vec<(i64, &[u8])> = lines.iter().map(|(offset, line)| (TIME + offset, line.as_slice())).collect();
         let processed = process_batch(&batch(&lines), ENVIRONMENT);
-        let Lines { received, archived: in_archive, quarantined } = processed.lines;
+        let Lines { received, archived: in_archive, quarantined, .. } = processed.lines;
         prop_assert_eq!((received, in_archive + quarantined), (lines.len(), lines.len()));
         prop_assert_eq!(archived(&processed).len(), in_archive);
         if received > 0 {
