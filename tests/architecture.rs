@@ -48,7 +48,13 @@ fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
     found
 }
 
+/// The packages of the functions.
 fn functions() -> Vec<String> {
+    local::artifacts::packages().unwrap()
+}
+
+/// The functions themselves: a package has one for each trigger.
+fn entries() -> Vec<String> {
     local::artifacts::function_names().unwrap()
 }
 
@@ -147,6 +153,17 @@ fn every_function_has_the_same_files() {
 }
 
 #[test]
+fn a_further_trigger_of_a_package_is_a_function_of_its_own_named_after_both() {
+    let packages = functions();
+    for entry in entries() {
+        let named = packages
+            .iter()
+            .any(|package| entry.strip_prefix(package).is_some_and(|t| t.is_empty() || t.starts_with('-')));
+        assert!(named, "functions/*/src/bin/{entry}.rs is not called <package>-<trigger>");
+    }
+}
+
+#[test]
 fn every_source_file_says_what_it_is_for() {
     for folder in ["shared", "functions", "infra", "tests"] {
         for file in files(&workspace::root().join(folder), "rs") {
@@ -159,7 +176,7 @@ fn every_source_file_says_what_it_is_for() {
 #[test]
 fn every_sample_trigger_is_of_its_functions_trigger_type() {
     let root = workspace::root().join("events");
-    for function in functions() {
+    for function in entries() {
         let samples = files(&root.join(&function), "json");
         assert!(!samples.is_empty(), "events/{function} has no sample");
         for sample in samples {
@@ -168,6 +185,7 @@ fn every_sample_trigger_is_of_its_functions_trigger_type() {
             let result = match function.as_str() {
                 // Anything may come to it: what is not a delivery is kept in quarantine.
                 "log-processor" => Ok(()),
+                "log-processor-kinesis" => serde_json::from_value::<log_processor::StreamEvent>(event).map(drop),
                 "slack-notifier" => serde_json::from_value::<aws_lambda_events::sns::SnsEvent>(event).map(drop),
                 "daily-reporter" => serde_json::from_value::<Tick<daily_reporter::Detail>>(event).map(drop),
                 _ => serde_json::from_value::<Tick>(event).map(drop),
@@ -181,6 +199,6 @@ fn every_sample_trigger_is_of_its_functions_trigger_type() {
     }
     for folder in fs::read_dir(root).unwrap() {
         let name = folder.unwrap().file_name().to_string_lossy().into_owned();
-        assert!(functions().contains(&name), "events/{name} belongs to no function");
+        assert!(entries().contains(&name), "events/{name} belongs to no function");
     }
 }

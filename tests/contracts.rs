@@ -8,6 +8,7 @@ use aws::cloudwatch_puts::CloudWatchPuts;
 use aws::cloudwatch_reads::CloudWatchReads;
 use aws::log_streams::LogStreams;
 use aws::s3_bucket::S3Bucket;
+use aws::secrets::Secrets;
 use aws_sdk_cloudwatch::primitives::DateTime;
 use aws_sdk_cloudwatch::types::{Dimension, Statistic};
 use domain::Minute;
@@ -16,7 +17,8 @@ use domain::metrics::put::{Datum, Values};
 use domain::metrics::registry::Unit;
 use domain::metrics::series::Dimensions;
 use domain::ports::{
-    GetObject as _, ListObjects as _, MetricQuery, Object, PutMetrics as _, PutObject as _, ReadMetrics as _, Retry,
+    GetObject as _, ListObjects as _, MetricQuery, Object, PutMetrics as _, PutObject as _, ReadMetrics as _,
+    ReadSecret as _, ReplaceObject as _, Retry, SecretText,
 };
 use jiff::Timestamp;
 use local::embedded_aws::EmbeddedAws;
@@ -44,6 +46,61 @@ async fn new_bucket(account: &str) -> S3Bucket {
 #[tokio::test]
 async fn a_real_bucket_keeps_the_contract() {
     contracts::bucket(&new_bucket("100000000001").await, "contract/").await;
+}
+
+#[tokio::test]
+async fn every_object_is_stored_with_the_checksum_that_it_was_sent_with() {
+    use aws_sdk_s3::types::ChecksumMode;
+    let account = "100000000008";
+    let bucket = new_bucket(account).await;
+    let object = |key: &str| Object { key: key.into(), content_type: "text/plain", body: b"abc".to_vec() };
+    bucket.put(&object("put")).await.unwrap();
+    bucket.replace(&object("replaced"), None).await.unwrap();
+    let sdk = embedded().await.sdk_config(account);
+    let config = aws_sdk_s3::config::Builder::from(&sdk).force_path_style(true).build();
+    let client = aws_sdk_s3::Client::from_conf(config);
+    for key in ["put", "replaced"] {
+        let head = client.head_object().bucket(format!("contract-{account}")).key(key);
+        let head = head.checksum_mode(ChecksumMode::Enabled).send().await.unwrap();
+        // The first test vector of FIPS 180-2, in base64.
+        assert_eq!(head.checksum_sha256(), Some("ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0="), "{key}");
+        assert_eq!(head.checksum_crc32(), None, "{key}: one checksum is enough");
+    }
+}
+
+#[tokio::test]
+async fn a_secret_is_read_as_text_and_what_is_wrong_with_it_is_told() {
+    let account = "100000000009";
+    let sdk = embedded().await.sdk_config(account);
+    let client = aws_sdk_secretsmanager::Client::new(&sdk);
+    let text = client.create_secret().name("text").secret_string("the text").send().await.unwrap();
+    let bytes = aws_sdk_secretsmanager::primitives::Blob::new([0xff]);
+    client.create_secret().name("bytes").secret_binary(bytes).send().await.unwrap();
+    let secrets = Secrets::new(&sdk);
+    for id in ["text", text.arn().unwrap()] {
+        assert_eq!(secrets.read_secret(id).await.unwrap().expose(), "the text");
+    }
+    client.put_secret_value().secret_id("text").secret_string("another").send().await.unwrap();
+    assert_eq!(secrets.read_secret("text").await.unwrap(), SecretText::new("another"), "the current one");
+    for (id, says) in [("bytes", "a text is needed"), ("nobody-made-this", "can't find the specified secret")] {
+        let error = secrets.read_secret(id).await.unwrap_err();
+        assert_eq!((error.to_string(), error.retry), (format!("read secret {id}"), Retry::Permanent));
+        assert!(format!("{:#}", anyhow::Error::new(error)).contains(says), "{id}");
+    }
+}
+
+#[tokio::test]
+async fn a_secret_without_the_right_to_read_it_is_denied_and_one_out_of_reach_may_come_back() {
+    let sdk = embedded().await.sdk_config("100000000010");
+    // A key that was never given out: AWS answers that with a 400.
+    let unknown = aws_sdk_s3::config::Credentials::new("AKIANOBODYHASTHISKEY", "made-up", None, None, "test");
+    let unknown = aws_sdk_s3::config::SharedCredentialsProvider::new(unknown);
+    let stranger = sdk.clone().into_builder().credentials_provider(unknown).build();
+    let error = Secrets::new(&stranger).read_secret("text").await.unwrap_err();
+    assert_eq!(error.retry, Retry::Denied, "{error:?}");
+    let nowhere = sdk.into_builder().endpoint_url("http://127.0.0.1:9").build();
+    let error = Secrets::new(&nowhere).read_secret("text").await.unwrap_err();
+    assert_eq!(error.retry, Retry::Transient, "{error:?}");
 }
 
 #[tokio::test]

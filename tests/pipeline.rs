@@ -5,15 +5,19 @@
 
 mod chromium;
 
+use aws::s3_bucket::S3Bucket;
+use aws::secrets::Secrets;
 use aws::sns_topic::SnsTopic;
+use aws_sdk_kinesis::primitives::Blob;
+use aws_sdk_kinesis::types::PutRecordsRequestEntry;
 use domain::Minute;
 use domain::alerting::history::Turned;
-use domain::ports::{Publication, Publish as _};
+use domain::ports::{ListObjects as _, Publication, Publish as _, ReadSecret as _};
 use jiff::Timestamp;
 use local::artifacts::{self, Profile};
 use local::demo::{self, Calendar};
-use local::deployment::Deployment;
-use local::embedded_aws::EmbeddedAws;
+use local::deployment::{self, Deployment};
+use local::embedded_aws::{ACCOUNT, EmbeddedAws, REGION};
 use local::outcome::{self, Outcome};
 use local::playback::Player;
 use local::sink::Sink;
@@ -26,6 +30,8 @@ use std::time::Duration;
 const SCALE: f64 = 0.05;
 const STEP_MINUTES: i64 = 30;
 
+const STREAM: &str = "logs";
+
 /// Everything up and running, for as long as it is held.
 struct Stack {
     sink: Sink,
@@ -36,11 +42,25 @@ struct Stack {
 
 impl Stack {
     async fn up(name: &str) -> Stack {
+        Stack::with(name, &[]).await
+    }
+
+    /// With a Kinesis data stream called [`STREAM`] beside it, which was there before.
+    async fn up_with_a_stream(name: &str) -> Stack {
+        let arn = format!("arn:aws:kinesis:{REGION}:{ACCOUNT}:stream/{STREAM}");
+        Stack::with(name, &[("LogStreamArn", &arn)]).await
+    }
+
+    async fn with(name: &str, parameters: &[(&str, &str)]) -> Stack {
         let calendar = Calendar::yesterday(Timestamp::now(), SCALE).unwrap();
         let sink = Sink::start().await.unwrap();
         let aws = EmbeddedAws::start(name, Some(&sink.mailbox_url())).await.unwrap();
         let artifacts = artifacts::build(Profile::Dev).await.unwrap();
-        let deployment = demo::deploy(&aws, &sink, &calendar.day, artifacts).await.unwrap();
+        if !parameters.is_empty() {
+            let kinesis = aws_sdk_kinesis::Client::new(&aws.sdk_config(ACCOUNT));
+            kinesis.create_stream().stream_name(STREAM).shard_count(1).send().await.unwrap();
+        }
+        let deployment = demo::deploy(&aws, &sink, &calendar.day, artifacts, parameters).await.unwrap();
         Stack { sink, deployment, calendar, _aws: aws }
     }
 
@@ -50,9 +70,9 @@ impl Stack {
 }
 
 /// Waits until `holds`, and panics with `what` where it does not come to that.
-async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     for _ in 0..400 {
-        if holds() {
+        if holds().await {
             return;
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
@@ -92,7 +112,7 @@ async fn a_day_goes_in_and_archive_metrics_alerts_and_a_report_come_out() {
     let once = |incident: &Incident| (incident.expects, vec![Turned::Firing, Turned::Resolved]);
     assert_eq!(by_rule, day.incidents().iter().map(once).collect());
     let told = outcome.transitions.len();
-    eventually("a message for each transition, by e-mail and in Slack", || {
+    eventually("a message for each transition, by e-mail and in Slack", async || {
         stack.sink.slack().len() == told && stack.sink.emails().len() == told
     })
     .await;
@@ -108,14 +128,14 @@ async fn a_day_goes_in_and_archive_metrics_alerts_and_a_report_come_out() {
     assert!(page.matches("<svg").count() >= 2, "the report has charts");
     assert!(!page.contains("<script"), "the report has no scripts");
     chromium::check_that_it_can_be_read_on_a_phone(&page);
-    eventually("a notice of each report", || stack.sink.emails().len() == told + 2).await;
+    eventually("a notice of each report", async || stack.sink.emails().len() == told + 2).await;
 }
 
 /// Has the report written; answers its JSON and its page.
 async fn report(stack: &Stack, player: &Player<'_>) -> (Vec<u8>, Vec<u8>) {
     use domain::ports::GetObject as _;
     player.tick("daily-reporter", stack.calendar.report_at).await.unwrap();
-    let bucket = aws::s3_bucket::S3Bucket::new(&stack.deployment.sdk, stack.deployment.bucket().unwrap());
+    let bucket = S3Bucket::new(&stack.deployment.sdk, stack.deployment.bucket().unwrap());
     let folder = format!("reports/dt={}", stack.calendar.date);
     let read = async |name: &str| bucket.get(&format!("{folder}/{name}")).await.unwrap().expect(name).body;
     (read("report.json").await, read("report.html").await)
@@ -167,9 +187,98 @@ async fn a_message_that_slack_refuses_is_sent_again_and_comes_once() {
     // Lambda tries twice more; what fails then goes to the dead-letter queue.
     stack.sink.refuse_slack(2);
     topic.publish(&publication).await.unwrap();
-    eventually("the message in Slack", || !stack.sink.slack().is_empty()).await;
+    eventually("the message in Slack", async || !stack.sink.slack().is_empty()).await;
     tokio::time::sleep(Duration::from_secs(3)).await;
     assert_eq!(stack.sink.slack().len(), 1);
     assert_eq!(stack.sink.emails().len(), 1, "that Slack is down does not keep the e-mail");
     assert!(stack.sink.slack()[0].to_string().contains("words"));
+}
+
+/// Puts messages on the stream in one call, as CloudWatch Logs does: gzip, one message a record.
+async fn put_on_stream(stack: &Stack, messages: &[Vec<u8>]) {
+    let client = aws_sdk_kinesis::Client::new(&stack.deployment.sdk);
+    let entry = |message: &Vec<u8>| {
+        PutRecordsRequestEntry::builder().partition_key("any").data(Blob::new(message.as_slice())).build().unwrap()
+    };
+    let records = messages.iter().map(entry).collect();
+    let put = client.put_records().stream_name(STREAM).set_records(Some(records)).send().await.unwrap();
+    assert_eq!(put.failed_record_count(), Some(0));
+}
+
+/// The bucket's policy with one more statement in it: nobody may write under `prefix`.
+async fn nobody_may_write(stack: &Stack, prefix: &str) -> impl AsyncFnOnce() {
+    let config = aws_sdk_s3::config::Builder::from(&stack.deployment.sdk).force_path_style(true).build();
+    let client = aws_sdk_s3::Client::from_conf(config);
+    let bucket = stack.deployment.bucket().unwrap().to_owned();
+    let stored = client.get_bucket_policy().bucket(&bucket).send().await.unwrap();
+    let policy = stored.policy().unwrap().to_owned();
+    let mut closed: Value = serde_json::from_str(&policy).unwrap();
+    closed["Statement"].as_array_mut().unwrap().push(json!({
+        "Effect": "Deny", "Principal": "*", "Action": "s3:PutObject", "Resource": format!("arn:aws:s3:::{bucket}/{prefix}*"),
+    }));
+    client.put_bucket_policy().bucket(&bucket).policy(closed.to_string()).send().await.unwrap();
+    async move || {
+        client.put_bucket_policy().bucket(&bucket).policy(policy).send().await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn records_of_a_stream_are_kept_once_and_those_that_can_not_be_written_come_again() {
+    let stack = Stack::up_with_a_stream("pipeline-stream").await;
+    let player = Player::new(&stack.deployment).unwrap();
+    let bucket = S3Bucket::new(&stack.deployment.sdk, stack.deployment.bucket().unwrap());
+    let keys = async |prefix: &str| bucket.list(prefix, 100).await.unwrap();
+    let now = Timestamp::now().as_millisecond();
+    let of = |service: &str, lines: usize| {
+        let lines: Vec<_> = (0..lines).map(|_| (now, "a line")).collect();
+        testkit::subscription::message_of(&format!("/aws/ecs/production/{service}"), "s", &lines)
+    };
+    let control = testkit::subscription::message("CONTROL_MESSAGE", "", "", &json!([]));
+    let (api, contract) = (of("api", 3), of("contract", 2));
+    let whole = [api, control, contract].map(|message| testkit::subscription::gzip(&message));
+    let [api, control, contract] = whole;
+    let cut_off = contract[..contract.len() / 2].to_vec();
+    let own =
+        testkit::subscription::message_of("/aws/lambda/observability-log-processor-kinesis", "s", &[(now, "own")]);
+    let records = [contract, api, control, cut_off, testkit::subscription::gzip(&own)];
+
+    // One record can not be written, and those behind it are none the worse for it.
+    let open_again = nobody_may_write(&stack, "archive/env=production/service=contract/").await;
+    put_on_stream(&stack, &records).await;
+    eventually("the record that was cut off in quarantine", async || keys("quarantine/gzip/").await.len() == 1).await;
+    eventually("the lines of api", async || keys("archive/env=production/service=api/").await.len() == 1).await;
+    assert_eq!(keys("archive/").await.len(), 1);
+    // It is sent again until it can be.
+    open_again().await;
+    eventually("the lines of contract", async || keys("archive/env=production/service=contract/").await.len() == 1)
+        .await;
+    eventually("their metrics", async || keys("metrics/pending/").await.len() == 2).await;
+    player.tick("metric-flusher", Timestamp::now()).await.unwrap();
+
+    // The same records once more are the same objects, and are not counted again.
+    put_on_stream(&stack, &records).await;
+    eventually("their metrics once more", async || keys("metrics/pending/").await.len() == 2).await;
+    player.tick("metric-flusher", Timestamp::now()).await.unwrap();
+    let outcome = stack.outcome().await;
+    assert_eq!((outcome.archived_lines(), outcome.duplicates), (3 + 2, 0));
+    assert_eq!((outcome.quarantined_lines, outcome.quarantined_deliveries), (0, 1));
+    let now = Minute::of(Timestamp::now());
+    let received =
+        outcome::sum(&stack.deployment, "pipeline_lines_received", now.plus(-60), now.plus(1)).await.unwrap();
+    assert_eq!(received, 5.0, "put twice, and counted once");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stack_that_goes_leaves_the_archive_and_the_key_behind() {
+    let stack = Stack::up("pipeline-undeploy").await;
+    let player = Player::new(&stack.deployment).unwrap();
+    let event: Value = serde_json::from_slice(&testkit::event_file("log-processor/schema-v1.json")).unwrap();
+    assert_eq!(player.invoke("log-processor", &event).await.unwrap()["archived"], 4);
+    deployment::undeploy(&stack.deployment).await.unwrap();
+    assert!(player.invoke("log-processor", &event).await.is_err(), "the function is gone");
+    let key = stack.deployment.output("PseudonymKeyArn").unwrap();
+    let secret = Secrets::new(&stack.deployment.sdk).read_secret(key).await.unwrap();
+    assert_eq!(secret.expose().len(), 64);
+    let bucket = S3Bucket::new(&stack.deployment.sdk, stack.deployment.bucket().unwrap());
+    assert_eq!(bucket.list("archive/", 100).await.unwrap().len(), 1);
 }

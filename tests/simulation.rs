@@ -13,10 +13,11 @@ use domain::metrics::flush::FlushState;
 use domain::metrics::rollup::Rollup;
 use domain::ports::Retry;
 use jiff::{SignedDuration, Timestamp};
-use log_processor::handle;
+use log_processor::{Pipelines, handle};
 use metric_flusher::{Flusher, LEASE};
 use serde_json::Value;
 use testkit::memory_bucket::Moment;
+use testkit::settings::settings;
 use testkit::{InMemoryBucket, RecordedMetrics, subscription};
 
 const RUNS: u64 = 100;
@@ -44,11 +45,6 @@ fn start() -> Timestamp {
     "2026-11-21T10:00:00Z".parse().unwrap()
 }
 
-fn config() -> log_processor::Config {
-    let lookup = |name: &str| Some(if name == "ENVIRONMENT" { "production" } else { "/own" }.to_owned());
-    log_processor::Config::from_lookup(lookup).unwrap()
-}
-
 /// A delivery of some lines, spread over a few minutes and sometimes over an hour's end.
 fn delivery(number: u64, chance: &mut Chance) -> (String, usize) {
     let lines: Vec<(i64, &str)> = (0..1 + chance.below(20))
@@ -73,6 +69,7 @@ impl World {
 
 async fn simulate(seed: u64) {
     let mut chance = Chance(seed);
+    let pipelines = Pipelines::new(settings());
     let bucket = InMemoryBucket::new();
     let metrics = RecordedMetrics::new();
     let flusher = Flusher { bucket: bucket.clone(), metrics: metrics.clone(), namespace: "n".into() };
@@ -94,12 +91,12 @@ async fn simulate(seed: u64) {
         } else {
             let (event, _) = &deliveries[chance.below(DELIVERIES) as usize];
             // What fails is delivered again, sooner or later.
-            let _ = handle(event, &world.bucket, &config()).await;
+            let _ = handle(event, &world.bucket, &pipelines).await;
         }
     }
     world.bucket.heal();
     for (event, _) in &deliveries {
-        handle(event, &world.bucket, &config()).await.unwrap();
+        handle(event, &world.bucket, &pipelines).await.unwrap();
     }
     // A refused put may still be left over: one tick to refuse it, one to do it.
     while !world.tick().await {}

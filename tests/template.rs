@@ -69,6 +69,7 @@ fn the_template_sets_exactly_the_variables_that_each_config_reads() {
         ("alert-evaluator", variables_of(&alert_evaluator::Config::VARIABLES)),
         ("daily-reporter", variables_of(&daily_reporter::Config::VARIABLES)),
         ("log-processor", variables_of(&log_processor::Config::VARIABLES)),
+        ("log-processor-kinesis", variables_of(&log_processor::Config::VARIABLES)),
         ("metric-flusher", variables_of(&metric_flusher::Config::VARIABLES)),
         ("slack-notifier", variables_of(&slack_notifier::Config::VARIABLES)),
     ]);
@@ -120,8 +121,17 @@ fn each_function_may_do_what_its_ports_need_and_nothing_else() {
     };
     let list = || vec!["s3:ListBucket on Bucket.Arn".to_owned()];
     let one = |right: &str| vec![right.to_owned()];
+    let process_logs = || {
+        vec![
+            on_bucket("PutObject", &["archive/*", "metrics/pending/*", "quarantine/*"]),
+            one("secretsmanager:GetSecretValue on PseudonymKey.Id"),
+        ]
+    };
+    let read_stream = ["DescribeStream", "DescribeStreamSummary", "GetRecords", "GetShardIterator", "ListShards"]
+        .map(|action| format!("kinesis:{action} on LogStreamArn"));
     let expected: BTreeMap<&str, Vec<Vec<String>>> = BTreeMap::from([
-        ("log-processor", vec![on_bucket("PutObject", &["archive/*", "metrics/pending/*", "quarantine/*"])]),
+        ("log-processor", process_logs()),
+        ("log-processor-kinesis", [process_logs(), vec![read_stream.to_vec()]].concat()),
         (
             "metric-flusher",
             vec![
@@ -153,6 +163,7 @@ fn each_function_may_do_what_its_ports_need_and_nothing_else() {
             ],
         ),
     ]);
+    assert_eq!(functions().into_keys().collect::<Vec<_>>(), expected.keys().copied().collect::<Vec<_>>());
     for (function, ports) in expected {
         let of_ports: BTreeSet<String> = ports.into_iter().flatten().collect();
         let glue =
@@ -246,6 +257,7 @@ fn names_do_not_collide_between_two_stacks_of_an_account() {
         ("AWS::SQS::Queue", "QueueName"),
         ("AWS::S3::Bucket", "BucketName"),
         ("AWS::IAM::Role", "RoleName"),
+        ("AWS::SecretsManager::Secret", "Name"),
     ] {
         for (id, resource) in resources(kind) {
             let name = &resource["Properties"][property];
@@ -301,15 +313,115 @@ fn the_bucket_keeps_what_it_holds_to_itself() {
     }
 }
 
+/// Where a mapping or a configuration sends what fails for good.
+fn on_failure(properties: &Value) -> String {
+    text(&properties["DestinationConfig"]["OnFailure"]["Destination"])
+}
+
 #[test]
 fn what_fails_for_good_is_kept_in_a_queue() {
-    let configurations = resources("AWS::Lambda::EventInvokeConfig");
-    assert_eq!(configurations.len(), functions().len());
-    for (id, configuration) in configurations {
+    let mut configured = 0;
+    for (id, configuration) in resources("AWS::Lambda::EventInvokeConfig") {
         let properties = &configuration["Properties"];
         // A tick carries nothing that the next one would not do.
         let tick = properties["MaximumRetryAttempts"] == 0;
-        let kept = text(&properties["DestinationConfig"]["OnFailure"]["Destination"]) == "DeadLetterQueue.Arn";
-        assert!(kept || tick, "{id}: {properties}");
+        assert!(on_failure(properties) == "DeadLetterQueue.Arn" || tick, "{id}: {properties}");
+        configured += 1;
     }
+    for (id, mapping) in resources("AWS::Lambda::EventSourceMapping") {
+        assert_eq!(on_failure(&mapping["Properties"]), "DeadLetterQueue.Arn", "{id}");
+        configured += 1;
+    }
+    assert_eq!(configured, functions().len(), "each function says what becomes of its failures");
+}
+
+#[test]
+fn a_stream_is_read_from_its_beginning_record_by_record_and_not_for_ever() {
+    let mapping = resource_of("AWS::Lambda::EventSourceMapping", "FunctionName", "LogProcessorKinesisFunction");
+    assert_eq!(text(&mapping["EventSourceArn"]), "LogStreamArn");
+    assert_eq!(mapping["StartingPosition"], "TRIM_HORIZON");
+    assert_eq!(mapping["FunctionResponseTypes"], serde_json::json!(["ReportBatchItemFailures"]));
+    assert_eq!(mapping["BisectBatchOnFunctionError"], true);
+    let age = mapping["MaximumRecordAgeInSeconds"].as_i64().unwrap();
+    // What is given up is only in the stream any more, which keeps it for a day at least.
+    assert!((3_600..=12 * 3_600).contains(&age), "{age} s");
+    assert!((1..=10_000).contains(&mapping["MaximumRetryAttempts"].as_i64().unwrap()));
+}
+
+#[test]
+fn both_doors_of_the_log_processor_do_the_same() {
+    let functions = functions();
+    let of = |name: &str| &functions[name]["Properties"];
+    let (lambda, kinesis) = (of("log-processor"), of("log-processor-kinesis"));
+    assert_eq!(lambda["Environment"], kinesis["Environment"]);
+    assert_eq!(lambda["MemorySize"], kinesis["MemorySize"]);
+}
+
+#[test]
+fn what_can_lose_lines_raises_an_alarm() {
+    for function in ["LogProcessorFunction", "LogProcessorKinesisFunction"] {
+        let alarms = resources("AWS::CloudWatch::Alarm");
+        let watched = alarms.values().map(|alarm| &alarm["Properties"]).any(|alarm| {
+            alarm["MetricName"] == "DestinationDeliveryFailures"
+                && text(&alarm["Dimensions"][0]["Value"]) == function
+                && text(&alarm["AlarmActions"]) == "AlertTopic"
+        });
+        assert!(watched, "{function}");
+    }
+}
+
+#[test]
+fn nothing_of_the_second_door_is_there_without_a_stream() {
+    for (id, resource) in template()["Resources"].as_object().unwrap() {
+        let of_stream = resource.to_string().contains("LogStreamArn")
+            || id.starts_with("LogProcessorKinesis")
+            || id.starts_with("LogStream");
+        assert_eq!(of_stream, resource["Condition"] == "HasLogStream", "{id}");
+    }
+}
+
+#[test]
+fn the_pipelines_own_log_groups_are_refused_by_name_and_never_subscribed_to() {
+    let groups = resources("AWS::Logs::LogGroup");
+    for door in ["log-processor", "log-processor-kinesis"] {
+        let own = text(&functions()[door]["Properties"]["Environment"]["Variables"]["OWN_LOG_GROUP_PREFIX"]);
+        assert_eq!(groups.len(), functions().len(), "each function has a log group of its own");
+        for (id, group) in &groups {
+            let name = text(&group["Properties"]["LogGroupName"]);
+            assert!(!own.is_empty() && name.starts_with(&own), "{door} takes {id}: {name} does not begin with {own}");
+        }
+    }
+    let subscriptions = resources("AWS::Logs::SubscriptionFilter");
+    assert!(!subscriptions.is_empty());
+    for (id, subscription) in subscriptions {
+        let name = text(&subscription["Properties"]["LogGroupName"]);
+        // A reference to a log group of the stack is its id; other functions' logs are as bad: a Lambda that reads
+        // Lambda logs may read its own under another name.
+        assert!(!groups.contains_key(name.as_str()), "{id} subscribes to {name}");
+        assert!(name.starts_with("/aws/") && !name.starts_with("/aws/lambda"), "{id} subscribes to {name}");
+    }
+}
+
+#[test]
+fn the_key_of_the_pseudonyms_outlives_the_stack_and_is_strong_enough() {
+    let secrets = resources("AWS::SecretsManager::Secret");
+    let [(_, secret)] = &secrets.iter().collect::<Vec<_>>()[..] else { panic!("one secret: {secrets:?}") };
+    assert_eq!((&secret["DeletionPolicy"], &secret["UpdateReplacePolicy"]), (&"Retain".into(), &"Retain".into()));
+    let generated = &secret["Properties"]["GenerateSecretString"];
+    assert_eq!((&generated["PasswordLength"], &generated["ExcludePunctuation"]), (&64.into(), &true.into()));
+    assert!(resources("AWS::SecretsManager::RotationSchedule").is_empty(), "another key is another pseudonym");
+    assert!(secret["Properties"]["SecretString"].is_null(), "a key in the template is known to all its readers");
+    domain::logs::pipeline::PseudonymKey::from_secret(&"x".repeat(64)).unwrap();
+}
+
+#[test]
+fn nothing_is_filtered_and_no_further_field_is_personal_unless_it_is_configured() {
+    let parameters = &template()["Parameters"];
+    let lookup = |name: &str| match name {
+        "PERSONAL_FIELDS" => Some(text(&parameters["PersonalFields"]["Default"])),
+        "LOG_FILTERS" => Some(text(&parameters["LogFilters"]["Default"])),
+        other => Some(other.to_owned()),
+    };
+    assert_eq!(parameters["LogFilters"]["Default"], "");
+    assert_eq!(log_processor::Config::from_lookup(lookup).unwrap().personal_fields, Vec::<String>::new());
 }

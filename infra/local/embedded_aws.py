@@ -88,6 +88,16 @@ def mend():
         "lambda_svc.invoke_async_with_retry(exec_record, event)",
     )
 
+    # A mapping of a stream goes on from the first record that the function reports as failed. MiniStack went on behind
+    # the last of the batch, so that the failed ones were lost.
+    lambda_svc._done = lambda mapping, records, result: done(lambda_svc, mapping, records, result)
+    replace(
+        lambda_svc,
+        "_poll_kinesis",
+        " positions[shard_id] = pos + len(raw_records)",
+        " positions[shard_id] = pos + _done(esm, raw_records, result)",
+    )
+
     # A function whose code could not be read from S3 is deployed all the same, and answered 200 without having run.
     replace(
         lambda_svc,
@@ -151,6 +161,20 @@ def mend():
         'logger.info("SNS fanout → email %s (stub)", endpoint)',
         "_send_email(endpoint, subject, effective_message, topic_arn)",
     )
+
+
+def done(lambda_svc, mapping, records, result):
+    """How many records of a batch are done: those before the first that is reported as failed. The others are sent
+    again after a pause."""
+    if "ReportBatchItemFailures" not in mapping.get("FunctionResponseTypes", []):
+        return len(records)
+    body = result.get("body")
+    answer = json.loads(body) if isinstance(body, str) else body or {}
+    failed = {failure["itemIdentifier"] for failure in answer.get("batchItemFailures") or []}
+    first = next((at for at, record in enumerate(records) if record["SequenceNumber"] in failed), len(records))
+    if first < len(records):
+        lambda_svc._esm_backoff_until[mapping["UUID"]] = time.time() + lambda_svc._ESM_BACKOFF_SECONDS
+    return first
 
 
 def at_most_every(seconds, work):

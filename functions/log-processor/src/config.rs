@@ -1,9 +1,10 @@
-//! Configuration from the environment.
+//! Configuration from the environment, the same for both doors.
 
 use aws::variables::{ConfigError, Variables};
+use domain::logs::pipeline::{Filters, PseudonymKey, Settings};
 
 /// What the function has to know.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Config {
     /// The bucket it writes to.
     pub bucket_name: String,
@@ -11,11 +12,24 @@ pub struct Config {
     pub own_log_group_prefix: String,
     /// The environment's name, with which the names of its database instances begin.
     pub environment: String,
+    /// The secret whose text is the key of the pseudonyms: its ARN.
+    pub pseudonym_key_secret: String,
+    /// Names of further fields that hold personal data.
+    pub personal_fields: Vec<String>,
+    /// What is not archived; by default nothing.
+    pub filters: Filters,
 }
 
 impl Config {
     /// The variables it reads.
-    pub const VARIABLES: [&str; 3] = ["BUCKET_NAME", "OWN_LOG_GROUP_PREFIX", "ENVIRONMENT"];
+    pub const VARIABLES: [&str; 6] = [
+        "BUCKET_NAME",
+        "OWN_LOG_GROUP_PREFIX",
+        "ENVIRONMENT",
+        "PSEUDONYM_KEY_SECRET",
+        "PERSONAL_FIELDS",
+        "LOG_FILTERS",
+    ];
 
     /// Reads them; every problem is told at once.
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Config, ConfigError> {
@@ -23,6 +37,43 @@ impl Config {
         let bucket_name = variables.required("BUCKET_NAME");
         let own_log_group_prefix = variables.required("OWN_LOG_GROUP_PREFIX");
         let environment = variables.required("ENVIRONMENT");
-        variables.finish(|| Some(Config { bucket_name, own_log_group_prefix, environment }))
+        let pseudonym_key_secret = variables.required("PSEUDONYM_KEY_SECRET");
+        let personal_fields = variables.optional_with("PERSONAL_FIELDS", field_names).unwrap_or_default();
+        let filters = variables.optional_with("LOG_FILTERS", Filters::parse).unwrap_or_default();
+        variables.finish(|| {
+            Some(Config {
+                bucket_name,
+                own_log_group_prefix,
+                environment,
+                pseudonym_key_secret,
+                personal_fields,
+                filters,
+            })
+        })
     }
+
+    /// What the pipeline has to know, with the key that its secret holds.
+    pub fn settings(&self, pseudonym_key: PseudonymKey) -> Settings {
+        Settings {
+            own_log_groups: self.own_log_group_prefix.clone(),
+            environment: self.environment.clone(),
+            pseudonym_key,
+            personal_fields: self.personal_fields.clone(),
+            filters: self.filters.clone(),
+        }
+    }
+}
+
+/// A list of field names that can not be read.
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` is no field name; names are separated by commas, and have no spaces and no quotes in them")]
+struct NotAFieldName(String);
+
+/// The names in `full_name, seller.phone`.
+fn field_names(list: &str) -> Result<Vec<String>, NotAFieldName> {
+    let is_name = |name: &str| !name.is_empty() && !name.contains(|c: char| c.is_whitespace() || c == '"' || c == '\'');
+    list.split(',')
+        .map(str::trim)
+        .map(|name| if is_name(name) { Ok(name.to_owned()) } else { Err(NotAFieldName(name.to_owned())) })
+        .collect()
 }

@@ -2,11 +2,11 @@
 //! writes the same objects again.
 
 use anyhow::Context as _;
-use domain::logs::pipeline::{self, Outcome, Processed, Settings};
+use domain::logs::pipeline::{Outcome, Processed};
 use domain::ports::PutObject;
 use serde::Serialize;
 
-use crate::Config;
+use crate::Pipelines;
 
 /// What became of the lines of a delivery, for the log and for who invokes the function by hand.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -17,6 +17,8 @@ pub struct Summary {
     pub archived: usize,
     /// Lines in quarantine.
     pub quarantined: usize,
+    /// Lines that the configuration has left out.
+    pub filtered: usize,
     /// Whole deliveries in quarantine: nobody knows how many lines were in them.
     pub quarantined_deliveries: usize,
 }
@@ -27,9 +29,13 @@ pub struct Summary {
 ///
 /// Where an object could not be written. An event that can not be read is no error: it is kept in
 /// quarantine, and trying again would not help.
-pub async fn handle(event: &str, bucket: &impl PutObject, config: &Config) -> anyhow::Result<Summary> {
-    let settings = Settings { own_log_groups: &config.own_log_group_prefix, environment: &config.environment };
-    match pipeline::process(event, settings) {
+pub async fn handle(event: &str, bucket: &impl PutObject, pipelines: &Pipelines) -> anyhow::Result<Summary> {
+    keep(pipelines.run(|pipeline| pipeline.process(event)), bucket).await
+}
+
+/// Writes what a delivery comes to.
+pub(crate) async fn keep(outcome: Outcome, bucket: &impl PutObject) -> anyhow::Result<Summary> {
+    match outcome {
         Outcome::Control => {
             tracing::info!("control message acknowledged");
             Ok(Summary::default())
@@ -63,6 +69,7 @@ async fn store(processed: &Processed, bucket: &impl PutObject) -> anyhow::Result
         received: lines.received,
         archived: lines.archived,
         quarantined: lines.quarantined,
+        filtered: lines.filtered,
         quarantined_deliveries: 0,
     })
 }

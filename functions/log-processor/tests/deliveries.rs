@@ -7,19 +7,15 @@ use std::sync::{Arc, Mutex};
 
 use domain::logs::archive;
 use domain::logs::quarantine::Quarantined;
-use log_processor::{Config, Summary, handle};
+use log_processor::{Pipelines, Summary, handle};
 use serde_json::Value;
 use testkit::memory_bucket::Moment;
 use testkit::{InMemoryBucket, Operation, event_file};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Metadata, Subscriber, span};
 
-fn config() -> Config {
-    Config {
-        bucket_name: "b".into(),
-        own_log_group_prefix: "/aws/lambda/observability-".into(),
-        environment: "production".into(),
-    }
+fn pipelines() -> Pipelines {
+    Pipelines::new(testkit::settings::settings())
 }
 
 fn event(name: &str) -> String {
@@ -28,7 +24,7 @@ fn event(name: &str) -> String {
 
 async fn run(name: &str) -> (InMemoryBucket, Summary) {
     let bucket = InMemoryBucket::new();
-    let summary = handle(&event(name), &bucket, &config()).await.unwrap();
+    let summary = handle(&event(name), &bucket, &pipelines()).await.unwrap();
     (bucket, summary)
 }
 
@@ -82,7 +78,7 @@ async fn nothing_personal_reaches_the_bucket() {
 async fn a_redelivery_rewrites_the_same_bytes_at_the_same_keys() {
     let (bucket, first) = run("schema-v1").await;
     let before: Vec<_> = bucket.keys().into_iter().map(|key| (bucket.body(&key), key)).collect();
-    let again = handle(&event("schema-v1"), &bucket, &config()).await.unwrap();
+    let again = handle(&event("schema-v1"), &bucket, &pipelines()).await.unwrap();
     let after: Vec<_> = bucket.keys().into_iter().map(|key| (bucket.body(&key), key)).collect();
     assert_eq!((again, after), (first, before));
 }
@@ -181,13 +177,13 @@ async fn a_write_that_fails_is_an_error_and_the_retry_completes_the_batch() {
             bucket.inject(move |operation, key| {
                 (operation == Operation::Put && key.starts_with(failing)).then_some(moment)
             });
-            let error = handle(&event("schema-v1"), &bucket, &config()).await.unwrap_err();
+            let error = handle(&event("schema-v1"), &bucket, &pipelines()).await.unwrap_err();
             assert!(format!("{error:#}").contains("is not stored completely: Put "), "{error:#}");
             if failing == "archive/" {
                 assert!(bucket.keys_under("metrics/").is_empty(), "metrics never speak of lines that are not kept");
             }
             bucket.heal();
-            handle(&event("schema-v1"), &bucket, &config()).await.unwrap();
+            handle(&event("schema-v1"), &bucket, &pipelines()).await.unwrap();
             let (undisturbed, _) = run("schema-v1").await;
             assert_eq!(bucket.keys(), undisturbed.keys());
         }
@@ -198,15 +194,28 @@ async fn a_write_that_fails_is_an_error_and_the_retry_completes_the_batch() {
 async fn a_quarantine_that_can_not_be_written_is_an_error_not_a_loss() {
     let bucket = InMemoryBucket::new();
     bucket.inject(|_, _| Some(Moment::Before));
-    let error = handle(&event("truncated-gzip"), &bucket, &config()).await.unwrap_err();
+    let error = handle(&event("truncated-gzip"), &bucket, &pipelines()).await.unwrap_err();
     assert!(format!("{error:#}").starts_with("a delivery that can not be read could not be kept"), "{error:#}");
 }
 
-#[test]
-fn a_missing_variable_is_named_at_cold_start() {
-    let error = Config::from_lookup(|_| None).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "configuration: BUCKET_NAME is not set; OWN_LOG_GROUP_PREFIX is not set; ENVIRONMENT is not set"
-    );
+#[tokio::test]
+async fn one_pipeline_for_many_deliveries_does_as_a_new_one_for_each() {
+    let (shared, bucket) = (pipelines(), InMemoryBucket::new());
+    for name in ["schema-v1", "truncated-gzip", "own-log-group", "postgresql-values", "raw-text", "schema-v1"] {
+        let summary = handle(&event(name), &bucket, &shared).await.unwrap();
+        let (alone, expected) = run(name).await;
+        assert_eq!(summary, expected, "{name}");
+        for key in alone.keys() {
+            assert_eq!(bucket.body(&key), alone.body(&key), "{name}: {key}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_panic_ends_one_delivery_and_not_the_next() {
+    let (shared, bucket) = (pipelines(), InMemoryBucket::new());
+    let panics = || shared.run(|_| panic!("a bug"));
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(panics)).unwrap_err();
+    let summary = handle(&event("schema-v1"), &bucket, &shared).await.unwrap();
+    assert_eq!(summary.archived, 4);
 }

@@ -24,13 +24,27 @@ pub enum Profile {
 /// ZIP files by function name.
 pub type Artifacts = BTreeMap<String, Vec<u8>>;
 
-/// The names of the functions: the folders under `functions/`.
-pub fn function_names() -> anyhow::Result<Vec<String>> {
+/// The packages of the functions: the folders under `functions/`.
+pub fn packages() -> anyhow::Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in fs::read_dir(workspace::root().join("functions"))? {
         let entry = entry?;
         if entry.path().join("Cargo.toml").is_file() {
             names.push(entry.file_name().to_string_lossy().into_owned());
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// The functions: the binaries of the packages. A package has one of its own name (`src/main.rs`), and one more
+/// for each further trigger (`src/bin/<package>-<trigger>.rs`).
+pub fn function_names() -> anyhow::Result<Vec<String>> {
+    let mut names = packages()?;
+    for package in packages()? {
+        let further = workspace::root().join("functions").join(package).join("src/bin");
+        for entry in further.is_dir().then(|| fs::read_dir(further)).transpose()?.into_iter().flatten() {
+            names.extend(entry?.path().file_stem().map(|name| name.to_string_lossy().into_owned()));
         }
     }
     names.sort();
@@ -43,11 +57,10 @@ pub fn function_names() -> anyhow::Result<Vec<String>> {
 ///
 /// Where Cargo fails; what it said is on standard error.
 pub async fn build(profile: Profile) -> anyhow::Result<Artifacts> {
-    let names = function_names()?;
     let mut command = Command::new(workspace::cargo());
     command.current_dir(workspace::root()).args(["build", "--quiet", "--locked", "--package", "local"]);
-    for name in &names {
-        command.args(["--package", name]);
+    for package in packages()? {
+        command.args(["--package", &package]);
     }
     let folder = match profile {
         Profile::Dev => "debug",
@@ -60,7 +73,11 @@ pub async fn build(profile: Profile) -> anyhow::Result<Artifacts> {
     if !status.success() {
         bail!("cargo could not build the functions: {status}");
     }
-    names.into_iter().map(|name| Ok((name.clone(), pack(&workspace::target().join(folder).join(&name))?))).collect()
+    let packed = |name: String| {
+        let zip = pack(&workspace::target().join(folder).join(&name))?;
+        Ok((name, zip))
+    };
+    function_names()?.into_iter().map(packed).collect()
 }
 
 fn pack(binary: &Path) -> anyhow::Result<Vec<u8>> {

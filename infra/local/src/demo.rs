@@ -104,7 +104,7 @@ pub async fn run(settings: &Settings) -> anyhow::Result<bool> {
     let artifacts = console.step("Build the functions (some minutes the first time)", building).await?;
     console.detail(&artifacts.keys().map(String::as_str).collect::<Vec<_>>().join(", "));
     let deployment = console
-        .step("Deploy template.yaml through CloudFormation", deploy(&aws, &sink, &calendar.day, artifacts))
+        .step("Deploy template.yaml through CloudFormation", deploy(&aws, &sink, &calendar.day, artifacts, &[]))
         .await?;
     console.detail(&format!("stack {}, bucket {}", deployment::STACK, deployment.bucket()?));
 
@@ -134,7 +134,7 @@ pub async fn run(settings: &Settings) -> anyhow::Result<bool> {
     Ok(problems.is_empty())
 }
 
-/// Deploys the template the way the demo and the tests use it.
+/// Deploys the template the way the demo and the tests use it, with `further` parameters.
 ///
 /// # Errors
 ///
@@ -144,6 +144,7 @@ pub async fn deploy(
     sink: &Sink,
     day: &Day,
     artifacts: artifacts::Artifacts,
+    further: &[(&str, &str)],
 ) -> anyhow::Result<Deployment> {
     let sdk = aws.sdk_config(ACCOUNT);
     // The platform's log groups are not ours: they are there before the stack.
@@ -152,15 +153,17 @@ pub async fn deploy(
         logs.create_group(&group).await?;
     }
     let architecture = if std::env::consts::ARCH == "aarch64" { "arm64" } else { "x86_64" };
-    let parameters = [
+    let slack_url = sink.slack_url();
+    let mut parameters = vec![
         ("Architecture", architecture),
         ("AwsEndpointUrl", aws.url()),
         ("AlertEmail", ALERT_EMAIL),
-        ("SlackWebhookUrl", &sink.slack_url()),
+        ("SlackWebhookUrl", slack_url.as_str()),
         ("TimeZone", TIME_ZONE),
         // The ticks are sent with their simulated time; the real clock must not tick in between.
         ("ScheduleState", "DISABLED"),
     ];
+    parameters.extend(further);
     deployment::deploy(&sdk, &artifacts, &parameters).await
 }
 

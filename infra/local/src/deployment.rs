@@ -55,6 +55,32 @@ impl Deployment {
     }
 }
 
+/// Deletes the stack; what the template retains stays.
+///
+/// # Errors
+///
+/// Where a resource can not be deleted.
+pub async fn undeploy(deployment: &Deployment) -> anyhow::Result<()> {
+    let client = aws_sdk_cloudformation::Client::new(&deployment.sdk);
+    let described = client.describe_stacks().stack_name(STACK).send().await.context("describe the stack")?;
+    let stack = described.stacks().first().and_then(|stack| stack.stack_id()).context("the stack has no id")?;
+    client.delete_stack().stack_name(stack).send().await.context("delete the stack")?;
+    let gone = async {
+        loop {
+            // A stack that is gone is still known by its id.
+            let described = client.describe_stacks().stack_name(stack).send().await.context("describe the stack")?;
+            match described.stacks().first().and_then(|stack| stack.stack_status()) {
+                Some(StackStatus::DeleteComplete) => return Ok(()),
+                Some(StackStatus::DeleteInProgress) => tokio::time::sleep(POLL).await,
+                other => bail!("the stack is {other:?}:{}", failures(&client).await?),
+            }
+        }
+    };
+    tokio::time::timeout(DEPLOY_TIMEOUT, gone)
+        .await
+        .with_context(|| format!("the stack is still there after {} s", DEPLOY_TIMEOUT.as_secs()))?
+}
+
 /// Deploys the template with `parameters`. The log groups that it subscribes to have to be there.
 ///
 /// # Errors
@@ -85,8 +111,8 @@ pub async fn deploy(sdk: &SdkConfig, artifacts: &Artifacts, parameters: &[(&str,
     Ok(Deployment { sdk: sdk.clone(), outputs })
 }
 
-/// Uploads the artifacts, and puts their addresses where the template has `functions/<name>/`.
-async fn package(sdk: &SdkConfig, mut template: String, artifacts: &Artifacts) -> anyhow::Result<String> {
+/// Uploads the artifacts, and puts their addresses into the template.
+async fn package(sdk: &SdkConfig, template: String, artifacts: &Artifacts) -> anyhow::Result<String> {
     let config = aws_sdk_s3::config::Builder::from(sdk).force_path_style(true).build();
     let s3 = aws_sdk_s3::Client::from_conf(config);
     s3.create_bucket()
@@ -99,21 +125,43 @@ async fn package(sdk: &SdkConfig, mut template: String, artifacts: &Artifacts) -
         .send()
         .await
         .context("create the bucket for artifacts")?;
+    let mut addresses = BTreeMap::new();
     for (name, zip) in artifacts {
-        let local = format!("CodeUri: functions/{name}/\n");
-        if template.matches(&local).count() != 1 {
-            bail!("template.yaml has not exactly one line `{}`", local.trim());
-        }
         let key = format!("{}.zip", hex::encode(Sha256::digest(zip)));
-        template = template.replace(&local, &format!("CodeUri: s3://{ARTIFACTS_BUCKET}/{key}\n"));
+        addresses.insert(name.as_str(), format!("s3://{ARTIFACTS_BUCKET}/{key}"));
         let body = ByteStream::from(zip.clone());
         let upload = s3.put_object().bucket(ARTIFACTS_BUCKET).key(key).body(body).send().await;
         upload.with_context(|| format!("upload {name}"))?;
     }
-    if let Some(left) = template.lines().find(|line| line.trim_start().starts_with("CodeUri: functions/")) {
-        bail!("template.yaml names a function that is not under functions/: {}", left.trim());
+    with_addresses(&template, addresses)
+}
+
+/// The template with the address of each binary in place of the folder that it is built from: of the `Binary:` above
+/// a `CodeUri: functions/<package>/`.
+fn with_addresses(template: &str, mut addresses: BTreeMap<&str, String>) -> anyhow::Result<String> {
+    let mut binary = None;
+    let mut packaged = String::with_capacity(template.len());
+    for line in template.lines() {
+        let entry = line.trim_start();
+        if let Some(name) = entry.strip_prefix("Binary: ") {
+            binary = Some(name.trim());
+        }
+        if entry.starts_with("CodeUri: functions/") {
+            let name = binary.take().with_context(|| format!("template.yaml names no Binary above `{entry}`"))?;
+            let address = addresses.remove(name).with_context(|| {
+                format!("template.yaml names the Binary {name} twice, or it is not built from functions/")
+            })?;
+            let indent = &line[..line.len() - entry.len()];
+            packaged.push_str(&format!("{indent}CodeUri: {address}\n"));
+        } else {
+            packaged.push_str(line);
+            packaged.push('\n');
+        }
     }
-    Ok(template)
+    match addresses.into_keys().next() {
+        Some(left) => bail!("template.yaml has no function with the Binary {left}"),
+        None => Ok(packaged),
+    }
 }
 
 async fn wait(client: &aws_sdk_cloudformation::Client) -> anyhow::Result<BTreeMap<String, String>> {
@@ -147,4 +195,43 @@ async fn failures(client: &aws_sdk_cloudformation::Client) -> anyhow::Result<Str
             format!("\n  {}: {}", id.unwrap_or("?"), reason.unwrap_or("no reason given"))
         })
         .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEMPLATE: &str = "A:
+    Metadata:
+      Binary: one
+    CodeUri: functions/one/
+B:
+      Binary: one-more
+      Handler: x
+      CodeUri: functions/one/
+";
+
+    fn addresses<'a>(names: &[&'a str]) -> BTreeMap<&'a str, String> {
+        names.iter().map(|name| (*name, format!("s3://b/{name}.zip"))).collect()
+    }
+
+    #[test]
+    fn each_function_gets_the_address_of_its_own_binary() {
+        let packaged = with_addresses(TEMPLATE, addresses(&["one", "one-more"])).unwrap();
+        let expected = TEMPLATE.replacen("functions/one/", "s3://b/one.zip", 1);
+        assert_eq!(packaged, expected.replacen("functions/one/", "s3://b/one-more.zip", 1));
+    }
+
+    #[test]
+    fn a_template_and_binaries_that_do_not_match_are_refused() {
+        for (template, names, says) in [
+            (TEMPLATE, &["one"][..], "the Binary one-more twice, or it is not built"),
+            (TEMPLATE, &["one", "one-more", "other"], "no function with the Binary other"),
+            ("CodeUri: functions/one/", &["one"], "no Binary above `CodeUri: functions/one/`"),
+            (&TEMPLATE.replace("one-more", "one"), &["one"], "the Binary one twice"),
+        ] {
+            let error = with_addresses(template, addresses(names)).unwrap_err().to_string();
+            assert!(error.contains(says), "{error}");
+        }
+    }
 }

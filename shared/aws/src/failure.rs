@@ -16,6 +16,18 @@ const PASSING: &[&str] = &[
     "SlowDown",
 ];
 
+/// Codes of a missing right, or of credentials that are not taken, that come with a 400: the services that
+/// speak JSON have no 403.
+const DENIED: &[&str] = &[
+    "AccessDenied",
+    "AccessDeniedException",
+    "ExpiredTokenException",
+    "InvalidSignatureException",
+    "MissingAuthenticationTokenException",
+    "NotAuthorized",
+    "UnrecognizedClientException",
+];
+
 /// Whether a failed call may succeed later. Without an answer (time-out, no connection) it may;
 /// otherwise the status and the code of the answer tell.
 pub fn retry_of<E: ProvideErrorMetadata>(error: &SdkError<E, Response>) -> Retry {
@@ -28,6 +40,7 @@ pub fn retry_of<E: ProvideErrorMetadata>(error: &SdkError<E, Response>) -> Retry
         Some(429 | 500..) => Retry::Transient,
         Some(_) if code.is_some_and(|code| PASSING.contains(&code)) => Retry::Transient,
         Some(401 | 403) => Retry::Denied,
+        Some(_) if code.is_some_and(|code| DENIED.contains(&code)) => Retry::Denied,
         Some(_) => Retry::Permanent,
     }
 }
@@ -69,6 +82,9 @@ mod tests {
             (403, "AccessDenied", Retry::Denied),
             (403, "RequestThrottled", Retry::Transient),
             (401, "Unauthorized", Retry::Denied),
+            (400, "AccessDeniedException", Retry::Denied),
+            (400, "UnrecognizedClientException", Retry::Denied),
+            (400, "ResourceNotFoundException", Retry::Permanent),
             (404, "NoSuchBucket", Retry::Permanent),
             (429, "TooManyRequests", Retry::Transient),
             (500, "InternalError", Retry::Transient),

@@ -16,6 +16,9 @@ pub mod cloudwatch_reads;
 #[cfg(feature = "cloudwatchlogs")]
 pub mod log_streams;
 
+#[cfg(feature = "secretsmanager")]
+pub mod secrets;
+
 #[cfg(feature = "sns")]
 pub mod sns_topic;
 

@@ -1,9 +1,11 @@
-//! The object ports on one S3 bucket. Every PUT carries a checksum (the SDK's default, CRC-32), which
-//! S3 verifies before it answers.
+//! The object ports on one S3 bucket. Every PUT carries the SHA-256 of its body: S3 verifies it before it
+//! answers and keeps it with the object, where anybody can check it (and a bucket with Object Lock insists on one).
 
 use aws_config::SdkConfig;
 use aws_sdk_s3::Client;
+use aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder;
 use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::ChecksumAlgorithm;
 use domain::ports::{
     DeleteObject, GetObject, ListObjects, Object, PortError, PutObject, ReplaceObject, Replaced, Stored, Version,
 };
@@ -25,16 +27,22 @@ impl S3Bucket {
             aws_sdk_s3::config::Builder::from(config).force_path_style(config.endpoint_url().is_some()).build();
         S3Bucket { client: Client::from_conf(config), bucket: bucket.into() }
     }
-}
 
-impl PutObject for S3Bucket {
-    async fn put(&self, object: &Object) -> Result<(), PortError> {
+    /// The one way to write an object.
+    fn put_request(&self, object: &Object) -> PutObjectFluentBuilder {
         self.client
             .put_object()
             .bucket(&self.bucket)
             .key(&object.key)
             .content_type(object.content_type)
+            .checksum_algorithm(ChecksumAlgorithm::Sha256)
             .body(ByteStream::from(object.body.clone()))
+    }
+}
+
+impl PutObject for S3Bucket {
+    async fn put(&self, object: &Object) -> Result<(), PortError> {
+        self.put_request(object)
             .send()
             .await
             .map_err(|error| port_error(format!("put object {}", object.key), error))?;
@@ -97,16 +105,9 @@ impl DeleteObject for S3Bucket {
 
 impl ReplaceObject for S3Bucket {
     async fn replace(&self, object: &Object, expected: Option<&Version>) -> Result<Replaced, PortError> {
-        let request = self
-            .client
-            .put_object()
-            .bucket(&self.bucket)
-            .key(&object.key)
-            .content_type(object.content_type)
-            .body(ByteStream::from(object.body.clone()));
         let request = match expected {
-            Some(version) => request.if_match(&version.0),
-            None => request.if_none_match("*"),
+            Some(version) => self.put_request(object).if_match(&version.0),
+            None => self.put_request(object).if_none_match("*"),
         };
         match request.send().await {
             Ok(output) => Ok(Replaced::Done(Version(output.e_tag.unwrap_or_default()))),

@@ -43,6 +43,12 @@ impl<L: Fn(&str) -> Option<String>> Variables<L> {
         text.parse().map_err(|error| self.problem(name, &text, error)).ok()
     }
 
+    /// `name` read by `read` where it is set to something; a problem and `None` where it can not be read.
+    pub fn optional_with<T, E: Display>(&mut self, name: &str, read: impl FnOnce(&str) -> Result<T, E>) -> Option<T> {
+        let text = self.optional(name)?;
+        read(&text).map_err(|error| self.problem(name, &text, error)).ok()
+    }
+
     /// Notes that `name`, set to `text`, is wrong.
     pub fn problem(&mut self, name: &str, text: &str, reason: impl Display) {
         self.problems.push(format!("{name} is `{text}`: {reason}"));
@@ -72,6 +78,16 @@ mod tests {
             error.to_string(),
             "configuration: BUCKET_NAME is not set; PORT is `x`: invalid digit found in string"
         );
+    }
+
+    #[test]
+    fn what_may_be_left_out_has_to_be_right_where_it_is_set() {
+        let mut variables = Variables::new(|name| (name != "UNSET").then(|| "8x".to_owned()));
+        assert_eq!(variables.optional_with("UNSET", str::parse::<u16>), None);
+        assert_eq!(variables.optional_with("TEXT", |text| Ok::<_, ConfigError>(text.len())), Some(2));
+        assert_eq!(variables.optional_with("PORT", str::parse::<u16>), None);
+        let error = variables.finish(|| Some(())).unwrap_err();
+        assert_eq!(error.to_string(), "configuration: PORT is `8x`: invalid digit found in string");
     }
 
     #[test]

@@ -11,9 +11,11 @@
 //! | [`PutMetrics`] | `cloudwatch:PutMetricData` |
 //! | [`ReadMetrics`] | `cloudwatch:GetMetricData` |
 //! | [`Publish`] | `sns:Publish` |
+//! | [`ReadSecret`] | `secretsmanager:GetSecretValue` |
 //! | [`PostWebhook`] | none: HTTPS to the outside |
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::future::Future;
 
 use serde::Serialize;
@@ -188,6 +190,34 @@ pub struct Publication {
 pub trait Publish: Sync {
     /// Sends once; the caller decides about trying again.
     fn publish(&self, publication: &Publication) -> impl Future<Output = Result<(), PortError>> + Send;
+}
+
+/// The text of a secret. It does not print.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SecretText(String);
+
+impl SecretText {
+    /// Takes the text in.
+    pub fn new(text: impl Into<String>) -> SecretText {
+        SecretText(text.into())
+    }
+
+    /// Hands the text out, to whoever has a use for it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for SecretText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretText(..)")
+    }
+}
+
+/// Reads a secret.
+pub trait ReadSecret: Sync {
+    /// The current text of the secret `id`. One that is not there, or holds no text, is an error.
+    fn read_secret(&self, id: &str) -> impl Future<Output = Result<SecretText, PortError>> + Send;
 }
 
 /// Posts JSON to a webhook.

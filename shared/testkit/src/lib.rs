@@ -4,10 +4,11 @@
 pub mod contracts;
 pub mod memory_bucket;
 pub mod recorders;
+pub mod settings;
 pub mod subscription;
 
 pub use memory_bucket::{InMemoryBucket, Operation};
-pub use recorders::{FixedMetrics, RecordedMetrics, RecordedPublications, RecordedWebhook};
+pub use recorders::{FixedMetrics, FixedSecret, RecordedMetrics, RecordedPublications, RecordedWebhook};
 
 use std::path::PathBuf;
 

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use domain::Minute;
 use domain::metrics::put::{Datum, Values};
 use domain::ports::{
-    MetricQuery, MinuteValues, PortError, PostWebhook, Publication, Publish, PutMetrics, ReadMetrics, Retry,
+    MetricQuery, MinuteValues, PortError, PostWebhook, Publication, Publish, PutMetrics, ReadMetrics, ReadSecret,
+    Retry, SecretText,
 };
 
 /// A log of what came in, with failures to give first.
@@ -132,6 +133,17 @@ impl Publish for RecordedPublications {
 impl PostWebhook for RecordedWebhook {
     async fn post(&self, body: &str) -> Result<(), PortError> {
         take(&self.0, "post to the webhook", body.to_owned())
+    }
+}
+
+/// Secrets Manager with one text for every secret, or none at all.
+#[derive(Clone)]
+pub struct FixedSecret(pub Result<SecretText, Retry>);
+
+impl ReadSecret for FixedSecret {
+    async fn read_secret(&self, id: &str) -> Result<SecretText, PortError> {
+        let refuse = |retry| PortError { action: format!("read secret {id}"), retry, source: "injected fault".into() };
+        self.0.clone().map_err(refuse)
     }
 }
 

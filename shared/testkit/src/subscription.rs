@@ -11,12 +11,17 @@ pub type Line<'a> = (i64, &'a str);
 /// The Lambda event that delivers `lines` of one log stream, with made-up event ids that depend only
 /// on the position.
 pub fn delivery(log_group: &str, log_stream: &str, lines: &[Line<'_>]) -> Value {
+    wrap(&message_of(log_group, log_stream, lines))
+}
+
+/// The decompressed message that delivers `lines`: what is in a [`delivery`], or in a record of a stream.
+pub fn message_of(log_group: &str, log_stream: &str, lines: &[Line<'_>]) -> Vec<u8> {
     let events: Vec<Value> = lines
         .iter()
         .enumerate()
         .map(|(at, (timestamp, message))| json!({ "id": format!("{at:056}"), "timestamp": timestamp, "message": message }))
         .collect();
-    wrap(&message("DATA_MESSAGE", log_group, log_stream, &Value::Array(events)))
+    message("DATA_MESSAGE", log_group, log_stream, &Value::Array(events))
 }
 
 /// The decompressed message of a delivery.

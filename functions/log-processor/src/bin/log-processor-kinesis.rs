@@ -1,0 +1,20 @@
+//! log-processor-kinesis: triggered by a Kinesis data stream that log groups are subscribed to. Reads one secret;
+//! writes what log-processor writes.
+
+use aws::s3_bucket::S3Bucket;
+use aws::secrets::Secrets;
+use log_processor::{Config, StreamEvent, handle_stream, start};
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    aws::lambda::start_logging(env!("CARGO_BIN_NAME"), env!("CARGO_PKG_VERSION"))?;
+    let config = Config::from_lookup(aws::lambda::environment)?;
+    let sdk = aws::load_config().await;
+    let pipelines = start(&config, &Secrets::new(&sdk)).await?;
+    let bucket = S3Bucket::new(&sdk, &config.bucket_name);
+    aws::lambda::run(|event: StreamEvent| {
+        let (bucket, pipelines) = (&bucket, &pipelines);
+        async move { Ok(handle_stream(&event, bucket, pipelines).await) }
+    })
+    .await
+}

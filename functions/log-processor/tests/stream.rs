@@ -1,0 +1,119 @@
+//! The second door on sample triggers, with a bucket in memory.
+
+#![allow(clippy::unwrap_used, reason = "a test panics where it fails")]
+
+use std::collections::BTreeMap;
+
+use domain::logs::quarantine::Quarantined;
+use log_processor::{Pipelines, StreamEvent, StreamResponse, handle, handle_stream};
+use serde_json::json;
+use testkit::memory_bucket::Moment;
+use testkit::settings::settings;
+use testkit::{InMemoryBucket, Operation, event_file};
+
+fn event(name: &str) -> StreamEvent {
+    serde_json::from_slice(&event_file(&format!("log-processor-kinesis/{name}.json"))).unwrap()
+}
+
+async fn run(event: &StreamEvent, bucket: &InMemoryBucket) -> StreamResponse {
+    handle_stream(event, bucket, &Pipelines::new(settings())).await
+}
+
+fn objects(bucket: &InMemoryBucket) -> BTreeMap<String, Vec<u8>> {
+    bucket.keys().into_iter().map(|key| (key.clone(), bucket.body(&key).unwrap())).collect()
+}
+
+/// What the first door makes of these sample deliveries.
+async fn by_the_first_door(names: &[&str]) -> InMemoryBucket {
+    let bucket = InMemoryBucket::new();
+    for name in names {
+        let event = String::from_utf8(event_file(&format!("log-processor/{name}.json"))).unwrap();
+        handle(&event, &bucket, &Pipelines::new(settings())).await.unwrap();
+    }
+    bucket
+}
+
+/// The sequence numbers that are answered as failed, as Lambda reads them.
+fn failed(response: &StreamResponse) -> Vec<String> {
+    let answer = serde_json::to_value(response).unwrap();
+    let failures = answer["batchItemFailures"].as_array().unwrap();
+    failures.iter().map(|failure| failure["itemIdentifier"].as_str().unwrap().to_owned()).collect()
+}
+
+fn sequence_number(event: &StreamEvent, at: usize) -> String {
+    event.records[at].kinesis.sequence_number.clone()
+}
+
+#[tokio::test]
+async fn a_message_comes_to_the_same_objects_by_either_door() {
+    let bucket = InMemoryBucket::new();
+    let response = run(&event("messages"), &bucket).await;
+    assert_eq!(serde_json::to_value(response).unwrap(), json!({ "batchItemFailures": [] }));
+    let first = by_the_first_door(&["schema-v1", "control-message", "postgresql-short-prefix"]).await;
+    assert_eq!(first.keys_under("metrics/pending/").len(), 2);
+    assert_eq!(objects(&bucket), objects(&first));
+    // Through both doors, or again: still once.
+    run(&event("messages"), &first).await;
+    assert_eq!(objects(&first), objects(&bucket));
+}
+
+#[tokio::test]
+async fn a_record_that_can_not_be_opened_is_kept_with_the_reason_and_does_not_take_the_others_along() {
+    for (name, reason, says) in [
+        ("truncated-gzip", "gzip", "are not a whole gzip member"),
+        ("bad-base64", "base64", "is not base64: Invalid symbol 37"),
+    ] {
+        let bucket = InMemoryBucket::new();
+        assert_eq!(run(&event(name), &bucket).await, StreamResponse::default(), "{name}: trying again would not help");
+        let keys = bucket.keys_under("quarantine/");
+        let [key] = &keys[..] else { panic!("one object: {keys:?}") };
+        let kept: Quarantined = serde_json::from_slice(&bucket.body(key).unwrap()).unwrap();
+        assert_eq!(kept.reason, reason, "{name}");
+        assert!(kept.items[0].error.contains(says), "{name}: {}", kept.items[0].error);
+        let others = by_the_first_door(&["schema-v1", "raw-text"]).await;
+        let rest: BTreeMap<_, _> = objects(&bucket).into_iter().filter(|(other, _)| other != key).collect();
+        assert_eq!(rest, objects(&others), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn the_pipelines_own_logs_are_refused_at_this_door_too() {
+    let bucket = InMemoryBucket::new();
+    assert_eq!(run(&event("own-log-group"), &bucket).await, StreamResponse::default());
+    assert_eq!(objects(&bucket), objects(&by_the_first_door(&["raw-text"]).await));
+}
+
+#[tokio::test]
+async fn a_write_that_fails_fails_its_record_alone_and_the_retry_completes_it() {
+    let event = event("messages");
+    let done = by_the_first_door(&["schema-v1", "postgresql-short-prefix"]).await;
+    let of_last = by_the_first_door(&["postgresql-short-prefix"]).await;
+    for failing in of_last.keys() {
+        for moment in [Moment::Before, Moment::After] {
+            let (bucket, failing) = (InMemoryBucket::new(), failing.clone());
+            bucket.inject(move |operation, key| (operation == Operation::Put && key == failing).then_some(moment));
+            assert_eq!(failed(&run(&event, &bucket).await), [sequence_number(&event, 2)]);
+            for key in by_the_first_door(&["schema-v1"]).await.keys() {
+                assert!(bucket.body(&key).is_some(), "{key} is of another record");
+            }
+            bucket.heal();
+            assert_eq!(run(&event, &bucket).await, StreamResponse::default());
+            assert_eq!(objects(&bucket), objects(&done));
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_record_that_failed_is_reported_and_in_order() {
+    let (event, bucket) = (event("messages"), InMemoryBucket::new());
+    bucket.inject(|_, _| Some(Moment::Before));
+    // The control message writes nothing that could fail.
+    assert_eq!(failed(&run(&event, &bucket).await), [0, 2].map(|at| sequence_number(&event, at)));
+}
+
+#[tokio::test]
+async fn a_quarantine_that_can_not_be_written_is_a_failure_not_a_loss() {
+    let (event, bucket) = (event("truncated-gzip"), InMemoryBucket::new());
+    bucket.inject(|_, key| key.starts_with("quarantine/").then_some(Moment::Before));
+    assert_eq!(failed(&run(&event, &bucket).await), [sequence_number(&event, 1)]);
+}
