@@ -2,6 +2,7 @@
 //! on the fakes may be trusted. A dev-dependency only.
 
 pub mod contracts;
+pub mod corpus;
 pub mod memory_bucket;
 pub mod recorders;
 pub mod settings;

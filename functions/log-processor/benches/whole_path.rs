@@ -1,0 +1,39 @@
+//! The whole path as the function runs it, behind one call: the benchmarks and the memory test know the
+//! pipeline by this file only.
+
+use domain::logs::pipeline::{self, Outcome, Settings};
+
+/// What a batch comes to in the archive.
+pub struct Archived {
+    /// Log events that are in it.
+    pub lines: usize,
+    /// The objects, compressed.
+    pub bodies: Vec<Vec<u8>>,
+}
+
+/// The pipeline as a warm function has it.
+pub struct WholePath {
+    settings: Settings<'static>,
+}
+
+impl WholePath {
+    /// As a cold start makes it.
+    pub fn new() -> WholePath {
+        WholePath { settings: Settings { own_log_groups: "/aws/lambda/observability-", environment: "production" } }
+    }
+
+    /// Processes a Lambda event: decode, parse, redact, derive, compress.
+    ///
+    /// # Panics
+    ///
+    /// If it is no delivery of log events: the corpus has no other.
+    pub fn run(&mut self, event: &str) -> Archived {
+        match pipeline::process(event, self.settings) {
+            Outcome::Batch(batch) => Archived {
+                lines: batch.lines.archived,
+                bodies: batch.archive.into_iter().map(|object| object.body).collect(),
+            },
+            other => panic!("a delivery of the corpus came to {other:?}"),
+        }
+    }
+}
