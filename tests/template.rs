@@ -411,7 +411,7 @@ fn the_key_of_the_pseudonyms_outlives_the_stack_and_is_strong_enough() {
     assert_eq!((&generated["PasswordLength"], &generated["ExcludePunctuation"]), (&64.into(), &true.into()));
     assert!(resources("AWS::SecretsManager::RotationSchedule").is_empty(), "another key is another pseudonym");
     assert!(secret["Properties"]["SecretString"].is_null(), "a key in the template is known to all its readers");
-    domain::logs::pipeline::PseudonymKey::from_secret(&"x".repeat(64)).unwrap();
+    domain::logs::redact::PseudonymKey::from_secret(&"x".repeat(64)).unwrap();
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The whole path as the function runs it, behind one call: the benchmarks and the memory test know the
 //! pipeline by this file only.
 
-use domain::logs::pipeline::{self, Outcome, Settings};
+use domain::logs::pipeline::{Outcome, Pipeline};
 
 /// What a batch comes to in the archive.
 pub struct Archived {
@@ -12,14 +12,12 @@ pub struct Archived {
 }
 
 /// The pipeline as a warm function has it.
-pub struct WholePath {
-    settings: Settings<'static>,
-}
+pub struct WholePath(Pipeline);
 
 impl WholePath {
     /// As a cold start makes it.
     pub fn new() -> WholePath {
-        WholePath { settings: Settings { own_log_groups: "/aws/lambda/observability-", environment: "production" } }
+        WholePath(Pipeline::new(testkit::settings::settings()))
     }
 
     /// Processes a Lambda event: decode, parse, redact, derive, compress.
@@ -28,7 +26,7 @@ impl WholePath {
     ///
     /// If it is no delivery of log events: the corpus has no other.
     pub fn run(&mut self, event: &str) -> Archived {
-        match pipeline::process(event, self.settings) {
+        match self.0.process(event) {
             Outcome::Batch(batch) => Archived {
                 lines: batch.lines.archived,
                 bodies: batch.archive.into_iter().map(|object| object.body).collect(),

@@ -1,7 +1,9 @@
 //! Configuration from the environment, the same for both doors.
 
 use aws::variables::{ConfigError, Variables};
-use domain::logs::pipeline::{Filters, PseudonymKey, Settings};
+use domain::logs::filter::Filters;
+use domain::logs::pipeline::Settings;
+use domain::logs::redact::PseudonymKey;
 
 /// What the function has to know.
 #[derive(Debug)]

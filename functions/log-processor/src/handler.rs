@@ -57,7 +57,7 @@ pub(crate) async fn keep(outcome: Outcome, bucket: &impl PutObject) -> anyhow::R
 /// Lines first, then what counts them: metrics never speak of a line that is not kept.
 async fn store(processed: &Processed, bucket: &impl PutObject) -> anyhow::Result<Summary> {
     let batch_id = &processed.batch_id;
-    for object in processed.archive.iter().chain(&processed.quarantine).chain(&processed.pending) {
+    for object in processed.objects() {
         bucket.put(object).await.with_context(|| format!("batch {batch_id} is not stored completely"))?;
     }
     let lines = processed.lines;

@@ -2,7 +2,7 @@
 //! nothing is processed, since what is archived by then could not be correlated later.
 
 use anyhow::Context as _;
-use domain::logs::pipeline::PseudonymKey;
+use domain::logs::redact::PseudonymKey;
 use domain::ports::{PortError, ReadSecret, Retry};
 
 use crate::{Config, Pipelines};

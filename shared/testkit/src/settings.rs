@@ -1,6 +1,8 @@
 //! The pipeline's settings, as tests have them.
 
-use domain::logs::pipeline::{Filters, PseudonymKey, Settings};
+use domain::logs::filter::Filters;
+use domain::logs::pipeline::Settings;
+use domain::logs::redact::PseudonymKey;
 
 /// A key for pseudonyms that keeps no secret.
 pub const KEY: &str = "a made-up key, 64 characters long: everybody may read it, so 0123";
