@@ -6,9 +6,10 @@ pub(super) fn template<'a>(target: &'a str, scratch: &'a mut String) -> &'a str 
     if is_template(target) {
         return target;
     }
-    let path = target.split(['?', '#']).next().unwrap_or_default();
-    let path = match path.split_once("://") {
-        Some((_, rest)) => rest.find('/').map_or("/", |at| &rest[at..]),
+    let end = target.bytes().position(|b| matches!(b, b'?' | b'#')).unwrap_or(target.len());
+    let path = &target[..end];
+    let path = match path.match_indices(':').find_map(|(at, _)| path[at..].strip_prefix("://")) {
+        Some(rest) => rest.find('/').map_or("/", |at| &rest[at..]),
         None => path,
     };
     scratch.clear();
@@ -30,9 +31,12 @@ fn is_template(target: &str) -> bool {
 /// (`LC-2026-004711`).
 pub(super) fn is_id(segment: &str) -> bool {
     let digits = segment.bytes().filter(u8::is_ascii_digit).count();
+    if digits == 0 {
+        return false;
+    }
     let hex = segment.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-');
     let trailing = segment.bytes().rev().take_while(u8::is_ascii_digit).count();
-    digits > 0 && (digits == segment.len() || (hex && segment.len() >= 8) || trailing >= 4)
+    digits == segment.len() || (hex && segment.len() >= 8) || trailing >= 4
 }
 
 #[cfg(test)]
@@ -48,6 +52,7 @@ mod tests {
             ("/users/550e8400-e29b-41d4-a716-446655440000", "/users/{id}"),
             ("/documents/LC-2026-004711/pages/2", "/documents/{id}/pages/{id}"),
             ("/api/v2/health", "/api/v2/health"),
+            ("/objects/x-2026/x-202", "/objects/{id}/x-202"),
             ("/contracts/new", "/contracts/new"),
             ("/contracts#top", "/contracts"),
             ("s3://bucket/deadbeef", "/deadbeef"),

@@ -145,7 +145,7 @@ impl<'a> Details<'a> {
     pub fn text(&self, detail: Detail) -> Option<Cow<'a, str>> {
         let json = self.json(detail)?;
         match json.as_bytes().first()? {
-            b'"' => text(json).filter(|text| !text.trim().is_empty()),
+            b'"' => text(json).filter(|text| !text.chars().all(char::is_whitespace)),
             b'-' | b'0'..=b'9' => number_text(json),
             _ => None,
         }

@@ -41,11 +41,6 @@ impl Metric {
     /// How many there are.
     pub(super) const COUNT: usize = METRICS.len();
 
-    /// The metric at a place of the registry.
-    pub(super) fn at(place: u8) -> Metric {
-        Metric(place)
-    }
-
     /// Its place in the registry.
     pub(super) fn place(self) -> u8 {
         self.0
@@ -90,7 +85,6 @@ mod tests {
     fn a_metric_is_the_one_of_its_name_with_its_dimensions() {
         assert_eq!(LOG_ENTRIES.definition().name, "log_entries");
         assert_eq!(PIPELINE_SERIES_OVERFLOW.definition().name, "pipeline_series_overflow");
-        assert_eq!(Metric::at(CONTRACT_VALUE.place()), CONTRACT_VALUE);
         assert!(API_REQUESTS.named_dimensions().eq(["endpoint", "method", "status_code"]));
     }
 
@@ -98,7 +92,7 @@ mod tests {
     fn places_and_dimensions_of_the_whole_registry_fit_the_key_of_a_series() {
         assert!(METRICS.len() <= usize::from(u8::MAX) + 1);
         for place in 0..METRICS.len() {
-            let metric = Metric::at(place as u8);
+            let metric = Metric(place as u8);
             assert!(metric.named_dimensions().count() <= MAX_DIMENSIONS, "{}", metric.definition().name);
         }
     }

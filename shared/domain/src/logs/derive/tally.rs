@@ -12,6 +12,7 @@ use super::dimension::{DimensionValue, Known};
 use super::metric::{LOG_ENTRIES, MAX_DIMENSIONS, Metric, PIPELINE_SERIES_OVERFLOW, PIPELINE_VALUES_REFUSED};
 use crate::Minute;
 use crate::logs::record::Level;
+use crate::metrics::registry::Kind;
 use crate::metrics::series::{Aggregate, Dimensions, SeriesKey, SeriesSet};
 use crate::metrics::sketch::Sketch;
 
@@ -106,11 +107,13 @@ impl Tally {
 
     /// Adds 1 to a counter. `values` are those of the metric's dimensions, in the registry's order.
     pub(super) fn count(&mut self, at: Moment, metric: Metric, values: &[DimensionValue<'_>]) {
+        debug_assert_eq!(metric.definition().kind, Kind::Counter);
         self.point(at, metric, 1.0, values);
     }
 
     /// Adds a value, which must be finite, to anything but a counter. `values` as for [`Tally::count`].
     pub(super) fn value(&mut self, at: Moment, metric: Metric, value: f64, values: &[DimensionValue<'_>]) {
+        debug_assert_ne!(metric.definition().kind, Kind::Counter);
         if value.abs() > MAX_MAGNITUDE {
             return self.count(at, PIPELINE_VALUES_REFUSED, &[]);
         }
@@ -154,63 +157,84 @@ impl Tally {
 
     /// The series by minute, with `service` as the dimension of that name.
     pub(super) fn finish(mut self, service: &str) -> BTreeMap<Minute, SeriesSet> {
-        let mut minutes: Vec<Vec<(SeriesKey, Aggregate)>> = Vec::new();
-        for tally in &self.minutes {
-            minutes.push(tally.series(service).collect());
+        self.add_lines();
+        let (mut values, ends) = self.values_by_series();
+        let mut minutes = BTreeMap::new();
+        for places in self.places_in_order().chunk_by(|&left, &right| self.minute_of(left) == self.minute_of(right)) {
+            let series = places.iter().map(|&place| {
+                let held = &self.series[place as usize];
+                let end = ends[place as usize];
+                (self.series_key(held.key, service), held.aggregate(&mut values[end - held.values()..end]))
+            });
+            minutes.insert(self.minute_of(places[0]), SeriesSet::of_unique(series.collect()));
         }
-        let mut grouped = self.grouped_values();
-        let mut rest = grouped.as_mut_slice();
-        for series in &self.series {
-            let own;
-            (own, rest) = rest.split_at_mut(if series.is_counter() { 0 } else { series.count as usize });
-            let entry = (self.series_key(series.key, service), series.aggregate(own));
-            minutes[series.key.minute as usize].push(entry);
-        }
-        std::mem::take(&mut self.minutes)
-            .into_iter()
-            .zip(minutes)
-            .map(|(tally, series)| (tally.minute, SeriesSet::of_unique(series)))
-            .collect()
+        minutes
     }
 
-    /// The values of the first series, then those of the second, and so on.
-    fn grouped_values(&self) -> Vec<f64> {
-        let mut grouped = vec![0.0; self.values.len()];
+    /// Makes series of the counted lines.
+    fn add_lines(&mut self) {
+        for (minute, tally) in self.minutes.iter().enumerate() {
+            for (level, held) in LEVELS.iter().zip(&tally.levels).filter(|(_, held)| held.count > 0) {
+                let mut scratch = String::new();
+                let level = DimensionValue::of(level.as_str(), &mut scratch);
+                let (place, _) = self.known[slot(LOG_ENTRIES, 0)].place(level);
+                let key = Key { minute: minute as u32, metric: LOG_ENTRIES, values: [place, 0, 0] };
+                let one = Series::of(key, 1.0, held.last_millis);
+                self.series.push(Series { count: held.count, sum: held.count as f64, ..one });
+            }
+        }
+    }
+
+    /// The values of the first series, then those of the second, and so on; and where those of each end.
+    fn values_by_series(&self) -> (Vec<f64>, Vec<usize>) {
         let mut next = 0;
-        let mut places: Vec<usize> = Vec::with_capacity(self.series.len());
+        let mut ends = Vec::with_capacity(self.series.len());
         for series in &self.series {
-            places.push(next);
-            next += if series.is_counter() { 0 } else { series.count as usize };
+            ends.push(next);
+            next += series.values();
         }
+        let mut values = vec![0.0; next];
         for &(series, value) in &self.values {
-            let place = &mut places[series as usize];
-            grouped[*place] = value;
-            *place += 1;
+            let end = &mut ends[series as usize];
+            values[*end] = value;
+            *end += 1;
         }
-        grouped
+        (values, ends)
+    }
+
+    /// Places of all series, by minute and then as in a [`SeriesSet`] (where dimensions are in the order
+    /// of their names): to sort numbers here is cheaper than to sort whole series there.
+    fn places_in_order(&self) -> Vec<u32> {
+        let mut places: Vec<u32> = (0..self.series.len() as u32).collect();
+        places.sort_unstable_by(|&left, &right| {
+            let (left, right) = (self.series[left as usize].key, self.series[right as usize].key);
+            let minutes = left.minute.cmp(&right.minute);
+            minutes.then_with(|| match left.metric == right.metric {
+                true => self.texts(left).cmp(self.texts(right)),
+                false => left.metric.definition().name.cmp(right.metric.definition().name),
+            })
+        });
+        places
+    }
+
+    fn minute_of(&self, place: u32) -> Minute {
+        self.minutes[self.series[place as usize].key.minute as usize].minute
+    }
+
+    /// The values of a series' dimensions, without its service.
+    fn texts(&self, key: Key) -> impl Iterator<Item = &str> {
+        let given = key.values.into_iter().enumerate().filter(|(_, place)| *place > 0);
+        given.map(move |(dimension, place)| self.known[slot(key.metric, dimension)].text(place))
     }
 
     fn series_key(&self, key: Key, service: &str) -> SeriesKey {
-        let values = key.metric.named_dimensions().zip(key.values).enumerate();
-        let values =
-            values.map(|(dimension, (name, place))| (name, self.known[slot(key.metric, dimension)].text(place)));
-        series_key(key.metric, service, values)
-    }
-}
-
-impl MinuteTally {
-    fn series<'a>(&'a self, service: &'a str) -> impl Iterator<Item = (SeriesKey, Aggregate)> + 'a {
-        LEVELS.iter().zip(&self.levels).filter(|(_, held)| held.count > 0).map(move |(level, held)| {
-            let aggregate = Aggregate {
-                count: held.count,
-                sum: held.count as f64,
-                min: 1.0,
-                max: 1.0,
-                last: (held.last_millis, 1.0),
-                sketch: Sketch::of(1.0, held.count),
-            };
-            (series_key(LOG_ENTRIES, service, [("level", level.as_str())].into_iter()), aggregate)
-        })
+        let definition = key.metric.definition();
+        let service = definition.dimensions.contains(&"service").then_some(("service", service));
+        let mut dimensions = Dimensions::new();
+        for (name, value) in key.metric.named_dimensions().zip(self.texts(key)).chain(service) {
+            dimensions.insert(name.to_owned(), value.to_owned());
+        }
+        SeriesKey { name: definition.name.to_owned(), dimensions }
     }
 }
 
@@ -231,7 +255,12 @@ impl Series {
     }
 
     fn is_counter(&self) -> bool {
-        matches!(self.key.metric.definition().kind, crate::metrics::registry::Kind::Counter)
+        self.key.metric.definition().kind == Kind::Counter
+    }
+
+    /// How many values are kept for its distribution.
+    fn values(&self) -> usize {
+        if self.is_counter() { 0 } else { self.count as usize }
     }
 
     /// With its distribution: that of `values`, or of as many ones as a counter has counted.
@@ -251,17 +280,4 @@ impl Key {
 /// Place of the values of a metric's dimension.
 fn slot(metric: Metric, dimension: usize) -> usize {
     usize::from(metric.place()) * MAX_DIMENSIONS + dimension
-}
-
-/// The key of a metric with `values` and, where the registry gives it one, a service.
-fn series_key<'a>(
-    metric: Metric,
-    service: &'a str,
-    values: impl Iterator<Item = (&'static str, &'a str)>,
-) -> SeriesKey {
-    let definition = metric.definition();
-    let service = definition.dimensions.contains(&"service").then_some(("service", service));
-    let dimensions: Dimensions =
-        values.chain(service).map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-    SeriesKey { name: definition.name.to_owned(), dimensions }
 }
