@@ -94,7 +94,7 @@ impl<'a> Scanner<'a> {
         self.cut
     }
 
-    /// The next part that begins at or after `at`; what is before `floor` belongs to no word.
+    /// The next part. In it, `floor` is where the word around a stop may begin at the earliest.
     fn part(&mut self) -> Option<(Part, Range<usize>)> {
         let bytes = self.text.as_bytes();
         let bits = match self.kind {
