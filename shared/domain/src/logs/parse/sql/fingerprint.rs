@@ -3,7 +3,7 @@
 
 use sha2::{Digest, Sha256};
 
-use super::lexer::{Kind, Lexer, Token};
+use super::lexer::{Token, Tokens};
 
 /// Appends the fingerprint of `statement` to `out`: 16 hexadecimal digits. It is the same for statements
 /// that differ only in literals, parameters, letter case of keywords and unquoted names, white space,
@@ -13,27 +13,19 @@ pub fn fingerprint(statement: &str, out: &mut String) {
     let mut rows = Rows::new();
     let mut previous = "";
     let mut ended = false;
-    for (token, range) in Lexer::new(statement, Kind::Statement) {
-        let end = range.end;
-        let text = &statement[range];
-        let piece = match token {
-            Token::Space | Token::LineComment | Token::BlockComment => continue,
-            Token::Literal | Token::Parameter => Piece::Value,
-            Token::Word if is_prefix(text, &statement[end..]) => continue,
-            Token::Word if is_value(text, previous) => Piece::Value,
-            Token::Word => Piece::Word(text),
-            Token::Name => Piece::Name(text),
-            Token::Sign => match text.as_bytes()[0] {
-                b'?' => Piece::Value,
-                sign => Piece::Sign(sign),
-            },
+    for (token, rest) in Tokens::of(statement) {
+        let token = match token {
+            Token::Word(word) if is_prefix(word, rest) => continue,
+            Token::Word(word) if is_value(word, previous) => Token::Value,
+            Token::Sign(b'?') => Token::Value,
+            token => token,
         };
-        previous = if let Piece::Word(word) = piece { word } else { "" };
-        if std::mem::replace(&mut ended, piece == Piece::Sign(b';')) {
-            rows.put(Piece::Sign(b';'));
+        previous = if let Token::Word(word) = token { word } else { "" };
+        if std::mem::replace(&mut ended, token == Token::Sign(b';')) {
+            rows.put(Token::Sign(b';'));
         }
         if !ended {
-            rows.put(piece);
+            rows.put(token);
         }
     }
     rows.lists.end();
@@ -59,7 +51,8 @@ fn is_prefix(word: &str, rest: &str) -> bool {
 
 /// NULL, TRUE and FALSE, but not in `IS NULL`, `NOT NULL` and `SET NULL`.
 fn is_value(word: &str, previous: &str) -> bool {
-    matches!(word.len(), 4 | 5)
+    // Most words are not worth three comparisons.
+    matches!(word.as_bytes()[0] | 0x20, b'n' | b't' | b'f')
         && is_one_of(word, &["NULL", "TRUE", "FALSE"])
         && !is_one_of(previous, &["IS", "NOT", "SET"])
 }
@@ -68,23 +61,13 @@ fn is_one_of(word: &str, words: &[&str]) -> bool {
     words.iter().any(|known| known.eq_ignore_ascii_case(word))
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Piece<'a> {
-    Word(&'a str),
-    /// A name with its double quotes: its letter case counts.
-    Name(&'a str),
-    /// A literal or a parameter.
-    Value,
-    Sign(u8),
-}
-
 /// Leaves out all rows but the first of `VALUES (...), (...)` and `IN ((...), (...))`, whatever stands in
 /// them, as long as they are no queries of their own.
-struct Rows {
+struct Rows<'a> {
     state: Row,
-    /// How the pieces before end: `IN`, `IN (` or `VALUES`.
+    /// How the tokens before end: `IN`, `IN (` or `VALUES`.
     before: Before,
-    lists: Lists,
+    lists: Lists<'a>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -111,31 +94,31 @@ enum Before {
     Row,
 }
 
-impl Rows {
+impl<'a> Rows<'a> {
     fn new() -> Self {
         Rows { state: Row::None, before: Before::Other, lists: Lists::new() }
     }
 
-    fn put(&mut self, piece: Piece<'_>) {
-        let (open, close) = (piece == Piece::Sign(b'('), piece == Piece::Sign(b')'));
+    fn put(&mut self, token: Token<'a>) {
+        let (open, close) = (token == Token::Sign(b'('), token == Token::Sign(b')'));
         self.state = match self.state {
-            Row::None => return self.outside(piece),
+            Row::None => return self.outside(token),
             Row::First(depth) => {
-                self.lists.put(piece);
+                self.lists.put(token);
                 within(depth, open, close, Row::First)
             }
             Row::Further(depth) => within(depth, open, close, Row::Further),
-            Row::After if piece == Piece::Sign(b',') => Row::Comma,
-            Row::After => return self.outside(piece),
+            Row::After if token == Token::Sign(b',') => Row::Comma,
+            Row::After => return self.outside(token),
             Row::Comma if open => Row::Open,
             Row::Comma => {
-                self.lists.put(Piece::Sign(b','));
-                return self.outside(piece);
+                self.lists.put(Token::Sign(b','));
+                return self.outside(token);
             }
-            Row::Open if matches!(piece, Piece::Word(word) if is_one_of(word, &["SELECT", "WITH"])) => {
-                self.lists.put(Piece::Sign(b','));
-                self.lists.put(Piece::Sign(b'('));
-                return self.outside(piece);
+            Row::Open if matches!(token, Token::Word(word) if is_one_of(word, &["SELECT", "WITH"])) => {
+                self.lists.put(Token::Sign(b','));
+                self.lists.put(Token::Sign(b'('));
+                return self.outside(token);
             }
             Row::Open if open => Row::Further(2),
             Row::Open if close => Row::After,
@@ -143,13 +126,13 @@ impl Rows {
         };
     }
 
-    fn outside(&mut self, piece: Piece<'_>) {
-        self.lists.put(piece);
-        (self.state, self.before) = match piece {
-            Piece::Sign(b'(') if self.before == Before::Row => (Row::First(1), Before::Other),
-            Piece::Sign(b'(') if self.before == Before::In => (Row::None, Before::Row),
-            Piece::Word(word) if word.eq_ignore_ascii_case("VALUES") => (Row::None, Before::Row),
-            Piece::Word(word) if word.eq_ignore_ascii_case("IN") => (Row::None, Before::In),
+    fn outside(&mut self, token: Token<'a>) {
+        self.lists.put(token);
+        (self.state, self.before) = match token {
+            Token::Sign(b'(') if self.before == Before::Row => (Row::First(1), Before::Other),
+            Token::Sign(b'(') if self.before == Before::In => (Row::None, Before::Row),
+            Token::Word(word) if word.eq_ignore_ascii_case("VALUES") => (Row::None, Before::Row),
+            Token::Word(word) if word.eq_ignore_ascii_case("IN") => (Row::None, Before::In),
             _ => (Row::None, Before::Other),
         };
     }
@@ -163,8 +146,8 @@ fn within(depth: usize, open: bool, close: bool, row: fn(usize) -> Row) -> Row {
 }
 
 /// Makes one value of a list of them, and leaves out the signs of numbers.
-struct Lists {
-    last: Last,
+struct Lists<'a> {
+    last: Last<'a>,
     /// A comma after a value, which another value may follow.
     comma: bool,
     /// A plus or minus that may belong to a number.
@@ -173,11 +156,13 @@ struct Lists {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Last {
+enum Last<'a> {
     Value,
     /// Something that can be subtracted from.
     Operand,
-    /// An operator, a comma, a keyword, or nothing.
+    /// The same, unless it is a keyword.
+    Word(&'a str),
+    /// An operator, a comma, or nothing.
     Other,
 }
 
@@ -207,43 +192,51 @@ const BEFORE_NUMBER: [&str; 22] = [
     "DEFAULT",
 ];
 
-impl Lists {
+impl<'a> Lists<'a> {
     fn new() -> Self {
         Lists { last: Last::Other, comma: false, sign: None, words: Words::new() }
     }
 
-    fn put(&mut self, piece: Piece<'_>) {
+    fn put(&mut self, token: Token<'a>) {
         let follows_value = self.last == Last::Value;
-        match piece {
+        match token {
             // Another value of the list, or the rest of a literal that goes on after a line break.
-            Piece::Value if follows_value => (self.comma, self.sign) = (false, None),
-            Piece::Value => {
+            Token::Value if follows_value => (self.comma, self.sign) = (false, None),
+            Token::Value => {
                 self.sign = None;
-                self.write(piece, Last::Value);
+                self.write(token, Last::Value);
             }
-            Piece::Sign(b',') if follows_value && !self.comma && self.sign.is_none() => self.comma = true,
-            Piece::Sign(sign @ (b'-' | b'+')) if self.sign.is_none() && (self.comma || self.last == Last::Other) => {
+            Token::Sign(b',') if follows_value && !self.comma && self.sign.is_none() => self.comma = true,
+            Token::Sign(sign @ (b'-' | b'+')) if self.sign.is_none() && (self.comma || self.expects_value()) => {
                 self.sign = Some(sign);
             }
-            Piece::Sign(b')' | b']') | Piece::Name(_) => self.write(piece, Last::Operand),
-            Piece::Word(word) if !is_one_of(word, &BEFORE_NUMBER) => self.write(piece, Last::Operand),
-            Piece::Word(_) | Piece::Sign(_) => self.write(piece, Last::Other),
+            Token::Sign(b')' | b']') | Token::Name(_) => self.write(token, Last::Operand),
+            Token::Word(word) => self.write(token, Last::Word(word)),
+            Token::Sign(_) => self.write(token, Last::Other),
         }
     }
 
-    fn write(&mut self, piece: Piece<'_>, last: Last) {
+    fn expects_value(&self) -> bool {
+        match self.last {
+            Last::Other => true,
+            Last::Word(word) => is_one_of(word, &BEFORE_NUMBER),
+            Last::Value | Last::Operand => false,
+        }
+    }
+
+    fn write(&mut self, token: Token<'a>, last: Last<'a>) {
         self.end();
-        self.words.put(piece);
+        self.words.put(token);
         self.last = last;
     }
 
     /// Writes what was held back.
     fn end(&mut self) {
         if std::mem::take(&mut self.comma) {
-            self.words.put(Piece::Sign(b','));
+            self.words.put(Token::Sign(b','));
         }
         if let Some(sign) = self.sign.take() {
-            self.words.put(Piece::Sign(sign));
+            self.words.put(Token::Sign(sign));
         }
     }
 }
@@ -260,25 +253,31 @@ impl Words {
         Words { hash: Sha256::new(), portion: [0; 256], filled: 0 }
     }
 
-    fn put(&mut self, piece: Piece<'_>) {
-        match piece {
-            Piece::Word(word) => self.write(word.as_bytes(), |byte| byte.to_ascii_lowercase()),
-            Piece::Name(name) => self.write(name.as_bytes(), |byte| byte),
-            Piece::Value => self.write(b"?", |byte| byte),
-            Piece::Sign(sign) => self.write(&[sign], |byte| byte),
+    fn put(&mut self, token: Token<'_>) {
+        match token {
+            Token::Word(word) => self.write(word.as_bytes(), |byte| byte.to_ascii_lowercase()),
+            Token::Name(name) => self.write(name.as_bytes(), |byte| byte),
+            Token::Value => self.write(b"?", |byte| byte),
+            Token::Sign(sign) => self.write(&[sign], |byte| byte),
         }
-        // No token has a zero in it but one that is a zero.
-        self.write(&[0], |byte| byte);
     }
 
-    fn write(&mut self, bytes: &[u8], change: impl Fn(u8) -> u8) {
-        for byte in bytes {
-            if self.filled == self.portion.len() {
-                self.hash.update(self.portion);
+    /// Writes a token and a zero behind it. (No token has a zero in it but one that is a zero.)
+    #[inline]
+    fn write(&mut self, token: &[u8], change: impl Fn(u8) -> u8) {
+        // A long token goes in pieces, each of which leaves room for the zero.
+        let mut pieces = token.chunks(self.portion.len() / 2).peekable();
+        while let Some(piece) = pieces.next() {
+            if self.portion.len() - self.filled <= piece.len() {
+                self.hash.update(&self.portion[..self.filled]);
                 self.filled = 0;
             }
-            self.portion[self.filled] = change(*byte);
-            self.filled += 1;
+            let room = &mut self.portion[self.filled..=self.filled + piece.len()];
+            for (to, byte) in room.iter_mut().zip(piece) {
+                *to = change(*byte);
+            }
+            room[piece.len()] = 0;
+            self.filled += piece.len() + usize::from(pieces.peek().is_none());
         }
     }
 

@@ -1,6 +1,6 @@
 //! SQL and sentences without their literals.
 
-use super::lexer::{Kind, Lexer, Token};
+use super::lexer::{Kind, Part, Scanner};
 
 /// Appends `statement` with every literal (text in single quotes, dollar quotes, numbers) replaced by
 /// `?`, and without comments. A literal that does not end takes the rest of the statement with it: better
@@ -22,19 +22,19 @@ pub fn mask_prose(text: &str, out: &mut String) -> bool {
 }
 
 fn mask(text: &str, kind: Kind, out: &mut String) -> bool {
-    let mut lexer = Lexer::new(text, kind);
+    let mut parts = Scanner::new(text, kind);
     let mut copied = 0;
-    for (token, range) in lexer.by_ref() {
-        let instead = match token {
-            Token::Literal => "?",
-            Token::BlockComment => " ",
-            Token::LineComment => "",
-            _ => continue,
+    for (part, range) in parts.by_ref() {
+        let instead = match part {
+            Part::Literal => "?",
+            Part::BlockComment => " ",
+            Part::LineComment => "",
+            Part::Name | Part::Parameter => continue,
         };
         out.push_str(&text[copied..range.start]);
         out.push_str(instead);
         copied = range.end;
     }
     out.push_str(&text[copied..]);
-    lexer.is_cut()
+    parts.is_cut()
 }

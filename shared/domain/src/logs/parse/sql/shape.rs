@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::lexer::{Kind, Lexer, Token};
+use super::lexer::{Token, Tokens};
 
 /// What a statement does.
 #[derive(Debug, PartialEq, Eq)]
@@ -62,12 +62,11 @@ const VERBS: [&str; 40] = [
 
 /// What a statement (masked or not) does, or `None` where it does not begin with a word of ASCII letters.
 pub fn shape(statement: &str) -> Option<Shape<'_>> {
-    let mut pieces =
-        Lexer::new(statement, Kind::Statement).filter_map(|(token, range)| piece(token, &statement[range]));
-    let first = pieces.by_ref().find(|piece| !matches!(piece, Piece::Sign(b'(' | b')' | b',' | b';')))?;
-    let Piece::Word(first) = first else { return None };
+    let mut tokens = Tokens::of(statement).map(|(token, _)| token);
+    let first = tokens.by_ref().find(|token| !matches!(token, Token::Sign(b'(' | b')' | b',' | b';')))?;
+    let Token::Word(first) = first else { return None };
     let verb = verb(first)?;
-    let table = table(&verb, pieces);
+    let table = table(&verb, tokens);
     Some(Shape { verb, table })
 }
 
@@ -80,23 +79,6 @@ fn verb(word: &str) -> Option<Cow<'_, str>> {
         None if word.bytes().all(|byte| byte.is_ascii_uppercase()) => Cow::Borrowed(word),
         None => Cow::Owned(word.to_ascii_uppercase()),
     })
-}
-
-#[derive(Clone, Copy)]
-enum Piece<'m> {
-    Word(&'m str),
-    /// Without its quotes.
-    Name(&'m str),
-    Sign(u8),
-}
-
-fn piece(token: Token, text: &str) -> Option<Piece<'_>> {
-    match token {
-        Token::Word => Some(Piece::Word(text)),
-        Token::Name => Some(Piece::Name(&text[1..text.len() - 1])),
-        Token::Sign | Token::Literal | Token::Parameter => Some(Piece::Sign(text.as_bytes()[0])),
-        Token::Space | Token::LineComment | Token::BlockComment => None,
-    }
 }
 
 /// Where in a statement the search for its table is.
@@ -112,36 +94,37 @@ enum Search<'m> {
     Dot(&'m str),
 }
 
-fn table<'m>(verb: &str, pieces: impl Iterator<Item = Piece<'m>>) -> Option<&'m str> {
+fn table<'m>(verb: &str, tokens: impl Iterator<Item = Token<'m>>) -> Option<&'m str> {
     let mut search = if matches!(verb, "UPDATE" | "COPY" | "TRUNCATE") { Search::Named } else { Search::Keyword };
     // A bit for each open parenthesis, whether FROM names a table in it: not so in `extract(day FROM d)`.
     let mut selects = u64::from(matches!(verb, "SELECT" | "DELETE"));
     let mut previous = verb;
-    for piece in pieces {
+    for token in tokens {
         if let Search::Found(found) = search
-            && !matches!(piece, Piece::Sign(b'.'))
+            && !matches!(token, Token::Sign(b'.'))
         {
             return Some(found);
         }
-        search = match (search, piece) {
-            (Search::Found(found) | Search::Dot(found), Piece::Sign(b'.')) => Search::Dot(found),
-            (Search::Dot(_), Piece::Word(name) | Piece::Name(name)) => named(name),
+        search = match (search, token) {
+            (Search::Found(found) | Search::Dot(found), Token::Sign(b'.')) => Search::Dot(found),
+            (Search::Dot(_), Token::Word(name)) => named(name),
+            (Search::Dot(_), Token::Name(name)) => named(name.trim_matches('"')),
             (Search::Dot(found), _) => return Some(found),
-            (Search::Named, Piece::Word(word)) if is_one_of(word, &["ONLY", "IF", "EXISTS", "NOT", "TABLE"]) => search,
-            (Search::Named, Piece::Word(word)) if !is_one_of(word, &["SELECT", "LATERAL", "WITH"]) => named(word),
-            (Search::Named, Piece::Name(name)) => named(name),
+            (Search::Named, Token::Word(word)) if is_one_of(word, &["ONLY", "IF", "EXISTS", "NOT", "TABLE"]) => search,
+            (Search::Named, Token::Word(word)) if !is_one_of(word, &["SELECT", "LATERAL", "WITH"]) => named(word),
+            (Search::Named, Token::Name(name)) => named(name.trim_matches('"')),
             // `FROM (SELECT ...`: the table comes later.
-            (Search::Named, Piece::Sign(b'(')) => Search::Named,
-            (_, Piece::Word(word)) if names_a_table(word, previous, selects & 1 == 1) => Search::Named,
+            (Search::Named, Token::Sign(b'(')) => Search::Named,
+            (_, Token::Word(word)) if names_a_table(word, previous, selects & 1 == 1) => Search::Named,
             _ => Search::Keyword,
         };
-        match piece {
-            Piece::Sign(b'(') => selects <<= 1,
-            Piece::Sign(b')') => selects >>= 1,
-            Piece::Word(word) if is_one_of(word, &["SELECT", "DELETE"]) => selects |= 1,
+        match token {
+            Token::Sign(b'(') => selects <<= 1,
+            Token::Sign(b')') => selects >>= 1,
+            Token::Word(word) if is_one_of(word, &["SELECT", "DELETE"]) => selects |= 1,
             _ => {}
         }
-        previous = if let Piece::Word(word) = piece { word } else { "" };
+        previous = if let Token::Word(word) = token { word } else { "" };
     }
     match search {
         Search::Found(found) | Search::Dot(found) => Some(found),
