@@ -50,6 +50,17 @@ pub struct LogEvent<'a> {
     pub timestamp_millis: i64,
     /// The line. Not always UTF-8.
     pub message: &'a [u8],
+    /// Where quotes, backslashes and control characters are in it, if that is known.
+    pub specials: Option<Specials<'a>>,
+}
+
+/// Positions of quotes, backslashes and control characters, in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Specials<'a> {
+    /// Counted from `base`.
+    pub positions: &'a [u32],
+    /// The position of the line's first byte.
+    pub base: u32,
 }
 
 /// Why an envelope could not be opened.
@@ -107,6 +118,7 @@ pub struct Decoder {
     compressed: Vec<u8>,
     message: Vec<u8>,
     texts: Vec<u8>,
+    specials: Vec<u32>,
     events: Vec<EventPlace>,
 }
 
@@ -115,6 +127,7 @@ struct EventPlace {
     id: Range<usize>,
     timestamp_millis: i64,
     line: Range<usize>,
+    specials: Range<usize>,
 }
 
 impl Default for Decoder {
@@ -124,6 +137,7 @@ impl Default for Decoder {
             compressed: Vec::new(),
             message: Vec::new(),
             texts: Vec::new(),
+            specials: Vec::new(),
             events: Vec::new(),
         }
     }
@@ -170,7 +184,9 @@ impl Decoder {
             self.texts.resize(self.message.len() + 8, 0);
         }
         self.events.clear();
-        let head = read_message(&self.message, &mut self.texts, &mut self.events)?;
+        self.specials.clear();
+        let lines = Lines { texts: &mut self.texts, filled: 0, specials: &mut self.specials, events: &mut self.events };
+        let head = read_message(&self.message, lines)?;
         let texts = |text: Option<Text>, missing| match text {
             Some(text) => text.read(&self.message).ok_or(EnvelopeError::Message("a name that is no text")),
             None => Err(EnvelopeError::Message(missing)),
@@ -189,6 +205,10 @@ impl Decoder {
                 id: id(place).map_err(|_| EnvelopeError::Message("an id that is no text"))?,
                 timestamp_millis: place.timestamp_millis,
                 message: &self.texts[place.line.clone()],
+                specials: Some(Specials {
+                    positions: &self.specials[place.specials.clone()],
+                    base: place.line.start as u32,
+                }),
             })
         });
         Ok(Delivery::Data(Batch {
@@ -257,87 +277,86 @@ impl Text {
     }
 }
 
-/// Reads the outer JSON. Lines are decoded into `texts`, one after the other.
-fn read_message(message: &[u8], texts: &mut [u8], events: &mut Vec<EventPlace>) -> Result<Head, EnvelopeError> {
+/// Lines as they are decoded, one after the other.
+struct Lines<'a> {
+    texts: &'a mut [u8],
+    filled: usize,
+    specials: &'a mut Vec<u32>,
+    events: &'a mut Vec<EventPlace>,
+}
+
+/// Reads the outer JSON.
+fn read_message(message: &[u8], mut lines: Lines<'_>) -> Result<Head, EnvelopeError> {
     let mut reader = Reader::new(message);
     let mut head = Head::default();
-    let mut filled = 0;
     let mut more = reader.open(b'{', b'}')?;
     while more {
         let name = reader.name()?;
         let text = match &message[name.start..name.end] {
-            b"messageType" => &mut head.message_type,
-            b"owner" => &mut head.owner,
-            b"logGroup" => &mut head.log_group,
-            b"logStream" => &mut head.log_stream,
-            b"logEvents" => {
-                head.has_events = true;
-                read_events(&mut reader, message, texts, &mut filled, events)?;
-                more = reader.more(b'}')?;
-                continue;
-            }
-            _ => {
-                reader.value()?;
-                more = reader.more(b'}')?;
-                continue;
-            }
+            b"messageType" => Some(&mut head.message_type),
+            b"owner" => Some(&mut head.owner),
+            b"logGroup" => Some(&mut head.log_group),
+            b"logStream" => Some(&mut head.log_stream),
+            _ => None,
         };
-        *text = Some(Text(reader.string()?));
+        match text {
+            Some(text) => *text = Some(Text(reader.string()?)),
+            None if &message[name.start..name.end] == b"logEvents" => {
+                head.has_events = true;
+                lines.read_all(&mut reader, message)?;
+            }
+            None => drop(reader.value()?),
+        }
         more = reader.more(b'}')?;
     }
     reader.end()?;
     Ok(head)
 }
 
-fn read_events(
-    reader: &mut Reader<'_>,
-    message: &[u8],
-    texts: &mut [u8],
-    filled: &mut usize,
-    events: &mut Vec<EventPlace>,
-) -> Result<(), EnvelopeError> {
-    let mut more = reader.open(b'[', b']')?;
-    while more {
-        events.push(read_event(reader, message, texts, filled)?);
-        more = reader.more(b']')?;
-    }
-    Ok(())
-}
-
-fn read_event(
-    reader: &mut Reader<'_>,
-    message: &[u8],
-    texts: &mut [u8],
-    filled: &mut usize,
-) -> Result<EventPlace, EnvelopeError> {
-    let (mut id, mut timestamp_millis, mut line) = (None, None, None);
-    let mut more = reader.open(b'{', b'}')?;
-    while more {
-        let name = reader.name()?;
-        match &message[name.start..name.end] {
-            b"id" => {
-                let text = reader.string()?;
-                if text.escaped {
-                    return Err(EnvelopeError::Message("an id with escapes in it"));
-                }
-                id = Some(text.start..text.end);
-            }
-            b"timestamp" => {
-                let number = std::str::from_utf8(&message[reader.number()?]).ok().and_then(|digits| digits.parse().ok());
-                timestamp_millis = Some(number.ok_or(EnvelopeError::Message("a timestamp that is no integer"))?);
-            }
-            b"message" => {
-                let start = *filled;
-                *filled = reader.unescaped_string(texts, start)?;
-                line = Some(start..*filled);
-            }
-            _ => drop(reader.value()?),
+impl Lines<'_> {
+    fn read_all(&mut self, reader: &mut Reader<'_>, message: &[u8]) -> Result<(), EnvelopeError> {
+        let mut more = reader.open(b'[', b']')?;
+        while more {
+            let event = self.read(reader, message)?;
+            self.events.push(event);
+            more = reader.more(b']')?;
         }
-        more = reader.more(b'}')?;
+        Ok(())
     }
-    match (id, timestamp_millis, line) {
-        (Some(id), Some(timestamp_millis), Some(line)) => Ok(EventPlace { id, timestamp_millis, line }),
-        _ => Err(EnvelopeError::Message("a log event without id, timestamp or message")),
+
+    fn read(&mut self, reader: &mut Reader<'_>, message: &[u8]) -> Result<EventPlace, EnvelopeError> {
+        let (mut id, mut timestamp, mut line) = (None, None, None);
+        let mut more = reader.open(b'{', b'}')?;
+        while more {
+            let name = reader.name()?;
+            match &message[name.start..name.end] {
+                b"id" => {
+                    let text = reader.string()?;
+                    if text.escaped {
+                        return Err(EnvelopeError::Message("an id with escapes in it"));
+                    }
+                    id = Some(text.start..text.end);
+                }
+                b"timestamp" => {
+                    let digits = std::str::from_utf8(&message[reader.number()?]).ok();
+                    let millis = digits.and_then(|digits| digits.parse().ok());
+                    timestamp = Some(millis.ok_or(EnvelopeError::Message("a timestamp that is no integer"))?);
+                }
+                b"message" => {
+                    let (start, first) = (self.filled, self.specials.len());
+                    self.filled = reader.unescaped_string(self.texts, start, self.specials)?;
+                    line = Some((start..self.filled, first..self.specials.len()));
+                }
+                _ => drop(reader.value()?),
+            }
+            more = reader.more(b'}')?;
+        }
+        match (id, timestamp, line) {
+            (Some(id), Some(timestamp_millis), Some((line, specials))) => {
+                Ok(EventPlace { id, timestamp_millis, line, specials })
+            }
+            _ => Err(EnvelopeError::Message("a log event without id, timestamp or message")),
+        }
     }
 }
 
@@ -367,7 +386,8 @@ pub(super) mod tests {
         let event = event(&gzip(MESSAGE.as_bytes()));
         let Delivery::Data(batch) = decoder.open(&event).unwrap() else { panic!("it has data") };
         assert_eq!(batch.log_group, "/aws/ecs/production/api");
-        assert_eq!(batch.events, [LogEvent { id: "1", timestamp_millis: 1_795_000_000_000, message: b"MSG" }]);
+        let event = batch.events[0];
+        assert_eq!((event.id, event.timestamp_millis, event.message), ("1", 1_795_000_000_000, b"MSG".as_slice()));
     }
 
     #[test]

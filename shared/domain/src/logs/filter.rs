@@ -134,7 +134,7 @@ mod tests {
 
     fn keeps(rules: &str, line: &str, event_id: &str) -> bool {
         let mut record = Record::default();
-        parse(line, &mut record);
+        parse(line, None, &mut record);
         Filters::parse(rules).unwrap().keeps(&record, "api", event_id)
     }
 

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;
 
-use crate::logs::envelope::LogEvent;
+use crate::logs::envelope::{LogEvent, Specials};
 use crate::logs::json::Reader;
 use crate::logs::parse::postgres::{self, Entry};
 use crate::logs::quarantine::{self, LineError};
@@ -28,6 +28,8 @@ pub const MAX_JOINED_BYTES: usize = 1024 * 1024;
 pub struct Line<'a> {
     /// Its text, or why it can not be read.
     pub text: Result<Cow<'a, str>, LineError>,
+    /// Where quotes, backslashes and control characters are in it, if that is known.
+    pub specials: Option<Specials<'a>>,
     /// Its events, by their place in the batch.
     pub events: Range<usize>,
     /// The place of the line that continues it; 0 for none, for the first line continues nothing.
@@ -46,8 +48,11 @@ pub fn lines<'a>(events: &[LogEvent<'a>]) -> Vec<Line<'a>> {
             Ok(text) => split(text, events, at).or_else(|| indented(text, events, at)),
             Err(_) => None,
         };
-        let (text, end) = joined.map_or((text, at + 1), |(joined, end)| (Ok(Cow::Owned(joined)), end));
-        lines.push(Line { text, events: at..end, next: 0, continues: false });
+        let (text, specials, end) = match joined {
+            Some((joined, end)) => (Ok(Cow::Owned(joined)), None, end),
+            None => (text, event.specials, at + 1),
+        };
+        lines.push(Line { text, specials, events: at..end, next: 0, continues: false });
         at = end;
     }
     stitch(&mut lines);
@@ -140,7 +145,7 @@ mod tests {
     use super::*;
 
     fn event<'a>(id: &'a str, message: &'a str) -> LogEvent<'a> {
-        LogEvent { id, timestamp_millis: 0, message: message.as_bytes() }
+        LogEvent { id, timestamp_millis: 0, message: message.as_bytes(), specials: None }
     }
 
     /// The events of each line, and for a continuation the line that it continues.

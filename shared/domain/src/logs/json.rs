@@ -1,7 +1,11 @@
 //! A reader of JSON text that builds nothing: it says where things begin and end, and whether the text
 //! is JSON at all (RFC 8259, strictly). Two stages stand on it: the envelope of a delivery, and its lines.
 
+mod tokens;
+
 use std::ops::Range;
+
+pub use tokens::{Kind, Token, find_specials, tokenize};
 
 /// How deep arrays and objects may lie in each other. Deeper text is no JSON to us.
 pub const MAX_DEPTH: usize = 128;
@@ -118,11 +122,16 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A string, decoded into `into` from its byte `length` on (see [`unescape`]). Returns how long `into`
-    /// is filled then.
-    pub fn unescaped_string(&mut self, into: &mut [u8], length: usize) -> Result<usize, NotJson> {
+    /// A string, decoded into `into` from its byte `length` on, with the `positions` of what is special in
+    /// it (see [`unescape`]). Returns how long `into` is filled then.
+    pub fn unescaped_string(
+        &mut self,
+        into: &mut [u8],
+        length: usize,
+        positions: &mut Vec<u32>,
+    ) -> Result<usize, NotJson> {
         self.take(b'"', "a string")?;
-        let (end, length) = unescape(self.bytes, self.at, into, length)?;
+        let (end, length) = unescape(self.bytes, self.at, into, length, positions)?;
         self.at = end + 1;
         Ok(length)
     }
@@ -144,36 +153,8 @@ impl<'a> Reader<'a> {
     pub fn number(&mut self) -> Result<Range<usize>, NotJson> {
         self.peek();
         let start = self.at;
-        self.at += usize::from(self.bytes.get(self.at) == Some(&b'-'));
-        match self.digits() {
-            0 => return Err(self.wrong("a number")),
-            length if length > 1 && self.bytes[self.at - length] == b'0' => {
-                return Err(self.wrong("no zero before a number"));
-            }
-            _ => {}
-        }
-        if self.bytes.get(self.at) == Some(&b'.') {
-            self.at += 1;
-            if self.digits() == 0 {
-                return Err(self.wrong("a digit"));
-            }
-        }
-        if let Some(b'e' | b'E') = self.bytes.get(self.at) {
-            self.at += 1;
-            self.at += usize::from(matches!(self.bytes.get(self.at), Some(b'+' | b'-')));
-            if self.digits() == 0 {
-                return Err(self.wrong("a digit"));
-            }
-        }
+        self.at += number_length(&self.bytes[start..]).map_err(|expected| self.wrong(expected))?;
         Ok(start..self.at)
-    }
-
-    fn digits(&mut self) -> usize {
-        let start = self.at;
-        while self.bytes.get(self.at).is_some_and(u8::is_ascii_digit) {
-            self.at += 1;
-        }
-        self.at - start
     }
 
     /// Takes any value, and says where it was.
@@ -232,6 +213,34 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// Length of the number that `bytes` begin with, or what is missing there.
+fn number_length(bytes: &[u8]) -> Result<usize, &'static str> {
+    let digits = |from: usize| bytes[from..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let mut at = usize::from(bytes.first() == Some(&b'-'));
+    let whole = digits(at);
+    match whole {
+        0 => return Err("a number"),
+        length if length > 1 && bytes[at] == b'0' => return Err("no zero before a number"),
+        _ => at += whole,
+    }
+    if bytes.get(at) == Some(&b'.') {
+        let fraction = digits(at + 1);
+        if fraction == 0 {
+            return Err("a digit");
+        }
+        at += 1 + fraction;
+    }
+    if let Some(b'e' | b'E') = bytes.get(at) {
+        at += 1 + usize::from(matches!(bytes.get(at + 1), Some(b'+' | b'-')));
+        let exponent = digits(at.min(bytes.len()));
+        if exponent == 0 {
+            return Err("a digit");
+        }
+        at += exponent;
+    }
+    Ok(at)
+}
+
 const ONES: u64 = 0x0101_0101_0101_0101;
 const HIGHS: u64 = 0x8080_8080_8080_8080;
 
@@ -264,14 +273,21 @@ fn hex(bytes: &[u8], at: usize) -> Option<u32> {
 }
 
 /// Decodes the string that begins at `from` of `json` (after its opening quote) into `into`, from its
-/// byte `length` on. Returns the offset of the closing quote, and how long `into` is filled.
+/// byte `length` on. Returns the offset of the closing quote, and how long `into` is filled. What is a
+/// quote, a backslash or a control character when it is decoded, is noted in `positions` by where it is.
 ///
 /// `into` needs eight bytes more than the rest of `json`: decoded text is never longer than encoded, and
 /// chunks are stored whole. Half a surrogate pair becomes the three bytes that UTF-8 would have for it,
 /// which are no UTF-8: whoever checks that sees it.
 ///
 /// This one pass looks for the end and copies eight bytes at a time: most of a delivery is such strings.
-pub fn unescape(json: &[u8], mut from: usize, into: &mut [u8], mut length: usize) -> Result<(usize, usize), NotJson> {
+pub fn unescape(
+    json: &[u8],
+    mut from: usize,
+    into: &mut [u8],
+    mut length: usize,
+    positions: &mut Vec<u32>,
+) -> Result<(usize, usize), NotJson> {
     loop {
         let plain = match json[from..].first_chunk::<8>() {
             Some(chunk) => {
@@ -295,8 +311,18 @@ pub fn unescape(json: &[u8], mut from: usize, into: &mut [u8], mut length: usize
         length += plain;
         match json.get(from) {
             Some(b'"') => return Ok((from, length)),
+            // Most of a delivery is JSON in JSON: this is nearly every escape.
+            Some(b'\\') if json.get(from + 1) == Some(&b'"') => {
+                positions.push(length as u32);
+                into[length] = b'"';
+                from += 2;
+                length += 1;
+            }
             Some(b'\\') => {
                 let (taken, stored) = unescape_one(json, from, &mut into[length..])?;
+                if into[length] < 0x20 || into[length] == b'\\' || into[length] == b'"' {
+                    positions.push(length as u32);
+                }
                 from += taken;
                 length += stored;
             }
@@ -306,7 +332,6 @@ pub fn unescape(json: &[u8], mut from: usize, into: &mut [u8], mut length: usize
 }
 
 /// Decodes the escape at `at`. Returns how many bytes it had, and how many it has become.
-#[inline]
 fn unescape_one(json: &[u8], at: usize, into: &mut [u8]) -> Result<(usize, usize), NotJson> {
     into[0] = match json.get(at + 1) {
         Some(&byte @ (b'"' | b'\\' | b'/')) => byte,
@@ -400,9 +425,45 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::Value;
 
+    /// Whether both readers of JSON take `text`: they always agree.
     fn accepts(text: &str) -> bool {
         let mut reader = Reader::new(text.as_bytes());
-        reader.value().is_ok() && reader.end().is_ok()
+        let is_read = reader.value().is_ok() && reader.end().is_ok();
+        let (mut positions, mut tokens) = (Vec::new(), Vec::new());
+        find_specials(text.as_bytes(), &mut positions);
+        assert_eq!(tokenize(text.as_bytes(), &positions, 0, &mut tokens).is_ok(), is_read, "{text}");
+        is_read
+    }
+
+    /// The value that `tokens` from `at` on are, and the place after it.
+    fn value_of(text: &str, tokens: &[Token], at: usize) -> Value {
+        let token = tokens[at];
+        let part = &text[token.start as usize..token.end as usize];
+        let mut inner = at + 1;
+        match token.kind {
+            Kind::Plain | Kind::Escaped => {
+                assert_eq!(token.kind == Kind::Escaped, part.contains('\\'));
+                unescape_text(part, &mut Vec::new()).unwrap().into()
+            }
+            Kind::Object => {
+                let mut fields = serde_json::Map::new();
+                while inner < token.next as usize {
+                    let name = value_of(text, tokens, inner).as_str().unwrap().to_owned();
+                    fields.insert(name, value_of(text, tokens, inner + 1));
+                    inner = tokens[inner + 1].next as usize;
+                }
+                Value::Object(fields)
+            }
+            Kind::Array => {
+                let mut items = Vec::new();
+                while inner < token.next as usize {
+                    items.push(value_of(text, tokens, inner));
+                    inner = tokens[inner].next as usize;
+                }
+                Value::Array(items)
+            }
+            _ => serde_json::from_str(part).unwrap(),
+        }
     }
 
     #[test]
@@ -453,8 +514,12 @@ mod tests {
         fn what_serde_writes_is_read_and_what_it_refuses_is_refused(
             value in any_json(), at in any::<prop::sample::Index>(), byte in any::<u8>(),
         ) {
-            let text = value.to_string();
+            let text = if at.index(2) == 0 { value.to_string() } else { format!("{value:#}") };
             prop_assert!(accepts(&text));
+            let (mut positions, mut tokens) = (Vec::new(), Vec::new());
+            find_specials(text.as_bytes(), &mut positions);
+            tokenize(text.as_bytes(), &positions, 0, &mut tokens).unwrap();
+            prop_assert_eq!(value_of(&text, &tokens, 0), value);
             let mut bytes = text.into_bytes();
             let at = at.index(bytes.len());
             bytes[at] = byte;
@@ -474,9 +539,12 @@ mod tests {
             prop_assert_eq!(unescape_text(&escaped, &mut into), Some(text.as_str()));
             let json = format!("\"{escaped}\"");
             prop_assert_eq!(&serde_json::from_str::<String>(&json).unwrap(), &text);
-            let mut into = vec![0xff; json.len() + 8];
-            let (end, length) = unescape(json.as_bytes(), 1, &mut into, 0).unwrap();
+            let (mut into, mut positions) = (vec![0xff; json.len() + 8], Vec::new());
+            let (end, length) = unescape(json.as_bytes(), 1, &mut into, 0, &mut positions).unwrap();
             prop_assert_eq!((end, &into[..length]), (json.len() - 1, text.as_bytes()));
+            let mut found = Vec::new();
+            find_specials(text.as_bytes(), &mut found);
+            prop_assert_eq!(positions, found);
         }
     }
 }

@@ -9,33 +9,31 @@ pub mod sql;
 use jiff::Timestamp;
 
 use crate::Minute;
+use crate::logs::envelope::Specials;
 use crate::logs::record::{Category, Format, Level, Message, Record, Time};
 pub use archived::{ArchivedError, ArchivedSource, parse_archived};
 
-/// Reads `line` into `record`, which is overwritten.
-pub fn parse<'a>(line: &'a str, record: &mut Record<'a>) {
-    record.clear();
-    if line.trim_start().starts_with('{') && json::read(line, record).is_ok() {
-        return;
+/// Reads `line` into `record`, which is overwritten. `specials` says where quotes, backslashes and control
+/// characters are in it, where that is known.
+pub fn parse<'a>(line: &'a str, specials: Option<Specials<'_>>, record: &mut Record<'a>) {
+    record.begin(line);
+    if line.trim_ascii_start().starts_with('{') {
+        if json::read(record, specials).is_ok() {
+            return;
+        }
+        record.begin(line);
     }
-    record.fields.clear();
-    record.context_fields.clear();
-    if let Some(entry) = postgres::entry(line) {
-        server_entry(entry, line, record);
+    record.entries.extend(postgres::entries(line));
+    if let Some(first) = record.entries.first().copied() {
+        record.format = Format::Postgresql;
+        record.time = Time::Parts(first.date, first.time);
+        record.level = first.level;
+        record.category = Category::Database;
+        record.message = Message::Server;
         return;
     }
     record.message = Message::Plain(line);
     record.level = level_field(line).unwrap_or_else(|| leading_level(line));
-}
-
-/// The record of an entry of the database server's log, with what continues it in the same event.
-fn server_entry<'a>(first: postgres::Entry<'a>, event: &'a str, record: &mut Record<'a>) {
-    record.format = Format::Postgresql;
-    record.time = Time::Parts(first.date, first.time);
-    record.level = first.level;
-    record.category = Category::Database;
-    record.message = Message::Server;
-    record.entries.extend(postgres::entries(event));
 }
 
 /// An event time in epoch milliseconds, moved into the calendar where it lies outside.
@@ -79,7 +77,7 @@ mod tests {
 
     fn parsed(line: &str) -> Record<'_> {
         let mut record = Record::default();
-        parse(line, &mut record);
+        parse(line, None, &mut record);
         record
     }
 
@@ -88,7 +86,8 @@ mod tests {
         // Defect 30: a line `42` ended the run.
         for line in ["42", "null", "\"text\"", "[1,2]", "", "{", "{\"a\":1", "plain", "  indented", "{}{}"] {
             let record = parsed(line);
-            assert_eq!(record, Record { message: Message::Plain(line), ..Record::default() });
+            assert_eq!((record.format, record.level, record.time), (Format::Raw, Level::Info, Time::Unknown));
+            assert_eq!((record.message, record.fields.len()), (Message::Plain(line), 0));
         }
     }
 

@@ -249,8 +249,8 @@ impl Stages {
                     continue;
                 }
             };
-            parse::parse(text, &mut record);
             let first = events[0];
+            parse::parse(text, line.specials, &mut record);
             joined.clear();
             joined.extend(&events[1..]);
             continue_with(&mut record, line, &lines, &batch.events, &mut joined);

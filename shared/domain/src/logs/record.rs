@@ -5,6 +5,7 @@
 
 use jiff::Timestamp;
 
+use crate::logs::json::{Kind, Token};
 use crate::logs::parse::postgres::Entry;
 
 /// How grave a line is.
@@ -164,45 +165,48 @@ impl Format {
 
 /// A JSON value, as it stands in the line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Json<'a>(pub &'a str);
+pub struct Json<'a> {
+    /// Its text; of a string, what stands between the quotes.
+    pub text: &'a str,
+    /// What it is.
+    pub kind: Kind,
+    /// Its place among the tokens of the line.
+    pub token: u32,
+}
 
 impl<'a> Json<'a> {
     /// What stands between the quotes, where it is a string.
     pub fn quoted(self) -> Option<&'a str> {
-        self.0.strip_prefix('"')?.strip_suffix('"')
+        matches!(self.kind, Kind::Plain | Kind::Escaped).then_some(self.text)
     }
 
     /// The text of a string without escapes. Names, levels and times have none.
     pub fn plain(self) -> Option<&'a str> {
-        self.quoted().filter(|text| !text.contains('\\'))
+        (self.kind == Kind::Plain).then_some(self.text)
     }
 
-    /// Whether it is an object.
-    pub fn is_object(self) -> bool {
-        self.0.starts_with('{')
+    /// Whether it is a string or a number.
+    pub fn is_scalar(self) -> bool {
+        matches!(self.kind, Kind::Plain | Kind::Escaped | Kind::Number)
     }
 
-    /// Whether it is a number.
-    pub fn is_number(self) -> bool {
-        self.0.starts_with(|c: char| c == '-' || c.is_ascii_digit())
+    /// Itself, where it is an object.
+    pub fn object(self) -> Option<Json<'a>> {
+        (self.kind == Kind::Object).then_some(self)
     }
 
     /// Its value, where it is a number that a double can hold.
     pub fn number(self) -> Option<f64> {
-        self.0.parse().ok().filter(|number: &f64| self.is_number() && number.is_finite())
-    }
-
-    /// Whether it says that there is nothing.
-    pub fn is_null(self) -> bool {
-        self.0 == "null"
+        let number = (self.kind == Kind::Number).then(|| self.text.parse().ok())?;
+        number.filter(|number: &f64| number.is_finite())
     }
 }
 
 /// A field of an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Field<'a> {
-    /// What stands between the quotes of its name.
-    pub name: &'a str,
+    /// Its name, which is a string.
+    pub name: Json<'a>,
     /// Its value.
     pub value: Json<'a>,
     /// Whether the record has it elsewhere: what is left is archived under `extra`.
@@ -267,7 +271,11 @@ pub struct Record<'a> {
     /// `type`, `message` and `traceback` of an error: an object, or a string that is the message.
     pub error: Option<Json<'a>>,
     /// How long what it speaks of took, in milliseconds: a number.
-    pub duration_ms: Option<Json<'a>>,
+    pub duration_ms: Option<&'a str>,
+    /// The line.
+    pub line: &'a str,
+    /// The tokens of the line, where it is JSON.
+    pub tokens: Vec<Token>,
     /// The fields of the line. Those not taken are unknown, or have values that schema v1 does not allow.
     pub fields: Vec<Field<'a>>,
     /// The fields of its `context`, likewise.
@@ -288,6 +296,8 @@ impl Default for Record<'_> {
             details: None,
             error: None,
             duration_ms: None,
+            line: "",
+            tokens: Vec::new(),
             fields: Vec::new(),
             context_fields: Vec::new(),
             entries: Vec::new(),
@@ -295,14 +305,21 @@ impl Default for Record<'_> {
     }
 }
 
-impl Record<'_> {
-    /// Forgets the line, and keeps the room that it took.
-    pub fn clear(&mut self) {
-        let Record { mut fields, mut context_fields, mut entries, .. } = std::mem::take(self);
+impl<'a> Record<'a> {
+    /// Forgets the record, and keeps the room that it took, for `line`.
+    pub fn begin(&mut self, line: &'a str) {
+        let Record { mut tokens, mut fields, mut context_fields, mut entries, .. } = std::mem::take(self);
+        tokens.clear();
         fields.clear();
         context_fields.clear();
         entries.clear();
-        *self = Record { fields, context_fields, entries, ..Record::default() };
+        *self = Record { line, tokens, fields, context_fields, entries, ..Record::default() };
+    }
+
+    /// The value that the token at `place` is.
+    pub fn json(&self, place: u32) -> Json<'a> {
+        let token = self.tokens[place as usize];
+        Json { text: &self.line[token.start as usize..token.end as usize], kind: token.kind, token: place }
     }
 }
 

@@ -7,12 +7,12 @@ use std::ops::Range;
 
 use crate::logs::derive::{Detail, Details, Facts};
 use crate::logs::envelope::Batch;
-use crate::logs::json::{self, Reader};
+use crate::logs::json::{self, Kind};
 use crate::logs::origin::Origin;
 use crate::logs::parse::postgres::{Entry, Masked};
 use crate::logs::parse::{instant, sql};
 use crate::logs::record::{CONTEXT, CORRELATING, ENVIRONMENT, Field, Format, Json, Message, Record, SERVICE_NAME, Time};
-use crate::logs::redact::{Kind, Naming, Redactor};
+use crate::logs::redact::{self, Naming, Redactor};
 
 /// Where a record came from.
 #[derive(Debug, Clone, Copy)]
@@ -29,7 +29,7 @@ pub enum Source<'a> {
     /// The archive: its `source` stays as it is.
     Archived {
         /// The JSON object.
-        json: Json<'a>,
+        json: &'a str,
         /// Event time in epoch milliseconds.
         millis: i64,
     },
@@ -98,7 +98,7 @@ impl<'r> Writer<'r> {
         self.details.clear();
         self.sql.clear();
         let said = record.entries.first().map(|entry| (*entry, entry.mask(&mut self.sql)));
-        let told = said.as_ref().and_then(|(_, masked)| masked.duration_ms.map(Json));
+        let told = said.as_ref().and_then(|(_, masked)| masked.duration_ms);
         let duration_ms = record.duration_ms.or(told);
         out.extend_from_slice(b"{\"timestamp\":\"");
         time(record.time, source.millis(), out);
@@ -109,27 +109,27 @@ impl<'r> Writer<'r> {
         out.extend_from_slice(b"\",\"message\":");
         match record.message {
             Message::Plain(text) => self.plain_text(text, out),
-            Message::Json(value) => self.message(value, out),
+            Message::Json(value) => self.message(record, value, out),
             Message::Server => self.server_message(out),
         }
         self.context(&record.context, out);
         match (record.details, &said) {
             (_, Some((entry, masked))) => self.server_details(entry, masked, &record.entries[1..], out),
-            (Some(details), _) => self.object_field("details", details, true, out),
+            (Some(details), _) => self.object_field("details", record, details, true, out),
             (None, None) => {}
         }
         match record.error {
-            Some(error) if error.is_object() => self.object_field("error", error, false, out),
+            Some(error) if error.kind == Kind::Object => self.object_field("error", record, error, false, out),
             Some(error) => {
                 out.extend_from_slice(b",\"error\":{\"message\":");
-                self.value(&mut Reader::new(error.0.as_bytes()), error.0, Naming::Plain, out);
+                self.value(record, error.token, Naming::Plain, out);
                 out.push(b'}');
             }
             None => {}
         }
         if let Some(duration) = duration_ms {
             out.extend_from_slice(b",\"duration_ms\":");
-            out.extend_from_slice(duration.0.as_bytes());
+            out.extend_from_slice(duration.as_bytes());
         }
         self.extra(record, out);
         out.push(b',');
@@ -140,7 +140,7 @@ impl<'r> Writer<'r> {
             category: record.category,
             at_millis: source.millis(),
             counted_by_cloudwatch: record.format == Format::Emf,
-            duration_ms: duration_ms.and_then(Json::number),
+            duration_ms: duration_ms.and_then(|number| number.parse().ok()),
             details: self.noted(out),
         }
     }
@@ -181,14 +181,13 @@ impl<'r> Writer<'r> {
 
     /// A message. What is no string is archived as its text; it loses its field names by that, which tell
     /// what is a secret, and so is redacted first.
-    fn message(&mut self, value: Json<'_>, out: &mut Vec<u8>) {
-        let mut reader = Reader::new(value.0.as_bytes());
+    fn message(&mut self, record: &Record<'_>, value: Json<'_>, out: &mut Vec<u8>) {
         if value.quoted().is_some() {
-            return self.value(&mut reader, value.0, Naming::Plain, out);
+            return self.value(record, value.token, Naming::Plain, out);
         }
         let mut text = std::mem::take(&mut self.text);
         text.clear();
-        self.value(&mut reader, value.0, Naming::Plain, &mut text);
+        self.value(record, value.token, Naming::Plain, &mut text);
         let redacted = std::str::from_utf8(&text).unwrap_or_default();
         // A number that has become a pseudonym has quotes of its own.
         self.plain_text(redacted.strip_prefix('"').and_then(|t| t.strip_suffix('"')).unwrap_or(redacted), out);
@@ -210,8 +209,8 @@ impl<'r> Writer<'r> {
             match (id, default) {
                 (Some(id), _) if CORRELATING.contains(&place) => as_string(*id, out),
                 (Some(id), _) => match id.quoted() {
-                    Some(text) => self.string(text, text.contains('\\'), out),
-                    None => self.plain_text(id.0, out),
+                    Some(text) => self.string(text, id.kind == Kind::Escaped, out),
+                    None => self.plain_text(id.text, out),
                 },
                 (None, Some(default)) => out.extend_from_slice(&self.defaults[default]),
                 (None, None) => {}
@@ -220,21 +219,20 @@ impl<'r> Writer<'r> {
         out.push(b'}');
     }
 
-    fn object_field(&mut self, name: &str, object: Json<'_>, are_details: bool, out: &mut Vec<u8>) {
+    fn object_field(&mut self, name: &str, record: &Record<'_>, value: Json<'_>, are_details: bool, out: &mut Vec<u8>) {
         let start = out.len();
         out.extend_from_slice(b",\"");
         out.extend_from_slice(name.as_bytes());
         out.extend_from_slice(b"\":");
         let begin = out.len();
-        let mut reader = Reader::new(object.0.as_bytes());
-        self.object(&mut reader, object.0, Naming::Plain, are_details, out);
+        self.object(record, value.token, Naming::Plain, are_details, out);
         if out.len() == begin + 2 {
             out.truncate(start); // `{}` says nothing.
         }
     }
 
     fn extra(&mut self, record: &Record<'_>, out: &mut Vec<u8>) {
-        let is_left = |field: &&Field<'_>| !field.taken && !field.value.is_null();
+        let is_left = |field: &&Field<'_>| !field.taken && field.value.kind != Kind::Null;
         let start = out.len();
         out.extend_from_slice(b",\"extra\":{");
         let begin = out.len();
@@ -242,16 +240,16 @@ impl<'r> Writer<'r> {
         let mut known = None;
         for field in record.fields.iter().filter(is_left) {
             separate(begin, out);
-            self.field(*field, first_name, &mut known, out);
+            self.field(record, *field, first_name, &mut known, out);
         }
         if record.context_fields.iter().any(|field| is_left(&field)) {
             separate(begin, out);
-            self.name("context", first_name, &mut known, out);
+            self.name("context", false, first_name, &mut known, out);
             out.push(b'{');
             let (inner, first_inner, mut inner_known) = (out.len(), self.names.len(), None);
             for field in record.context_fields.iter().filter(is_left) {
                 separate(inner, out);
-                self.field(*field, first_inner, &mut inner_known, out);
+                self.field(record, *field, first_inner, &mut inner_known, out);
             }
             self.names.truncate(first_inner);
             out.push(b'}');
@@ -268,7 +266,7 @@ impl<'r> Writer<'r> {
             Source::Events { id, millis, joined } => (id, millis, joined),
             Source::Archived { json, .. } => {
                 out.extend_from_slice(b"\"source\":");
-                return out.extend_from_slice(json.0.as_bytes());
+                return out.extend_from_slice(json.as_bytes());
             }
         };
         out.extend_from_slice(&self.source);
@@ -291,34 +289,26 @@ impl<'r> Writer<'r> {
 /// Values and names of JSON, redacted.
 impl Writer<'_> {
     /// A field of an object whose names begin at `first_name`.
-    fn field(&mut self, field: Field<'_>, first_name: usize, known: &mut Known, out: &mut Vec<u8>) {
-        let naming = self.name(field.name, first_name, known, out);
-        self.value(&mut Reader::new(field.value.0.as_bytes()), field.value.0, naming, out);
+    fn field(&mut self, record: &Record<'_>, field: Field<'_>, first_name: usize, known: &mut Names, out: &mut Vec<u8>) {
+        let naming = self.name(field.name.text, field.name.kind == Kind::Escaped, first_name, known, out);
+        self.value(record, field.value.token, naming, out);
     }
 
-    /// The value that comes next in `reader`, which reads `text`. It was found to be JSON before.
-    fn value(&mut self, reader: &mut Reader<'_>, text: &str, naming: Naming, out: &mut Vec<u8>) {
-        match (reader.peek(), naming) {
-            (Some(b'n'), _) => out.extend_from_slice(b"null"),
+    /// The value at the token `place`.
+    fn value(&mut self, record: &Record<'_>, place: u32, naming: Naming, out: &mut Vec<u8>) {
+        let value = record.json(place);
+        match (value.kind, naming) {
+            (Kind::Null, _) => out.extend_from_slice(b"null"),
             (_, Naming::Secret) => out.extend_from_slice(b"\"[secret]\""),
-            (Some(b'{'), _) => return self.object(reader, text, naming, false, out),
-            (Some(b'['), _) => return self.array(reader, text, naming, out),
-            (Some(b'"'), _) => {
-                let Ok(quoted) = reader.string() else { return };
-                let contents = &text[quoted.start..quoted.end];
-                return match naming {
-                    Naming::Personal(kind) => self.personal(kind, contents, quoted.escaped, out),
-                    _ => self.string(contents, quoted.escaped, out),
-                };
+            (Kind::Object, _) => self.object(record, place, naming, false, out),
+            (Kind::Array, _) => self.array(record, place, naming, out),
+            (Kind::Plain | Kind::Escaped, Naming::Personal(kind)) => {
+                self.personal(kind, value.text, value.kind == Kind::Escaped, out);
             }
-            (Some(b't'), _) => out.extend_from_slice(b"true"),
-            (Some(b'f'), _) => out.extend_from_slice(b"false"),
-            _ => {
-                let Ok(place) = reader.number() else { return };
-                return self.number(&text[place], naming, out);
-            }
+            (Kind::Plain | Kind::Escaped, _) => self.string(value.text, value.kind == Kind::Escaped, out),
+            (Kind::Number, _) => self.number(value.text, naming, out),
+            (Kind::True | Kind::False, _) => out.extend_from_slice(value.text.as_bytes()),
         }
-        let _ = reader.value();
     }
 
     fn number(&mut self, number: &str, naming: Naming, out: &mut Vec<u8>) {
@@ -334,7 +324,7 @@ impl Writer<'_> {
     }
 
     /// A value that is personal as a whole, by what stands between its quotes.
-    fn personal(&mut self, kind: Kind, quoted: &str, escaped: bool, out: &mut Vec<u8>) {
+    fn personal(&mut self, kind: redact::Kind, quoted: &str, escaped: bool, out: &mut Vec<u8>) {
         let text = match escaped {
             true => json::unescape_text(quoted, &mut self.decoded).unwrap_or_default(),
             false => quoted,
@@ -344,34 +334,33 @@ impl Writer<'_> {
         out.push(b'"');
     }
 
-    fn array(&mut self, reader: &mut Reader<'_>, text: &str, naming: Naming, out: &mut Vec<u8>) {
+    fn array(&mut self, record: &Record<'_>, array: u32, naming: Naming, out: &mut Vec<u8>) {
         out.push(b'[');
         let begin = out.len();
-        let mut more = reader.open(b'[', b']').unwrap_or(false);
-        while more {
+        let mut place = array + 1;
+        while place < record.tokens[array as usize].next {
             separate(begin, out);
-            self.value(reader, text, naming, out);
-            more = reader.more(b']').unwrap_or(false);
+            self.value(record, place, naming, out);
+            place = record.tokens[place as usize].next;
         }
         out.push(b']');
     }
 
     /// An object. What lies below a personal name is personal.
-    fn object(&mut self, reader: &mut Reader<'_>, text: &str, naming: Naming, are_details: bool, out: &mut Vec<u8>) {
+    fn object(&mut self, record: &Record<'_>, object: u32, naming: Naming, are_details: bool, out: &mut Vec<u8>) {
         out.push(b'{');
         let (begin, first_name, mut known) = (out.len(), self.names.len(), None);
-        let mut more = reader.open(b'{', b'}').unwrap_or(false);
-        while more {
-            let Ok(name) = reader.name() else { break };
+        let mut place = object + 1;
+        while place < record.tokens[object as usize].next {
             separate(begin, out);
-            let name = &text[name.start..name.end];
-            let own = self.name(name, first_name, &mut known, out);
+            let name = record.json(place);
+            let own = self.name(name.text, name.kind == Kind::Escaped, first_name, &mut known, out);
             let start = out.len();
-            self.value(reader, text, if own == Naming::Plain { naming } else { own }, out);
-            if are_details && let Some(detail) = Detail::named(name) {
+            self.value(record, place + 1, if own == Naming::Plain { naming } else { own }, out);
+            if are_details && let Some(detail) = Detail::named(name.text) {
                 self.note(detail, start, out);
             }
-            more = reader.more(b'}').unwrap_or(false);
+            place = record.tokens[place as usize + 1].next;
         }
         self.names.truncate(first_name);
         out.push(b'}');
@@ -379,8 +368,7 @@ impl Writer<'_> {
 
     /// The name of a field and its colon; says what its value is by it. Two fields never have one name:
     /// of two addresses, say, that were names.
-    fn name(&mut self, name: &str, first_name: usize, known: &mut Known, out: &mut Vec<u8>) -> Naming {
-        let escaped = name.contains('\\');
+    fn name(&mut self, name: &str, escaped: bool, first_name: usize, known: &mut Names, out: &mut Vec<u8>) -> Naming {
         let start = out.len() + 1;
         self.string(name, escaped, out);
         out.pop();
@@ -394,7 +382,7 @@ impl Writer<'_> {
     }
 
     /// Numbers the name that begins at `start` and ends `out`, where a field before it has it already.
-    fn make_unique(&mut self, start: usize, first_name: usize, known: &mut Known, out: &mut Vec<u8>) {
+    fn make_unique(&mut self, start: usize, first_name: usize, known: &mut Names, out: &mut Vec<u8>) {
         let length = out.len();
         let mut number = self.names.len() - first_name;
         while self.is_taken(start, first_name, known, out) {
@@ -411,7 +399,7 @@ impl Writer<'_> {
         }
     }
 
-    fn is_taken(&self, start: usize, first_name: usize, known: &Known, out: &[u8]) -> bool {
+    fn is_taken(&self, start: usize, first_name: usize, known: &Names, out: &[u8]) -> bool {
         let name = &out[start..];
         if let Some(known) = known {
             return known.contains(name);
@@ -428,7 +416,7 @@ impl Writer<'_> {
 const MANY_NAMES: usize = 48;
 
 /// The names of an object with many fields.
-type Known = Option<HashSet<Vec<u8>>>;
+type Names = Option<HashSet<Vec<u8>>>;
 
 /// The length and the beginning of a name: two that differ in it differ.
 fn beginning(name: &[u8]) -> u64 {
@@ -468,7 +456,7 @@ impl Writer<'_> {
             sql.clear();
             let masked = entry.mask(&mut sql);
             out.push(b',');
-            self.name(&entry.severity.to_ascii_lowercase(), first_name, &mut None, out);
+            self.name(&entry.severity.to_ascii_lowercase(), false, first_name, &mut None, out);
             self.plain_text(&sql, out);
             if let Some(place) = masked.statement.filter(|_| !has_statement) {
                 has_statement = true;
@@ -516,14 +504,9 @@ fn separate(begin: usize, out: &mut Vec<u8>) {
 
 /// A string or a number as a string, as it is.
 fn as_string(value: Json<'_>, out: &mut Vec<u8>) {
-    match value.quoted() {
-        Some(_) => out.extend_from_slice(value.0.as_bytes()),
-        None => {
-            out.push(b'"');
-            out.extend_from_slice(value.0.as_bytes());
-            out.push(b'"');
-        }
-    }
+    out.push(b'"');
+    out.extend_from_slice(value.text.as_bytes());
+    out.push(b'"');
 }
 
 fn time(time: Time<'_>, event_millis: i64, out: &mut Vec<u8>) {

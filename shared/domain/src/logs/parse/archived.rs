@@ -1,14 +1,16 @@
 //! A record of the archive, read again: what a replay of the archive works on.
 
+use jiff::Timestamp;
+
 use super::json;
-use crate::logs::json::NotJson;
-use crate::logs::record::{Field, Format, Json, Record};
+use crate::logs::json::{Kind, NotJson};
+use crate::logs::record::{Field, Format, Record};
 
 /// Where an archived record came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ArchivedSource<'a> {
-    /// All of it, as it stands in the record.
-    pub json: Json<'a>,
+    /// All of it, as it stands in the record: a JSON object.
+    pub json: &'a str,
     /// Event time in epoch milliseconds.
     pub event_millis: i64,
     /// How many lines the record stands for.
@@ -28,28 +30,29 @@ pub enum ArchivedError {
 
 /// Reads a line of an archive object into `record`, which is overwritten.
 pub fn parse_archived<'a>(line: &'a str, record: &mut Record<'a>) -> Result<ArchivedSource<'a>, ArchivedError> {
-    record.clear();
-    json::read(line, record)?;
+    record.begin(line);
+    json::read(record, None)?;
     let mut take = |name: &str| {
-        let field = record.fields.iter_mut().find(|field| field.name == name && field.value.is_object())?;
+        let field = record.fields.iter_mut().find(|field| field.name.text == name && field.value.kind == Kind::Object)?;
         field.taken = true;
         Some(field.value)
     };
     let (extra, source) = (take("extra"), take("source"));
     if let Some(extra) = extra {
-        json::append_fields(extra.0, &mut record.fields)?;
+        let mut fields = std::mem::take(&mut record.fields);
+        json::append_fields(record, extra.token, &mut fields);
+        record.fields = fields;
     }
     let source = source.ok_or(ArchivedError::Source("fields"))?;
     let mut fields: Vec<Field<'a>> = Vec::new();
-    json::append_fields(source.0, &mut fields)?;
+    json::append_fields(record, source.token, &mut fields);
     let field = |name: &'static str| {
-        let found = fields.iter().find(|field| field.name == name);
+        let found = fields.iter().find(|field| field.name.text == name);
         found.map(|field| field.value).ok_or(ArchivedError::Source(name))
     };
-    let format = field("format")?.plain().and_then(Format::parse).ok_or(ArchivedError::Source("known format"))?;
-    let time: Option<jiff::Timestamp> = field("event_time")?.plain().and_then(|time| time.parse().ok());
+    record.format = field("format")?.plain().and_then(Format::parse).ok_or(ArchivedError::Source("known format"))?;
+    let time: Option<Timestamp> = field("event_time")?.plain().and_then(|time| time.parse().ok());
     let event_millis = time.ok_or(ArchivedError::Source("event_time in RFC 3339"))?.as_millisecond();
-    record.format = format;
-    let joined = field("joined").ok().map_or(0, |ids| ids.0.split(',').count());
-    Ok(ArchivedSource { json: source, event_millis, lines: 1 + joined })
+    let joined = field("joined").map_or(0, |ids| record.tokens[ids.token as usize].next - ids.token - 1);
+    Ok(ArchivedSource { json: source.text, event_millis, lines: 1 + joined as usize })
 }

@@ -5,7 +5,8 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
 use super::instant;
-use crate::logs::json::{NotJson, Reader};
+use crate::logs::envelope::Specials;
+use crate::logs::json::{self, Kind, NotJson};
 use crate::logs::record::{Category, Field, Format, Json, Level, Message, Record, Time};
 
 /// Names that mean something at the top level of a line or in its `context`, by their length: a name is
@@ -83,62 +84,76 @@ const CONTEXT: [Name; 8] = [
 ];
 
 /// Reads a line that is one JSON object. Fields of wrong types and unknown ones are left in
-/// `record.fields`, not taken.
-pub(super) fn read<'a>(line: &'a str, record: &mut Record<'a>) -> Result<(), NotJson> {
-    let mut fields = Fields::of(line, &mut record.fields)?;
-    record.format = format_of(&fields);
-    record.time = fields.first(&TIME, time).unwrap_or_default();
-    record.level = fields.first(&LEVEL, level).unwrap_or(Level::Info);
-    let category = fields.first(&[Name::Category], |value| Category::parse(value.plain()?));
+/// `record.fields`, not taken. Without the positions of what is special in the line, these are looked up.
+pub(super) fn read(record: &mut Record<'_>, specials: Option<Specials<'_>>) -> Result<(), NotJson> {
+    tokenize(record, specials)?;
+    let mut fields = std::mem::take(&mut record.fields);
+    append_fields(record, 0, &mut fields);
+    let mut top = Known::of(&mut fields);
+    record.format = format_of(&top);
+    record.time = top.first(&TIME, time).unwrap_or_default();
+    record.level = top.first(&LEVEL, level).unwrap_or(Level::Info);
+    let category = top.first(&[Name::Category], |value| Category::parse(value.plain()?));
     record.category = category.unwrap_or(Category::System);
-    let message = fields.first(&MESSAGE, |value| (!value.is_null()).then_some(Message::Json(value)));
+    let message = top.first(&MESSAGE, |value| (value.kind != Kind::Null).then_some(Message::Json(value)));
     record.message = message.unwrap_or(Message::Plain(""));
-    record.duration_ms = fields.first(&[Name::DurationMs], |value| value.number().map(|_| value));
-    record.details = fields.first(&[Name::Details], object);
-    record.error = fields.first(&ERROR, |value| (value.is_object() || value.quoted().is_some()).then_some(value));
-    let context = fields.first(&[Name::Context], object);
-    let mut inner = Fields::of(context.map_or("{}", |context| context.0), &mut record.context_fields)?;
-    // The ids stand in `context` or, as many loggers write them, at the top.
-    let id = |value: Json<'a>| (value.is_number() || value.quoted().is_some()).then_some(value);
-    for (name, place) in CONTEXT.iter().zip(&mut record.context) {
-        *place = inner.first(&[*name], id).or_else(|| fields.first(&[*name], id));
+    record.duration_ms = top.first(&[Name::DurationMs], |value| value.number().map(|_| value.text));
+    record.details = top.first(&[Name::Details], Json::object);
+    record.error = top.first(&ERROR, |value| (value.kind == Kind::Object || value.quoted().is_some()).then_some(value));
+    let mut context_fields = std::mem::take(&mut record.context_fields);
+    if let Some(context) = top.first(&[Name::Context], Json::object) {
+        append_fields(record, context.token, &mut context_fields);
     }
+    // The ids stand in `context` or, as many loggers write them, at the top.
+    let mut inner = Known::of(&mut context_fields);
+    for (name, place) in CONTEXT.iter().zip(&mut record.context) {
+        let id = |value| Some(value).filter(|value: &Json<'_>| value.is_scalar());
+        *place = inner.first(&[*name], id).or_else(|| top.first(&[*name], id));
+    }
+    (record.fields, record.context_fields) = (fields, context_fields);
     Ok(())
 }
 
-/// Appends the fields of the object that `text` is, and nothing else, to `fields`.
-pub(super) fn append_fields<'a>(text: &'a str, fields: &mut Vec<Field<'a>>) -> Result<(), NotJson> {
-    let mut reader = Reader::new(text.as_bytes());
-    let mut more = reader.open(b'{', b'}')?;
-    while more {
-        let name = reader.name()?;
-        let value = reader.value()?;
-        fields.push(Field { name: &text[name.start..name.end], value: Json(&text[value]), taken: false });
-        more = reader.more(b'}')?;
+/// The tokens of the line, which is an object and nothing else.
+fn tokenize(record: &mut Record<'_>, specials: Option<Specials<'_>>) -> Result<(), NotJson> {
+    let text = record.line.as_bytes();
+    match specials {
+        Some(Specials { positions, base }) => json::tokenize(text, positions, base, &mut record.tokens),
+        None => {
+            let mut positions = Vec::new();
+            json::find_specials(text, &mut positions);
+            json::tokenize(text, &positions, 0, &mut record.tokens)
+        }
     }
-    reader.end()
+}
+
+/// Appends the fields of the object at the token `object` to `fields`.
+pub(super) fn append_fields<'a>(record: &Record<'a>, object: u32, fields: &mut Vec<Field<'a>>) {
+    let mut place = object + 1;
+    while place < record.tokens[object as usize].next {
+        fields.push(Field { name: record.json(place), value: record.json(place + 1), taken: false });
+        place = record.tokens[place as usize + 1].next;
+    }
 }
 
 /// The fields of an object, of which those that are understood are taken.
-struct Fields<'f, 'a> {
-    fields: &'f mut Vec<Field<'a>>,
+struct Known<'f, 'a> {
+    fields: &'f mut [Field<'a>],
     /// Where the known names are, one more; 0 for nowhere.
     places: [u32; Name::SpanId as usize + 1],
 }
 
-impl<'f, 'a> Fields<'f, 'a> {
-    /// Reads the object that `text` is, and nothing else.
-    fn of(text: &'a str, fields: &'f mut Vec<Field<'a>>) -> Result<Fields<'f, 'a>, NotJson> {
-        append_fields(text, fields)?;
+impl<'f, 'a> Known<'f, 'a> {
+    fn of(fields: &'f mut [Field<'a>]) -> Known<'f, 'a> {
         let mut places = [0; Name::SpanId as usize + 1];
         for (place, field) in (1..).zip(fields.iter()) {
-            if let Some(known) = known(field.name)
+            if let Some(known) = known(field.name.text)
                 && places[known as usize] == 0
             {
                 places[known as usize] = place;
             }
         }
-        Ok(Fields { fields, places })
+        Known { fields, places }
     }
 
     fn get(&self, name: Name) -> Option<Json<'a>> {
@@ -161,9 +176,9 @@ fn known(name: &str) -> Option<Name> {
     NAMES.get(name.len())?.iter().find(|(known, _)| *known == name).map(|(_, known)| *known)
 }
 
-fn format_of(fields: &Fields<'_, '_>) -> Format {
+fn format_of(fields: &Known<'_, '_>) -> Format {
     let text = |name| fields.get(name).and_then(Json::quoted);
-    if fields.get(Name::Aws).is_some_and(Json::is_object) {
+    if fields.get(Name::Aws).is_some_and(|value| value.kind == Kind::Object) {
         Format::Emf
     } else if text(Name::Level).is_some_and(|level| level.starts_with("LogLevel.")) {
         Format::Python
@@ -179,10 +194,6 @@ fn level(value: Json<'_>) -> Option<Level> {
         Some(name) => Level::parse(name),
         None => value.number().and_then(Level::of_number),
     }
-}
-
-fn object(value: Json<'_>) -> Option<Json<'_>> {
-    value.is_object().then_some(value)
 }
 
 /// RFC 3339, the same without an offset (UTC: the source document's `utcnow().isoformat()`), or a
@@ -217,13 +228,20 @@ mod tests {
 
     fn read(line: &str) -> Record<'_> {
         let mut record = Record::default();
-        parse(line, &mut record);
+        parse(line, None, &mut record);
         record
     }
 
     fn left<'a>(fields: &[Field<'a>]) -> Vec<(&'a str, &'a str)> {
         let left = fields.iter().filter(|field| !field.taken);
-        left.map(|field| (field.name, field.value.0)).collect()
+        left.map(|field| (field.name.text, field.value.text)).collect()
+    }
+
+    fn message<'a>(record: &Record<'a>) -> &'a str {
+        match record.message {
+            Message::Json(value) => value.text,
+            other => panic!("{other:?}"),
+        }
     }
 
     #[test]
@@ -236,14 +254,15 @@ mod tests {
         assert_eq!(record.format, Format::SchemaV1);
         assert_eq!(record.time, Time::Written("2026-11-21T10:05:03.123Z"));
         assert_eq!((record.level, record.category), (Level::Error, Category::BusinessLogic));
-        assert_eq!(record.message, Message::Json(Json("\"Договор не создан\"")));
-        let ids = [Some(Json("\"r-1\"")), Some(Json("42")), None, Some(Json("\"contract\"")), None, None, None, None];
-        assert_eq!(record.context, ids);
-        assert_eq!(record.error, Some(Json(r#"{ "type": "Timeout", "message": "rosreestr" }"#)));
-        assert_eq!(record.details, Some(Json(r#"{ "event": "contract_creation_failed" }"#)));
-        assert_eq!(record.duration_ms, Some(Json("12.5")));
-        assert_eq!(left(&record.fields), [("build", "\"abc\"")]);
-        assert_eq!(left(&record.context_fields), [("tenant", "\"north\"")]);
+        assert_eq!(message(&record), "Договор не создан");
+        let ids = [Some("r-1"), Some("42"), None, Some("contract"), None, None, None, None];
+        assert_eq!(record.context.map(|id| id.map(|id| id.text)), ids);
+        let text = |value: Option<Json<'_>>| value.map(|value| value.text.to_owned()).unwrap_or_default();
+        assert_eq!(text(record.error), r#"{ "type": "Timeout", "message": "rosreestr" }"#);
+        assert_eq!(text(record.details), r#"{ "event": "contract_creation_failed" }"#);
+        assert_eq!(record.duration_ms, Some("12.5"));
+        assert_eq!(left(&record.fields), [("build", "abc")]);
+        assert_eq!(left(&record.context_fields), [("tenant", "north")]);
     }
 
     #[test]
@@ -278,7 +297,7 @@ mod tests {
                 r#"{"level":50,"time":1795000000123,"msg":"x","pid":7}"#,
                 Level::Error,
                 at("2026-11-18T11:06:40.123Z"),
-                "\"x\"",
+                "x",
                 Format::Json,
             ),
             (
@@ -292,14 +311,14 @@ mod tests {
                 r#"{"level":"info","@timestamp":"2026-11-21T13:05:03+03:00","msg":"x","error":"broken"}"#,
                 Level::Info,
                 at("2026-11-21T10:05:03Z"),
-                "\"x\"",
+                "x",
                 Format::Json,
             ),
             (r#"{"_aws":{"Timestamp":1},"message":7}"#, Level::Info, Time::Unknown, "7", Format::Emf),
         ] {
             let record = read(line);
             assert_eq!((record.level, record.time, record.format), (level, time, format), "{line}");
-            assert_eq!(record.message, Message::Json(Json(message)), "{line}");
+            assert_eq!(super::tests::message(&record), message, "{line}");
         }
     }
 
@@ -316,6 +335,6 @@ mod tests {
     fn of_a_field_that_comes_twice_the_first_counts_and_the_other_is_left() {
         let record = read(r#"{"level":"ERROR","level":"INFO","message":"m"}"#);
         assert_eq!(record.level, Level::Error);
-        assert_eq!(left(&record.fields), [("level", "\"INFO\"")]);
+        assert_eq!(left(&record.fields), [("level", "INFO")]);
     }
 }
