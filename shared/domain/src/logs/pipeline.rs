@@ -13,7 +13,7 @@ use crate::logs::join::{self, Line};
 use crate::logs::origin::Origin;
 use crate::logs::quarantine::{self, LineError};
 use crate::logs::record::Record;
-use crate::logs::redact::{FieldNames, PseudonymKey, Redactor};
+use crate::logs::redact::{self, FieldNames, PseudonymKey, Redactor};
 use crate::logs::write::{Source, Writer};
 use crate::logs::{origin, parse};
 use crate::metrics::pending::{self, PendingMetrics};
@@ -115,7 +115,8 @@ impl Pipeline {
     /// A pipeline that works by `settings`.
     pub fn new(settings: Settings) -> Pipeline {
         let Settings { own_log_groups, environment, pseudonym_key, personal_fields, filters } = settings;
-        let redactor = Redactor::new(pseudonym_key, FieldNames::new(personal_fields));
+        let personal = personal_fields.into_iter().map(|name| (name, redact::Kind::Personal));
+        let redactor = Redactor::new(pseudonym_key, FieldNames::new(personal));
         let stages = Stages { own_log_groups, environment, redactor, filters, hours: Hours::default() };
         Pipeline { decoder: Decoder::default(), stages }
     }

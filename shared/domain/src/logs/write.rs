@@ -313,22 +313,29 @@ impl Writer<'_> {
 
     fn number(&mut self, number: &str, naming: Naming, out: &mut Vec<u8>) {
         let kind = match naming {
-            Naming::Personal(kind) => Some(kind),
+            Naming::Personal(kind) => Some(kind).filter(|kind| self.redactor.is_personal(*kind, number)),
             _ => self.redactor.number(number),
         };
         match kind {
             // What replaces it is a text, so the JSON stays valid.
-            Some(kind) => self.personal(kind, number, false, out),
+            Some(kind) => {
+                out.push(b'"');
+                self.redactor.replace(kind, number, out);
+                out.push(b'"');
+            }
             None => out.extend_from_slice(number.as_bytes()),
         }
     }
 
-    /// A value that is personal as a whole, by what stands between its quotes.
+    /// A string under a personal name, by what stands between its quotes: personal as a whole.
     fn personal(&mut self, kind: redact::Kind, quoted: &str, escaped: bool, out: &mut Vec<u8>) {
         let text = match escaped {
             true => json::unescape_text(quoted, &mut self.decoded).unwrap_or_default(),
             false => quoted,
         };
+        if !self.redactor.is_personal(kind, text) {
+            return self.string(quoted, escaped, out);
+        }
         out.push(b'"');
         self.redactor.replace(kind, text, out);
         out.push(b'"');
