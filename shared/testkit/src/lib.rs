@@ -1,8 +1,10 @@
 //! In-memory ports, and the contract suites that both they and the real adapters pass, so that a test
-//! on the fakes may be trusted. A dev-dependency only.
+//! on the fakes may be trusted; and the laws of the log pipeline. A dev-dependency only.
 
 pub mod contracts;
+pub mod laws;
 pub mod memory_bucket;
+pub mod pipeline;
 pub mod recorders;
 pub mod subscription;
 
