@@ -264,6 +264,7 @@ fn config() -> ProptestConfig {
 fn texts_that_were_not_redacted_in_one_go_once_are_now() {
     for text in [
         "AKIAIOSFODNN7EXAMPLEsecret:[",
+        "<, <password=\\\\eeC@-.be",
         "AKIAIOSFODNN7EXAMPLEsecret:5f84c596-5c35-42b8-80a5-4e1a7a2b3c4d",
         "secret:\\eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiI0MiJ9.c2lnbmF0dXJlLXNpZ25hdHVyZQ",
         "anna.petrova@example.comДоговорeyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiI0MiJ9.c2lnbmF0dXJlLXNpZ25hdHVyZQ",
