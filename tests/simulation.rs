@@ -17,7 +17,7 @@ use log_processor::{Pipelines, handle};
 use metric_flusher::{Flusher, LEASE};
 use serde_json::Value;
 use testkit::memory_bucket::Moment;
-use testkit::settings::settings;
+use testkit::pipeline::settings;
 use testkit::{InMemoryBucket, RecordedMetrics, subscription};
 
 const RUNS: u64 = 100;

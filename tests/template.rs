@@ -14,7 +14,7 @@ fn template() -> &'static Value {
     static TEMPLATE: OnceLock<Value> = OnceLock::new();
     TEMPLATE.get_or_init(|| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let interpreter = runtime.block_on(python::interpreter("requirements.txt")).unwrap();
+        let interpreter = runtime.block_on(python::interpreter("infra/local/requirements.txt")).unwrap();
         let output = Command::new(interpreter)
             .arg(workspace::root().join("infra/local/expand_template.py"))
             .arg(workspace::root().join("template.yaml"))

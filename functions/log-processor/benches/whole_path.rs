@@ -17,7 +17,7 @@ pub struct WholePath(Pipeline);
 impl WholePath {
     /// As a cold start makes it.
     pub fn new() -> WholePath {
-        WholePath(Pipeline::new(testkit::settings::settings()))
+        WholePath(Pipeline::new(testkit::pipeline::settings()))
     }
 
     /// Processes a Lambda event: decode, parse, redact, derive, compress.

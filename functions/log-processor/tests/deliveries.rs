@@ -15,7 +15,7 @@ use tracing::field::{Field, Visit};
 use tracing::{Event, Metadata, Subscriber, span};
 
 fn pipelines() -> Pipelines {
-    Pipelines::new(testkit::settings::settings())
+    Pipelines::new(testkit::pipeline::settings())
 }
 
 fn event(name: &str) -> String {

@@ -5,7 +5,7 @@
 use domain::ports::{Retry, SecretText};
 use log_processor::{Config, start};
 use testkit::FixedSecret;
-use testkit::settings::KEY;
+use testkit::pipeline::KEY;
 
 /// The variables as the template sets them, with `changed` ones.
 fn configured(changed: &[(&str, &str)]) -> Result<Config, String> {

@@ -8,7 +8,7 @@ use domain::logs::quarantine::Quarantined;
 use log_processor::{Pipelines, StreamEvent, StreamResponse, handle, handle_stream};
 use serde_json::json;
 use testkit::memory_bucket::Moment;
-use testkit::settings::settings;
+use testkit::pipeline::settings;
 use testkit::{InMemoryBucket, Operation, event_file};
 
 fn event(name: &str) -> StreamEvent {

@@ -36,7 +36,7 @@ impl EmbeddedAws {
     ///
     /// Where it does not answer within half a minute; says where its log is.
     pub async fn start(name: &str, email_sink: Option<&str>) -> anyhow::Result<EmbeddedAws> {
-        let interpreter = python::interpreter("requirements.txt").await?;
+        let interpreter = python::interpreter("infra/local/requirements.txt").await?;
         let log = workspace::scratch().join(format!("{name}.log"));
         fs::write(&log, "")?;
         let mut command = Command::new(interpreter);

@@ -11,14 +11,15 @@ use tokio::process::Command;
 
 use crate::workspace;
 
-/// The interpreter of the environment with the packages of `requirements` (a file in this package).
+/// The interpreter of the environment with the packages of `requirements`, a path from the root of the
+/// workspace. Each list of packages has an environment of its own.
 /// Several processes may ask at once: one makes it, the others wait.
 ///
 /// # Errors
 ///
 /// Where Python 3 with `venv` is missing, or a package can not be installed; says what pip said.
 pub async fn interpreter(requirements: &str) -> anyhow::Result<PathBuf> {
-    let file = workspace::root().join("infra/local").join(requirements);
+    let file = workspace::root().join(requirements);
     let pins = fs::read(&file).with_context(|| format!("{}", file.display()))?;
     let name = format!("python-{}", &hex::encode(Sha256::digest(&pins))[..12]);
     let folder = workspace::scratch().join(name);

@@ -3,6 +3,7 @@
 
 mod archive;
 mod quarantine;
+mod replay;
 mod rules;
 
 use std::io::{self, Write};
@@ -46,6 +47,17 @@ enum Command {
         #[arg(long)]
         bucket: String,
     },
+    /// Process objects of the bucket once more: quarantine once it can be read, the archive once it is read better
+    Replay {
+        /// The deployed function whose bucket, key and settings are used
+        #[arg(long, default_value = "observability-log-processor")]
+        function: String,
+        /// Only say what would happen
+        #[arg(long)]
+        dry_run: bool,
+        /// Which objects: `quarantine/` or `archive/env=production/service=api/dt=2026-11-21/`, or a part of it
+        prefix: String,
+    },
     /// Check a file of alert rules, and run the tests that it has for them
     Rules {
         /// The YAML file
@@ -82,6 +94,11 @@ async fn run(command: Command, out: &mut impl Write) -> anyhow::Result<bool> {
         }
         Command::Quarantine { bucket } => {
             quarantine::print(&S3Bucket::new(&aws::load_config().await, bucket), out).await
+        }
+        Command::Replay { function, dry_run, prefix } => {
+            let sdk = aws::load_config().await;
+            let (bucket, settings) = replay::settings_of(&function, &sdk).await?;
+            replay::run(&S3Bucket::new(&sdk, bucket), settings, &prefix, dry_run, out).await
         }
         Command::Rules { file, variables } => rules::check(&file, &variables, out),
     }

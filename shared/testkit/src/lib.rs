@@ -1,11 +1,12 @@
 //! In-memory ports, and the contract suites that both they and the real adapters pass, so that a test
-//! on the fakes may be trusted. A dev-dependency only.
+//! on the fakes may be trusted; and the laws of the log pipeline. A dev-dependency only.
 
 pub mod contracts;
 pub mod corpus;
+pub mod laws;
 pub mod memory_bucket;
+pub mod pipeline;
 pub mod recorders;
-pub mod settings;
 pub mod subscription;
 
 pub use memory_bucket::{InMemoryBucket, Operation};

@@ -1,0 +1,200 @@
+//! Every dialect that is understood: lines as they come in, and what they become. The table is
+//! `docs/dialects.md`, for people; run this test with `UPDATE_SNAPSHOTS=1` to write it anew.
+
+#![allow(clippy::unwrap_used, reason = "a test panics where it fails")]
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+use domain::logs::archive;
+use domain::logs::pipeline::{Outcome, Pipeline, Processed};
+use domain::metrics::pending::PendingMetrics;
+use serde_json::Value;
+use testkit::{pipeline, subscription};
+
+const SERVICE: &str = "/aws/ecs/production/api";
+const DATABASE: &str = "/aws/rds/instance/production-contract-db/postgresql";
+/// 2026-11-21T10:05:04.250Z
+const EVENT_TIME: i64 = 1_795_255_504_250;
+
+/// Title, log group, log events.
+type Case = (&'static str, &'static str, &'static [&'static str]);
+
+const CASES: &[Case] = &[
+    (
+        "Schema v1, our own",
+        SERVICE,
+        &[
+            r#"{"timestamp":"2026-11-21T10:05:03.123Z","level":"ERROR","category":"business_logic","message":"Договор не создан: anna.petrova@example.com","context":{"request_id":"9f1c2d","user_id":"u-42","service_name":"contract","trace_id":"1-5759e988-bd862e3fe1be46a994272793"},"details":{"event":"contract_creation_failed","reason":"timeout","phone":"+7 (912) 345-67-89"},"error":{"type":"Timeout","message":"rosreestr","traceback":"File \"a.py\", line 1"},"duration_ms":5200.5,"build":"abc"}"#,
+        ],
+    ),
+    (
+        "The source document's Python logger",
+        SERVICE,
+        &[
+            r#"{"timestamp": "2026-11-21T10:05:03.123456", "level": "LogLevel.WARNING", "category": "LogCategory.PERFORMANCE", "message": "\u041e\u043f\u0435\u0440\u0430\u0446\u0438\u044f: sign", "context": {"request_id": "r-1", "user_id": null, "session_id": null, "service_name": "land-contracts", "environment": "production", "version": "1.0.0", "trace_id": null, "span_id": null}, "details": {"operation": "sign"}, "error": null, "duration_ms": null}"#,
+        ],
+    ),
+    (
+        "Pino and Bunyan: numbers for levels, epoch milliseconds",
+        SERVICE,
+        &[r#"{"level":50,"time":1795255503123,"pid":7,"hostname":"web-1","msg":"edge cache did not answer"}"#],
+    ),
+    (
+        "Zap: lower-case level, seconds with a fraction",
+        SERVICE,
+        &[r#"{"level":"warn","ts":1795255503.5,"logger":"proxy","msg":"client went away","bytes":2048}"#],
+    ),
+    (
+        "Google Cloud and Logback: severity, @timestamp with an offset, a stack trace",
+        SERVICE,
+        &[
+            r#"{"severity":"CRITICAL","@timestamp":"2026-11-21T13:05:03+03:00","message":"no disk","stack_trace":"java.io.IOException"}"#,
+        ],
+    ),
+    (
+        "Ids at the top, an error as a text",
+        SERVICE,
+        &[r#"{"level":"info","msg":"retry","request_id":"r-2","user_id":42,"err":"connection reset"}"#],
+    ),
+    (
+        "CloudWatch's embedded metric format: archived, not counted again",
+        SERVICE,
+        &[
+            r#"{"_aws":{"Timestamp":1795255503123,"CloudWatchMetrics":[{"Namespace":"Shop","Dimensions":[["page"]],"Metrics":[{"Name":"latency","Unit":"Milliseconds"}]}]},"page":"cart","latency":12.5}"#,
+        ],
+    ),
+    (
+        "Wrong values are kept beside",
+        SERVICE,
+        &[r#"{"level":"loud","category":7,"message":{"a":1},"details":"text","duration_ms":"12","timestamp":"soon"}"#],
+    ),
+    (
+        "A field twice, and a number beyond 64 bits",
+        SERVICE,
+        &[r#"{"level":"INFO","message":"m","details":{"n":123456789012345678901234567890,"a":1,"a":2}}"#],
+    ),
+    (
+        "Secrets, by name and by what they look like",
+        SERVICE,
+        &[
+            r#"{"level":"INFO","message":"login with Bearer abcdef.123456-XYZ","details":{"password":"hunter2","set-cookie":["sid=1"],"token_count":3,"card":"4111 1111 1111 1111"}}"#,
+        ],
+    ),
+    (
+        "PostgreSQL, the short prefix: a slow statement",
+        DATABASE,
+        &[
+            "2026-11-21 10:05:03 UTC:10.0.1.23(41234):app@contracts:[77]:LOG:  duration: 6123.456 ms  statement: SELECT * FROM contracts WHERE owner_email = 'anna@example.com' AND id IN (1, 2, 3)",
+        ],
+    ),
+    (
+        "PostgreSQL, the long prefix: milliseconds and SQLSTATE",
+        DATABASE,
+        &[
+            "2026-11-21 10:05:03.123 UTC:10.0.1.23(41234):app@contracts:[77]:7:22P02:2026-11-21 10:00:00 UTC:3/45:0:656f.1:app:ERROR:  invalid input syntax for type integer: \"Анна\"",
+        ],
+    ),
+    (
+        "PostgreSQL: an error, its detail and its statement, over four log events",
+        DATABASE,
+        &[
+            "2026-11-21 10:05:03 UTC:10.0.1.23(41234):app@contracts:[77]:ERROR:  duplicate key value violates unique constraint \"users_email_key\"",
+            "2026-11-21 10:05:03 UTC:10.0.1.23(41234):app@contracts:[77]:DETAIL:  Key (email)=(anna@example.com) already exists.",
+            "2026-11-21 10:05:03 UTC:10.0.1.23(41234):app@contracts:[77]:STATEMENT:  INSERT INTO users (email, name)",
+            "\tVALUES ('anna@example.com', 'Анна')",
+        ],
+    ),
+    ("PostgreSQL: a background process", DATABASE, &[
+        "2026-11-21 10:05:03 UTC::@:[390]:LOG:  checkpoint complete: wrote 12 buffers (0.1%)",
+    ]),
+    ("Plain text", SERVICE, &["INFO:     Application startup complete."]),
+    ("Plain text that speaks of an error and is none", SERVICE, &["retry after ERROR, паспорт 45 09 123456"]),
+    (
+        "A traceback",
+        SERVICE,
+        &["Traceback (most recent call last):\n  File \"/app/main.py\", line 88, in render\nIndexError: list index out of range"],
+    ),
+    ("JSON but for a mistake", SERVICE, &[r#"{"level":"ERROR","duration_ms":NaN,"password":"hunter2"}"#]),
+    ("A number", SERVICE, &["42"]),
+];
+
+fn process(group: &str, lines: &[&str]) -> Processed {
+    let lines: Vec<(i64, &str)> = lines.iter().map(|line| (EVENT_TIME, *line)).collect();
+    let event = subscription::delivery(group, "task-1", &lines).to_string();
+    match Pipeline::new(pipeline::settings()).process(&event) {
+        Outcome::Batch(processed) => processed,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn records(processed: &Processed) -> Vec<Value> {
+    let lines = processed.archive.iter().flat_map(|object| archive::lines(&object.body).unwrap());
+    lines.map(|line| serde_json::from_str(&line).unwrap()).collect()
+}
+
+fn metrics(processed: &Processed) -> Vec<String> {
+    let pending = PendingMetrics::parse(&processed.pending.as_ref().unwrap().body).unwrap();
+    let series = pending.minutes.values().flat_map(|series| series.iter());
+    let derived = series.filter(|(key, _)| !key.name.starts_with("pipeline_"));
+    derived
+        .map(|(key, held)| {
+            let dimensions: Vec<String> = key.dimensions.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            format!("`{}{{{}}} {}`", key.name, dimensions.join(","), held.sum)
+        })
+        .collect()
+}
+
+fn page() -> String {
+    let mut page = String::from(
+        "# Dialects of log lines\n\n\
+         What is understood, and what becomes of it: each case shows log events as they come in, the record that is\n\
+         archived (without the parts of its `source` that name account, group, stream and event), and the metrics that\n\
+         are derived. The page is written by `functions/log-processor/tests/dialects.rs`, which fails where it is not true.\n\n\
+         | case | format | level | category | time | lines |\n|---|---|---|---|---|---|\n",
+    );
+    let mut sections = String::new();
+    for (title, group, lines) in CASES {
+        let processed = process(group, lines);
+        assert_eq!(processed.lines.archived, lines.len(), "{title}");
+        let records = records(&processed);
+        let record = &records[0];
+        assert_eq!(records.len(), 1, "{title}");
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        writeln!(
+            page,
+            "| {title} | {} | {} | {} | {} | {} |",
+            text(&record["source"]["format"]),
+            text(&record["level"]),
+            text(&record["category"]),
+            text(&record["timestamp"]),
+            lines.len()
+        )
+        .unwrap();
+        write!(sections, "\n## {title}\n\n```text\n{}\n```\n\n", lines.join("\n")).unwrap();
+        let mut shown = record.clone();
+        let source = shown["source"].as_object_mut().unwrap();
+        source.retain(|name, _| name == "format" || name == "joined");
+        if let Some(joined) = source.get_mut("joined") {
+            *joined = Value::from(format!("{} more log events", joined.as_array().unwrap().len()));
+        }
+        writeln!(sections, "```json\n{}\n```\n", serde_json::to_string_pretty(&shown).unwrap()).unwrap();
+        writeln!(sections, "Metrics: {}", metrics(&processed).join(", ")).unwrap();
+    }
+    page + &sections
+}
+
+#[test]
+fn the_page_of_dialects_is_true() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/dialects.md");
+    let page = page();
+    if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
+        fs::write(&path, &page).unwrap();
+    }
+    let kept = fs::read_to_string(&path).unwrap_or_default();
+    assert!(kept == page, "docs/dialects.md differs; look at what has changed with UPDATE_SNAPSHOTS=1 and git diff");
+    for personal in ["anna@example.com'", "hunter2\",\n", "Анна'"] {
+        assert!(!page.split("```json").skip(1).any(|after| after.split("```").next().unwrap().contains(personal)));
+    }
+}

@@ -1,0 +1,42 @@
+//! The pipeline and the redaction as tests call them: made here and nowhere else in the tests, so that
+//! a change of how they are made is a change of this file.
+
+use domain::logs::filter::Filters;
+use domain::logs::pipeline::{Lines, Outcome, Pipeline, Settings};
+use domain::logs::redact::{FieldNames, PseudonymKey, Redactor};
+
+/// A key for pseudonyms that keeps no secret.
+pub const KEY: &str = "a made-up key, 64 characters long: everybody may read it, so 0123";
+
+/// The environment that [`settings`] are of.
+pub const ENVIRONMENT: &str = "production";
+
+/// Settings whose own log groups begin with `/aws/lambda/observability-`; no filters.
+pub fn settings() -> Settings {
+    Settings {
+        own_log_groups: "/aws/lambda/observability-".to_owned(),
+        environment: ENVIRONMENT.to_owned(),
+        pseudonym_key: key(),
+        personal_fields: Vec::new(),
+        filters: Filters::default(),
+    }
+}
+
+fn key() -> PseudonymKey {
+    PseudonymKey::from_secret(KEY).expect("it is long enough")
+}
+
+/// What becomes of a Lambda event.
+pub fn process(event: &str) -> Outcome {
+    Pipeline::new(settings()).process(event)
+}
+
+/// Where the lines of a batch are, added up. It has to be what was received.
+pub fn accounted(lines: &Lines) -> usize {
+    lines.archived + lines.quarantined + lines.filtered
+}
+
+/// `text` without personal data and secrets.
+pub fn redact_text(text: &str) -> String {
+    Redactor::new(key(), FieldNames::new([])).text(text).into_owned()
+}
