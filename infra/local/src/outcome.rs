@@ -36,6 +36,8 @@ pub const NAMESPACE: &str = "LandContracts";
 pub struct Outcome {
     /// Lines in the archive, by service.
     pub archived: BTreeMap<String, usize>,
+    /// Records in the archive: fewer than lines where lines were joined.
+    pub records: usize,
     /// Lines that the archive has more than once.
     pub duplicates: usize,
     /// Objects in the archive.
@@ -54,7 +56,7 @@ pub struct Outcome {
     pub series: usize,
     /// Metric names among them.
     pub metrics: usize,
-    /// Lines that CloudWatch has counted (`log_entries` without dimensions).
+    /// Records that CloudWatch has counted (`log_entries` without dimensions).
     pub counted: f64,
     /// What alerts did, in the order of time.
     pub transitions: Vec<Transition>,
@@ -120,11 +122,16 @@ impl Outcome {
             self.search(key, &line, day);
             let record: Value = serde_json::from_str(&line)?;
             let source = &record["source"];
-            let identity = format!("{}{}{}", source["log_group"], source["log_stream"], source["event_id"]);
-            if seen.insert(identity) {
-                *self.archived.entry(service.to_owned()).or_default() += 1;
-            } else {
-                self.duplicates += 1;
+            self.records += 1;
+            // A record stands for the line that it begins in and for those that were joined to it.
+            let joined = source["joined"].as_array().into_iter().flatten();
+            for event_id in [&source["event_id"]].into_iter().chain(joined) {
+                let identity = format!("{}{}{event_id}", source["log_group"], source["log_stream"]);
+                if seen.insert(identity) {
+                    *self.archived.entry(service.to_owned()).or_default() += 1;
+                } else {
+                    self.duplicates += 1;
+                }
             }
         }
         Ok(())
@@ -182,14 +189,14 @@ pub async fn sum(deployment: &Deployment, metric: &str, from: Minute, until: Min
 #[cfg(test)]
 mod tests {
     use super::*;
-    use domain::logs::envelope;
+    use domain::logs::envelope::Decoder;
     use domain::logs::quarantine::delivery;
 
     #[test]
     fn what_is_no_line_in_quarantine_is_counted_beside() {
         let mut outcome = Outcome::default();
-        let error = envelope::open("{}").unwrap_err();
-        outcome.count_quarantined(&delivery("{}", &error).body);
+        let error = Decoder::default().open("{}").unwrap_err();
+        outcome.count_quarantined(&delivery(b"{}", &error).body);
         for body in ["", "not JSON", r#"{"version":1,"minutes":{}}"#] {
             outcome.count_quarantined(body.as_bytes());
         }
@@ -201,7 +208,7 @@ mod tests {
         let day = Day::new("2026-11-21T00:00Z".parse().unwrap(), 60, 42, 0.1);
         let mut outcome = Outcome::default();
         outcome.search("rollups/recent.json", "anna.petrova@example.com", &day);
-        outcome.search("state/metric-flusher.json", "[email]", &day);
+        outcome.search("state/metric-flusher.json", "[email:bcdfghjkmnpqrstv]", &day);
         assert_eq!(outcome.leaks, ["anna.petrova@example.com in rollups/recent.json"]);
     }
 }

@@ -31,7 +31,7 @@ pub(crate) async fn print(bucket: &(impl GetObject + ListObjects), out: &mut imp
 #[cfg(test)]
 mod tests {
     use super::*;
-    use domain::logs::envelope;
+    use domain::logs::envelope::Decoder;
     use domain::logs::quarantine::delivery;
     use testkit::InMemoryBucket;
 
@@ -39,7 +39,7 @@ mod tests {
     async fn everything_in_quarantine_is_shown_with_what_is_wrong_with_it() {
         let bucket = InMemoryBucket::new();
         let event = r#"{"awslogs":{"data":"%"}}"#;
-        let object = delivery(event, &envelope::open(event).unwrap_err());
+        let object = delivery(event.as_bytes(), &Decoder::default().open(event).unwrap_err());
         bucket.place(&object.key, object.body);
         bucket.place("quarantine/metrics/dt=2026-11-21/x.json", "[]");
         let mut out = Vec::new();

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::io::Write;
 
 use anyhow::Context as _;
-use aws_config::SdkConfig;
 use aws::secrets::Secrets;
+use aws_config::SdkConfig;
 use aws_sdk_lambda::Client;
 use domain::logs::filter::Filters;
 use domain::logs::pipeline::{Pipeline, Settings};
@@ -25,7 +25,7 @@ pub(crate) async fn settings_of(function: &str, sdk: &SdkConfig) -> anyhow::Resu
         value.with_context(|| format!("{function} has no variable {name}: is it a log-processor?"))
     };
     let secret = Secrets::new(sdk).read_secret(&required("PSEUDONYM_KEY_SECRET")?).await?;
-    Ok((required("BUCKET_NAME")?, settings(&variables, &required, secret.expose())?))
+    Ok((required("BUCKET_NAME")?, settings(&variables, required, secret.expose())?))
 }
 
 fn settings(
@@ -132,7 +132,7 @@ mod tests {
         bucket.place(&key, body.clone());
         let (all, told) = replay(&bucket, "quarantine/", true).await;
         assert!(all && told.contains("2 lines archived"), "{told}");
-        assert_eq!(bucket.keys(), [key.clone()], "a dry run changes nothing");
+        assert_eq!(bucket.keys(), std::slice::from_ref(&key), "a dry run changes nothing");
         replay(&bucket, "quarantine/", false).await;
         let Outcome::Batch(direct) = Pipeline::new(pipeline::settings()).process(&event) else { panic!("it is data") };
         let mut keys: Vec<&str> = direct.objects().map(|object| object.key.as_str()).collect();
@@ -158,7 +158,10 @@ mod tests {
         assert!(left.len() == 1 && !left[0].ends_with("/x.json"), "{left:?}");
         let pending = bucket.body(&bucket.keys_under("metrics/pending/")[0]).unwrap();
         let pending = String::from_utf8(pending).unwrap();
-        assert!(pending.contains("pipeline_lines_replayed") && !pending.contains("pipeline_lines_received"), "{pending}");
+        assert!(
+            pending.contains("pipeline_lines_replayed") && !pending.contains("pipeline_lines_received"),
+            "{pending}"
+        );
         // Once more: what is left can still not be read, and stays.
         let (all, told) = replay(&bucket, "quarantine/", false).await;
         assert!(!all && told.contains("still unreadable"), "{told}");
@@ -168,7 +171,9 @@ mod tests {
     #[tokio::test]
     async fn the_archive_replayed_is_the_same_and_its_metrics_wait_to_be_flushed() {
         let event = event(&["one a@example.com", r#"{"level":"error","msg":"x"}"#]);
-        let Outcome::Batch(processed) = Pipeline::new(pipeline::settings()).process(&event) else { panic!("it is data") };
+        let Outcome::Batch(processed) = Pipeline::new(pipeline::settings()).process(&event) else {
+            panic!("it is data")
+        };
         let Object { key, body, .. } = &processed.archive[0];
         let bucket = InMemoryBucket::new();
         bucket.place(key, body.clone());

@@ -50,8 +50,8 @@ impl Summary<'_> {
         check(outcome.quarantined_others == 0, format!("{} metrics in quarantine", outcome.quarantined_others));
         check(outcome.leaks.is_empty(), format!("personal data in the bucket: {:?}", outcome.leaks));
         check(
-            outcome.counted == outcome.archived_lines() as f64,
-            format!("CloudWatch counted {} lines, the archive has {}", outcome.counted, outcome.archived_lines()),
+            outcome.counted == outcome.records as f64,
+            format!("CloudWatch counted {} records, the archive has {}", outcome.counted, outcome.records),
         );
         for incident in self.incidents {
             for turned in [Turned::Firing, Turned::Resolved] {
@@ -120,7 +120,8 @@ impl Summary<'_> {
                 "archived",
                 thousands(archived),
                 format!(
-                    "{} objects, {:.1} MB compressed",
+                    "as {} records (a statement and its error are one) in {} objects, {:.1} MB compressed",
+                    thousands(outcome.records),
                     thousands(outcome.archive_objects),
                     megabytes(outcome.archive_bytes)
                 ),
@@ -251,7 +252,13 @@ mod tests {
     }
 
     fn outcome() -> Outcome {
-        Outcome { archived: [("api".to_owned(), 9)].into(), quarantined_lines: 1, counted: 9.0, ..Outcome::default() }
+        Outcome {
+            archived: [("api".to_owned(), 9)].into(),
+            records: 8,
+            quarantined_lines: 1,
+            counted: 8.0,
+            ..Outcome::default()
+        }
     }
 
     #[test]
@@ -261,7 +268,7 @@ mod tests {
         let twice = Outcome { duplicates: 1, counted: 10.0, ..outcome() };
         assert_eq!(
             summary(&twice, 10).problems(),
-            ["1 lines are in the archive twice", "CloudWatch counted 10 lines, the archive has 9"]
+            ["1 lines are in the archive twice", "CloudWatch counted 10 records, the archive has 8"]
         );
     }
 

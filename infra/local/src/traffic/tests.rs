@@ -6,11 +6,12 @@ mod rules;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
+use domain::logs::archive;
+use domain::logs::pipeline::Outcome;
 use domain::logs::put_events::NewEvent;
-use domain::logs::record::{Format, Source};
-use domain::logs::{parse, redact};
 use domain::metrics::registry::{self, Kind};
 use serde_json::Value;
+use testkit::{pipeline, subscription};
 
 use super::service::{DATABASE_LOG_GROUP, Service};
 use super::*;
@@ -143,18 +144,10 @@ fn personal_data_is_in_the_lines_at_any_scale() {
 fn personal_data_is_gone_once_a_line_is_read_and_redacted() {
     let (planted, mut searched) = (planted::PLANTED, 0);
     for line in FULL.lines.iter().filter(|line| planted.iter().any(|piece| line.message.contains(piece))) {
-        let source = Source {
-            owner: "000000000000".to_owned(),
-            log_group: line.log_group.clone(),
-            log_stream: line.log_stream.clone(),
-            event_id: "1".to_owned(),
-            event_time: parse::event_time(line.timestamp_ms),
-            format: Format::Raw,
-        };
-        let mut record = parse::parse(&line.message, source);
-        redact::redact(&mut record);
-        let archived = serde_json::to_string(&record).unwrap();
-        assert!(!planted.iter().any(|piece| archived.contains(piece)), "{archived}");
+        let event = subscription::delivery(&line.log_group, &line.log_stream, &[(line.timestamp_ms, &line.message)]);
+        let Outcome::Batch(processed) = pipeline::process(&event.to_string()) else { panic!("{event}") };
+        let archived = archive::lines(&processed.archive[0].body).unwrap();
+        assert!(!planted.iter().any(|piece| archived[0].contains(piece)), "{archived:?}");
         searched += 1;
     }
     assert!(searched > 300, "{searched}");

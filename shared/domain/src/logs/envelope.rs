@@ -305,7 +305,9 @@ fn read_message(message: &[u8], mut lines: Lines<'_>) -> Result<Head, EnvelopeEr
                 head.has_events = true;
                 lines.read_all(&mut reader, message)?;
             }
-            None => drop(reader.value()?),
+            None => {
+                reader.value()?;
+            }
         }
         more = reader.more(b'}')?;
     }
@@ -347,7 +349,9 @@ impl Lines<'_> {
                     self.filled = reader.unescaped_string(self.texts, start, self.specials)?;
                     line = Some((start..self.filled, first..self.specials.len()));
                 }
-                _ => drop(reader.value()?),
+                _ => {
+                    reader.value()?;
+                }
             }
             more = reader.more(b'}')?;
         }

@@ -125,6 +125,8 @@ impl Figures {
             "pipeline_lines_received" => self.logs.received(service, minute.sum),
             "pipeline_lines_archived" => self.logs.archived(minute.sum),
             "pipeline_lines_quarantined" => self.logs.quarantined(minute.sum),
+            "pipeline_lines_filtered" => self.logs.filtered(minute.sum),
+            "pipeline_lines_replayed" => self.logs.replayed(minute.sum),
             "pipeline_series_overflow" => self.points_folded += minute.sum,
             "api_requests" => {
                 let failed = self.api.requests(dimensions, minute.sum);
@@ -249,6 +251,8 @@ mod tests {
             ("pipeline_lines_received", &["service"]),
             ("pipeline_lines_archived", &["service"]),
             ("pipeline_lines_quarantined", &["service"]),
+            ("pipeline_lines_filtered", &["service"]),
+            ("pipeline_lines_replayed", &["service"]),
             ("pipeline_series_overflow", &["service"]),
             ("api_requests", &["service", "endpoint", "method", "status_code"]),
             ("api_request_duration", &["service", "endpoint", "method"]),

@@ -105,7 +105,13 @@ pub struct Lines {
     pub archived: u64,
     /// Kept aside because they could not be read.
     pub quarantined: u64,
-    /// `received - archived - quarantined`: 0 when nothing is lost, negative when more came out than went in.
+    /// Left out on purpose, by filters.
+    #[serde(default)]
+    pub filtered: u64,
+    /// Of those kept aside, archived later by a replay.
+    #[serde(default)]
+    pub replayed: u64,
+    /// `received - archived - quarantined - filtered`: 0 when nothing is lost, negative when more came out than went in.
     pub lost: i64,
 }
 

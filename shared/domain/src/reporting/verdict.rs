@@ -196,7 +196,7 @@ mod tests {
             minutes_expected: 1440,
             minutes_with_data: 1440,
             longest_gap: None,
-            lines: Lines { received: 10, archived: 10, quarantined: 0, lost: 0 },
+            lines: Lines { received: 10, archived: 10, ..Lines::default() },
             silent_services: Vec::new(),
             points_folded: 0,
             problems: Vec::new(),

@@ -52,6 +52,8 @@ pub struct Logs {
     received: f64,
     archived: f64,
     quarantined: f64,
+    filtered: f64,
+    replayed: f64,
 }
 
 impl Logs {
@@ -90,6 +92,16 @@ impl Logs {
     /// Adds lines kept aside.
     pub fn quarantined(&mut self, count: f64) {
         self.quarantined += count;
+    }
+
+    /// Adds lines left out on purpose.
+    pub fn filtered(&mut self, count: f64) {
+        self.filtered += count;
+    }
+
+    /// Adds lines archived later, from those kept aside.
+    pub fn replayed(&mut self, count: f64) {
+        self.replayed += count;
     }
 
     fn service(&mut self, service: &str) -> &mut Entries {
@@ -131,7 +143,9 @@ impl Logs {
             received: whole(self.received),
             archived: whole(self.archived),
             quarantined: whole(self.quarantined),
-            lost: (self.received - self.archived - self.quarantined).round() as i64,
+            filtered: whole(self.filtered),
+            replayed: whole(self.replayed),
+            lost: (self.received - self.archived - self.quarantined - self.filtered).round() as i64,
         }
     }
 
@@ -170,13 +184,17 @@ mod tests {
 
     #[test]
     fn lines_are_lost_when_less_comes_out_than_went_in() {
-        for (received, archived, quarantined, lost) in [(10.0, 9.0, 1.0, 0), (10.0, 8.0, 1.0, 1), (10.0, 10.0, 1.0, -1)]
+        for (received, archived, quarantined, filtered, lost) in
+            [(10.0, 9.0, 1.0, 0.0, 0), (10.0, 7.0, 1.0, 2.0, 0), (10.0, 8.0, 1.0, 0.0, 1), (10.0, 10.0, 1.0, 0.0, -1)]
         {
             let mut logs = Logs::default();
             logs.received("api", received);
             logs.archived(archived);
             logs.quarantined(quarantined);
-            assert_eq!(logs.lines().lost, lost);
+            logs.filtered(filtered);
+            // What is archived later was received, and kept aside, before.
+            logs.replayed(1.0);
+            assert_eq!((logs.lines().lost, logs.lines().replayed), (lost, 1));
         }
     }
 
