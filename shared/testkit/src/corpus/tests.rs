@@ -1,3 +1,5 @@
+//! The corpus is what the benchmarks take it for.
+
 use serde_json::Value;
 
 use super::*;
