@@ -306,6 +306,9 @@ fn a_request_a_trace_and_a_person_are_followed_through_the_services() {
     let traced = archived(&batches).iter().filter(|(_, _, r)| r["context"]["trace_id"] == TRACE).count();
     assert_eq!((request.len(), services(&request)), (traced, BTreeSet::from(["api".to_owned(), "user".to_owned()])));
     assert!(request.windows(2).all(|two| two[0]["timestamp"].as_str() <= two[1]["timestamp"].as_str()));
+    // The query names the pseudonym that this person has by the key of the tests.
+    let pseudonym = testkit::pipeline::redact_text("anna.petrova@example.com");
+    assert!(file("queries.sql").contains(&pseudonym), "{pseudonym}");
     let person = rows(&folder, "@person");
     assert_eq!(services(&person), BTreeSet::from(["api".to_owned(), "user".to_owned()]));
 }

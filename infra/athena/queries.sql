@@ -34,7 +34,7 @@ SELECT service, dt, count(*) AS lines, min("timestamp") AS first_seen, max("time
 FROM archive
 WHERE env = 'production' AND dt BETWEEN '2026-11-15' AND '2026-11-21'
     AND strpos(concat(message, coalesce(context.user_id, ''), coalesce(details, ''), coalesce(error, ''),
-        coalesce(extra, '')), '[email') > 0
+        coalesce(extra, '')), '[email:jkfbhbrhnzmtzfcv]') > 0
 GROUP BY service, dt
 ORDER BY service, dt;
 
