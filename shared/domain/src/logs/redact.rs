@@ -21,6 +21,7 @@ mod numbers;
 mod patterns;
 mod pseudonym;
 mod scan;
+mod triggers;
 
 use std::borrow::Cow;
 

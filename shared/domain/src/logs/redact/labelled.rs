@@ -47,21 +47,32 @@ impl<'a> Findings<'a> {
     pub(super) fn sign(&mut self, at: usize) -> Look {
         let next = self.bytes.get(at + 1).copied().unwrap_or(b' ');
         if self.bytes[at] == b':' {
+            if next == b'/' && self.bytes.get(at + 2) == Some(&b'/') {
+                self.note_password(at + 3);
+                return Look::Nothing(at + 3);
+            }
             if let Some(passed) = self.pseudonym(at) {
                 return passed;
             }
             if let Some(password) = self.noted_password(at) {
                 return Look::Found(password);
             }
-            if next == b'/' && self.bytes.get(at + 2) == Some(&b'/') {
-                self.note_password(at + 3);
-                return Look::Nothing(at + 3);
-            }
         }
-        if at == self.from || matches!(next, b':' | b'=') {
+        if matches!(next, b':' | b'=') || self.ends_plain_name(at) {
             return Look::Nothing(at + 1);
         }
         self.value_of_name(at).map_or(Look::Nothing(at + 1), Look::Found)
+    }
+
+    /// Whether what stands right before the sign at `at` ends no name that tells anything. Most do not.
+    #[inline]
+    fn ends_plain_name(&self, at: usize) -> bool {
+        match self.before(at) {
+            [.., third, before, last] if is_name_byte(*last) => self.names.is_plain_end(*third, *before, *last),
+            [before, last] if is_name_byte(*last) => self.names.is_plain_end(b' ', *before, *last),
+            [.., last] => !matches!(last, b' ' | b'"' | b'\'' | b')' | 0x80..),
+            [] => true,
+        }
     }
 
     fn value_of_name(&mut self, at: usize) -> Option<Finding> {
@@ -329,7 +340,9 @@ impl<'a> Findings<'a> {
             let delimiter = self.bytes.get(at + length).copied();
             let is_next_name = matches!(delimiter, Some(b'=' | b':'));
             let goes_on = kind == Kind::Address || !is_capitalised || starts_with_capital(word);
-            if word.is_empty() || is_next_name || count > 0 && !goes_on {
+            // A word that goes on as something that was replaced belongs to that.
+            let is_rest = self.goes_on_replaced(at + length);
+            if word.is_empty() || is_next_name || is_rest || count > 0 && !goes_on {
                 break;
             }
             end = at + length;
@@ -338,9 +351,6 @@ impl<'a> Findings<'a> {
                 break;
             }
             at = end + comma + 1;
-        }
-        if self.goes_on_replaced(end) {
-            return None;
         }
         let value = self.text[start..end].trim_end_matches([',', '.', ' ']);
         self.whole(start, value.len(), Naming::Personal(kind))
@@ -385,12 +395,11 @@ fn is_secret(value: &str) -> bool {
 /// Whether `value`, under a name that says that it is of `kind`, tells something of a person: not when it
 /// is nothing, when something stands for it already, or when it is the address of a host.
 pub(super) fn is_personal(kind: Kind, value: &str) -> bool {
-    let trimmed = value.trim();
-    !trimmed.is_empty()
-        && !pseudonym::is_whole(trimmed)
-        && !is_nothing(trimmed)
-        && !NOTHING.iter().any(|nothing| nothing.eq_ignore_ascii_case(trimmed))
-        && !(kind == Kind::Address && is_host(trimmed))
+    let value = value.trim();
+    let is_word = |word: &&str| word.eq_ignore_ascii_case(value);
+    let is_none = value.is_empty() || is_nothing(value) || NOTHING.iter().any(is_word);
+    let is_clean = pseudonym::is_whole(value) || kind == Kind::Address && is_host(value);
+    !is_none && !is_clean
 }
 
 /// Whether the first word of an address is a host's: `10.0.1.23:8080`, `[::1]`, `0x7ffd...`,

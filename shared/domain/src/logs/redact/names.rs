@@ -166,16 +166,17 @@ pub(super) const MAX_BYTES: usize = 64;
 pub struct FieldNames {
     /// Open addressing; its length is a power of two, and more than half of it is empty.
     table: Vec<Option<Entry>>,
-    /// By the last byte, a bit for every byte before it: most names are told plain by these two.
-    pairs: [u32; 32],
-    /// The same of endings.
-    ending_pairs: [u32; 32],
-    /// By the last byte, a bit for every first one.
-    firsts: [u32; 32],
+    /// How the names end: most names are told plain by their last letters.
+    ends: Ends,
+    /// The same of endings of names.
+    ending_ends: Ends,
+    /// By the last letter, a bit for every first one.
+    firsts: [u32; LETTERS],
 }
 
 #[derive(Debug, Clone)]
 struct Entry {
+    hash: u64,
     name: Box<str>,
     naming: Naming,
     is_tail: bool,
@@ -206,13 +207,13 @@ impl FieldNames {
         }
         let mut names = FieldNames {
             table: vec![None; (2 * (entries.len() + TAILS.len())).next_power_of_two()],
-            pairs: [0; 32],
-            ending_pairs: [0; 32],
-            firsts: [0; 32],
+            ends: Ends::default(),
+            ending_ends: Ends::default(),
+            firsts: [0; LETTERS],
         };
         entries.iter().for_each(|(name, naming)| names.insert(name, *naming, false));
         TAILS.iter().for_each(|name| names.insert(name, Naming::Plain, true));
-        SECRET_ENDINGS.iter().for_each(|ending| add_pair(&mut names.ending_pairs, ending.as_bytes()));
+        SECRET_ENDINGS.iter().for_each(|ending| names.ending_ends.add(ending.as_bytes()));
         names
     }
 
@@ -224,16 +225,14 @@ impl FieldNames {
         }
         for spelling in [name.to_owned(), name.to_uppercase()] {
             let bytes = spelling.as_bytes();
-            let (first, last) = (bytes[0] & 31, bytes[bytes.len() - 1] & 31);
-            add_pair(&mut self.pairs, bytes);
-            self.firsts[usize::from(last)] |= 1 << first;
-            // Before the last letter a separator may stand.
-            self.pairs[usize::from(last)] |= 1 << (b'_' & 31) | 1 << (b'-' & 31);
+            self.ends.add(bytes);
+            self.ends.add_separated(bytes);
+            self.firsts[letter(bytes[bytes.len() - 1])] |= 1 << letter(bytes[0]);
         }
-        let slot = self.slot(name);
+        let slot = self.slot(&folded);
         match &mut self.table[slot] {
             Some(known) => known.is_tail |= is_tail,
-            empty => *empty = Some(Entry { name: name.into(), naming, is_tail }),
+            empty => *empty = Some(Entry { hash: folded.hash(), name: name.into(), naming, is_tail }),
         }
     }
 
@@ -253,97 +252,168 @@ impl FieldNames {
     /// Whether `name` may be the last word of a name that is written with spaces.
     pub(super) fn is_tail(&self, name: &str) -> bool {
         !self.is_plain_by_its_ends(name.as_bytes())
-            && Folded::of(&[name]).and_then(|folded| self.entry(folded.as_str())).is_some_and(|entry| entry.is_tail)
+            && Folded::of(&[name]).and_then(|folded| self.entry(&folded)).is_some_and(|entry| entry.is_tail)
     }
 
     fn is_plain_by_its_ends(&self, name: &[u8]) -> bool {
-        let [first, .., before, last] = name else { return name.len() < 2 };
-        let (last, before) = (usize::from(last & 31), before & 31);
-        let may_be_exact = self.pairs[last] >> before & 1 & (self.firsts[last] >> (first & 31));
-        (may_be_exact | self.ending_pairs[last] >> before) & 1 == 0
+        let (third, before, last) = match name {
+            [.., third, before, last] => (*third, *before, *last),
+            [before, last] => (b' ', *before, *last),
+            _ => return true,
+        };
+        let may_be_exact =
+            || self.firsts[letter(last)] >> letter(name[0]) & 1 == 1 && self.ends.has(third, before, last);
+        !self.ending_ends.has(third, before, last) && !may_be_exact()
+    }
+
+    /// Whether a name with these last bytes tells nothing, whatever it is.
+    #[inline]
+    pub(super) fn is_plain_end(&self, third: u8, before: u8, last: u8) -> bool {
+        !self.ends.has(third, before, last) && !self.ending_ends.has(third, before, last)
     }
 
     fn naming(&self, folded: &Folded) -> Naming {
-        let name = folded.as_str();
-        match self.entry(name) {
+        match self.entry(folded) {
             Some(entry) if entry.naming != Naming::Plain => entry.naming,
-            _ if SECRET_ENDINGS.iter().any(|ending| name.ends_with(ending)) => Naming::Secret,
+            _ if folded.has_secret_ending() => Naming::Secret,
             _ => Naming::Plain,
         }
     }
 
-    fn entry(&self, name: &str) -> Option<&Entry> {
-        self.table[self.slot(name)].as_ref()
+    fn entry(&self, folded: &Folded) -> Option<&Entry> {
+        self.table[self.slot(folded)].as_ref()
     }
 
-    /// Where `name` stands in the table, or where it may be put.
-    fn slot(&self, name: &str) -> usize {
-        let mask = self.table.len() - 1;
-        let mut slot = hash(name.as_bytes()) as usize & mask;
-        while self.table[slot].as_ref().is_some_and(|entry| *entry.name != *name) {
+    /// Where the name stands in the table, or where it may be put.
+    fn slot(&self, folded: &Folded) -> usize {
+        let (hash, mask) = (folded.hash(), self.table.len() - 1);
+        let mut slot = (hash >> 32) as usize & mask;
+        while let Some(entry) = &self.table[slot]
+            && (entry.hash != hash || entry.name.as_bytes() != folded.bytes())
+        {
             slot = (slot + 1) & mask;
         }
         slot
     }
 }
 
-/// Notes the last two bytes. The low five bits of a letter are the same in both cases.
-fn add_pair(pairs: &mut [u32; 32], name: &[u8]) {
-    if let [.., before, last] = name {
-        pairs[usize::from(last & 31)] |= 1 << (before & 31);
+/// How many letters are told apart.
+const LETTERS: usize = 32;
+
+/// What stands for separators, and for whatever is no letter.
+const SEPARATOR: usize = 31;
+
+/// A number for a letter, the same in both cases. Bytes that are no ASCII share the numbers of letters.
+const fn letter(byte: u8) -> usize {
+    if byte.is_ascii_alphabetic() || byte >= 0x80 { byte as usize % LETTERS } else { SEPARATOR }
+}
+
+const LETTER: [u8; 256] = {
+    let mut letters = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        letters[byte] = letter(byte as u8) as u8;
+        byte += 1;
+    }
+    letters
+};
+
+/// The last three letters of names: by the last two, a bit for every one before them.
+#[derive(Debug, Clone)]
+struct Ends(Box<[u32; LETTERS * LETTERS]>);
+
+impl Default for Ends {
+    fn default() -> Self {
+        Ends(Box::new([0; LETTERS * LETTERS]))
     }
 }
 
-/// FNV-1a: the names are short, and those in the table are ours.
-fn hash(bytes: &[u8]) -> u64 {
-    let mixed = bytes
-        .iter()
-        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3_u64));
-    mixed ^ mixed >> 32
+impl Ends {
+    /// Notes a name's end. One of two letters may have anything before it.
+    fn add(&mut self, name: &[u8]) {
+        match name {
+            [.., third, before, last] => self.0[letter(*before) * LETTERS + letter(*last)] |= 1 << letter(*third),
+            [before, last] => self.0[letter(*before) * LETTERS + letter(*last)] = u32::MAX,
+            _ => {}
+        }
+    }
+
+    /// Notes the ends of a name that has a separator among its last letters.
+    fn add_separated(&mut self, name: &[u8]) {
+        if let [.., before, last] = name {
+            self.0[letter(*before) * LETTERS + letter(*last)] |= 1 << SEPARATOR;
+            self.0[SEPARATOR * LETTERS + letter(*last)] = u32::MAX;
+        }
+    }
+
+    #[inline]
+    fn has(&self, third: u8, before: u8, last: u8) -> bool {
+        let code = |byte: u8| usize::from(LETTER[usize::from(byte)]);
+        self.0[(code(before) * LETTERS + code(last)) % (LETTERS * LETTERS)] >> (code(third) % LETTERS) & 1 == 1
+    }
 }
 
 /// A name in lower case without separators.
 struct Folded {
-    bytes: [u8; 2 * MAX_BYTES],
+    bytes: [u8; ROOM],
     length: usize,
 }
+
+/// Bytes of a folded name, with a few that lower case may add, and eight to read words from.
+const ROOM: usize = MAX_BYTES + 16;
 
 impl Folded {
     /// `None` for what is too long to be a name.
     fn of(words: &[&str]) -> Option<Folded> {
-        let mut folded = Folded { bytes: [0; 2 * MAX_BYTES], length: 0 };
+        if words.iter().map(|word| word.len()).sum::<usize>() > MAX_BYTES {
+            return None;
+        }
+        let mut folded = Folded { bytes: [0; ROOM], length: 0 };
         for word in words {
-            if word.len() > MAX_BYTES || folded.length + 2 * word.len() > folded.bytes.len() {
-                return None;
-            }
-            if word.is_ascii() { folded.push_ascii(word) } else { folded.push(word) }
+            if word.is_ascii() { folded.push_ascii(word.as_bytes()) } else { folded.push(word) }
         }
         Some(folded)
     }
 
-    fn push_ascii(&mut self, word: &str) {
-        for byte in word.bytes() {
-            self.bytes[self.length] = byte.to_ascii_lowercase();
+    fn push_ascii(&mut self, word: &[u8]) {
+        for byte in word {
+            // Letters are lowered by a bit; digits have it, and what else there is makes no name of ours.
+            self.bytes[self.length] = byte | 0x20;
             self.length += usize::from(!matches!(byte, b'_' | b'-' | b' '));
         }
+        // A separator at the end was written and not counted.
+        self.bytes[self.length] = 0;
     }
 
     fn push(&mut self, word: &str) {
         let letters = word.chars().filter(|c| !matches!(c, '_' | '-' | ' ')).flat_map(char::to_lowercase);
         for letter in letters {
             let letter = if letter == 'ё' { 'е' } else { letter };
-            let mut buffer = [0; 4];
-            let bytes = letter.encode_utf8(&mut buffer).as_bytes();
-            // Twice the room is enough for every letter but a few that are in no name of ours.
-            if let Some(room) = self.bytes.get_mut(self.length..self.length + bytes.len()) {
-                room.copy_from_slice(bytes);
-                self.length += bytes.len();
+            // Lower case is longer for a few letters only, which are in no name of ours.
+            if self.length + letter.len_utf8() <= MAX_BYTES {
+                self.length += letter.encode_utf8(&mut self.bytes[self.length..]).len();
             }
         }
     }
 
+    fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+
     fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.bytes[..self.length]).unwrap_or_default()
+        std::str::from_utf8(self.bytes()).unwrap_or_default()
+    }
+
+    fn has_secret_ending(&self) -> bool {
+        SECRET_ENDINGS.iter().any(|ending| self.bytes().ends_with(ending.as_bytes()))
+    }
+
+    /// Of the first and the last eight bytes and the length: good enough to keep a few hundred names apart.
+    fn hash(&self) -> u64 {
+        let word = |at: usize| self.bytes[at..].first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
+        let (first, last) = (word(0), word(self.length.saturating_sub(8)));
+        let mixed = (first ^ last.rotate_left(29) ^ self.length as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        mixed ^ mixed >> 32
     }
 }
 

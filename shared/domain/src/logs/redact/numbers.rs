@@ -13,6 +13,12 @@ const MIN_DIGITS: usize = 9;
 /// Fewest digits without anything between that may be a number by themselves.
 const MIN_SOLID: usize = MIN_DIGITS;
 
+/// Most digits behind a colon that are looked at.
+const MAX_JOINED: usize = 20;
+
+/// Bytes of a date behind the year.
+const DATE_END: usize = 6;
+
 /// A number that begins at a group: how many bytes up to its end, and what it is.
 type Match = (usize, Kind);
 
@@ -25,28 +31,34 @@ enum After {
 }
 
 impl Findings<'_> {
-    /// What begins with the digits at `at`.
+    /// What begins with the digits around `at`.
     pub(super) fn digits(&mut self, at: usize) -> Look {
-        let mut end = at + 1;
+        let (mut start, mut end) = (at, at + 1);
+        // Digits before where the pass went on are an escape's.
+        while start > self.at && self.bytes[start - 1].is_ascii_digit() {
+            start -= 1;
+        }
         while self.bytes.get(end).is_some_and(u8::is_ascii_digit) {
             end += 1;
         }
-        self.step(end - at);
+        self.step(end - start);
         // Nearly all digits in a log end here.
-        if end - at < MIN_SOLID && !self.goes_on(end, end - at) {
-            return self.nothing_or_iban(at, end);
+        if end - start < MIN_SOLID && !self.goes_on(end, end - start) || !self.starts_number(start) {
+            return Look::Nothing(end);
         }
-        if !self.starts_number(at) {
-            return self.nothing_or_iban(at, end);
+        if self.is_date(start, end) {
+            return Look::Nothing(end + DATE_END);
         }
-        self.number(at)
+        self.number(start)
     }
 
-    fn nothing_or_iban(&mut self, at: usize, end: usize) -> Look {
-        match self.before(at) {
-            [.., b'A'..=b'Z', b'A'..=b'Z'] if end - at >= 2 => self.iban(at).map_or(Look::Nothing(end), Look::Found),
-            _ => Look::Nothing(end),
-        }
+    /// Whether the year at `start..end` begins a date of this time: `2026-11-21`. No number of a person is
+    /// written so, and most lines have one.
+    fn is_date(&self, start: usize, end: usize) -> bool {
+        end - start == 4
+            && matches!(&self.bytes[start..], [b'1' | b'2', b'9' | b'0', _, _, b'-', a, b, b'-', c, d, ..]
+                if [a, b, c, d].iter().all(|byte| byte.is_ascii_digit()))
+            && !self.bytes.get(end + DATE_END).is_some_and(u8::is_ascii_digit)
     }
 
     /// Whether a number of several groups may go on at `end`, after `length` digits.
@@ -91,13 +103,24 @@ impl Findings<'_> {
         let is_joined = match (next(0), next(1)) {
             (byte, _) if byte.is_ascii_alphanumeric() || byte == b'_' => true,
             (b'-', byte) => byte.is_ascii_alphanumeric(),
-            (b'.' | b':', byte) => byte.is_ascii_digit(),
+            (b'.', byte) => byte.is_ascii_digit(),
+            (b':', byte) => byte.is_ascii_digit() && self.ends_with_digits(end + 1),
             _ => false,
         };
         if !is_joined {
             return After::Free;
         }
         After::Joined(end + self.length(end, |byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-'))
+    }
+
+    /// Whether nothing but digits stands at `start`: what goes on may be an e-mail address, behind which the
+    /// colon joins nothing.
+    fn ends_with_digits(&mut self, start: usize) -> bool {
+        let rest = &self.bytes[start..];
+        let length = rest.iter().take(MAX_JOINED).take_while(|byte| byte.is_ascii_digit()).count();
+        let next = rest.get(length).copied().unwrap_or(b' ');
+        self.step(length);
+        !(next.is_ascii_alphanumeric() || b"._%+-@".contains(&next) || next >= 0x80)
     }
 
     /// The first number among the groups that begin at `at`.

@@ -119,11 +119,12 @@ impl Findings<'_> {
         (length >= MIN_BEARER && is_sure).then_some(found(start..start + length, Kind::Token))
     }
 
-    /// `eyJ...` with two dots, whose `J` stands at `at`: the three parts of a JSON web token. Where the
-    /// run from here on is none, no shorter end of the same run is one.
+    /// `eyJ...` with two dots, whose `y` stands at `at`: the three parts of a JSON web token. Where the run
+    /// from here on is none, no shorter end of the same run is one.
     pub(super) fn web_token(&mut self, at: usize) -> Option<Finding> {
-        let start = at.checked_sub(2).filter(|start| *start >= self.from)?;
-        if start < self.no_web_token_until || !self.bytes[start..].starts_with(b"ey") || !self.starts_word(start) {
+        let [.., b'e'] = self.before(at) else { return None };
+        let start = at - 1;
+        if start < self.no_web_token_until || !self.starts_word(start) {
             return None;
         }
         let run = self.length(start, |b| b.is_ascii_alphanumeric() || b"-_.=".contains(&b));
@@ -176,11 +177,10 @@ impl Findings<'_> {
         (is_here && is_new()).then(|| found(self.password.clone(), Kind::Secret))
     }
 
-    /// An IBAN whose first digit stands at `digit`: in one piece, or in groups of four.
-    pub(super) fn iban(&mut self, digit: usize) -> Option<Finding> {
-        let start = digit.checked_sub(2).filter(|start| *start >= self.from)?;
-        let is_upper = |at: usize| self.bytes[at].is_ascii_uppercase();
-        if !(is_upper(start) && is_upper(start + 1) && self.starts_word(start)) {
+    /// An IBAN that begins at `start`: in one piece, or in groups of four.
+    pub(super) fn iban(&mut self, start: usize) -> Option<Finding> {
+        let [first, second, ..] = self.bytes[start..] else { return None };
+        if !(first.is_ascii_uppercase() && second.is_ascii_uppercase() && self.starts_word(start)) {
             return None;
         }
         let fits = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit();

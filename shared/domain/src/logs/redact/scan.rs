@@ -11,6 +11,7 @@ use std::ops::Range;
 use super::kind::Kind;
 use super::names::FieldNames;
 use super::pseudonym;
+use super::triggers::{self, BLOCK};
 
 /// A part of a text that something else is to stand for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,7 +39,10 @@ pub struct Findings<'a> {
     pub(super) bytes: &'a [u8],
     pub(super) names: &'a FieldNames,
     /// Where the pass is.
-    at: usize,
+    pub(super) at: usize,
+    /// Where the block begins whose triggers are in `bits`.
+    block: usize,
+    bits: u64,
     /// Nothing before it belongs to a finding: one ended here, or a pseudonym.
     pub(super) from: usize,
     /// Up to here no JSON web token can begin.
@@ -52,49 +56,6 @@ pub struct Findings<'a> {
     pub(super) steps: usize,
 }
 
-/// What a byte may be the sign of.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Class {
-    Plain,
-    Digit,
-    /// `=` or `:`, after a name.
-    Sign,
-    /// `@`, of an address.
-    At,
-    /// `%`, of an escape.
-    Percent,
-    /// `+`, of a phone number.
-    Plus,
-    /// `B`, of Bearer.
-    Bearer,
-    /// `J`, of a web token's `eyJ`.
-    WebToken,
-    /// `I`, of AKIA and ASIA.
-    AwsKey,
-    /// `\`, of `\u0430`.
-    Escape,
-}
-
-const CLASSES: [Class; 256] = {
-    let mut classes = [Class::Plain; 256];
-    let mut digit = b'0';
-    while digit <= b'9' {
-        classes[digit as usize] = Class::Digit;
-        digit += 1;
-    }
-    classes[b'=' as usize] = Class::Sign;
-    classes[b':' as usize] = Class::Sign;
-    classes[b'@' as usize] = Class::At;
-    classes[b'%' as usize] = Class::Percent;
-    classes[b'+' as usize] = Class::Plus;
-    classes[b'B' as usize] = Class::Bearer;
-    classes[b'b' as usize] = Class::Bearer;
-    classes[b'J' as usize] = Class::WebToken;
-    classes[b'I' as usize] = Class::AwsKey;
-    classes[b'\\' as usize] = Class::Escape;
-    classes
-};
-
 impl<'a> Findings<'a> {
     pub(super) fn of(text: &'a str, names: &'a FieldNames) -> Findings<'a> {
         Findings {
@@ -102,6 +63,8 @@ impl<'a> Findings<'a> {
             bytes: text.as_bytes(),
             names,
             at: 0,
+            block: 0,
+            bits: triggers::of(text.as_bytes()),
             from: 0,
             no_web_token_until: 0,
             encoded_at_until: 0,
@@ -111,19 +74,44 @@ impl<'a> Findings<'a> {
         }
     }
 
-    /// What is found at the byte `at`, which is of `class`.
-    fn look(&mut self, class: Class, at: usize) -> Look {
-        match class {
-            Class::Plain => Look::Nothing(at + 1),
-            Class::Digit => self.digits(at),
-            Class::Sign => self.sign(at),
-            Class::At => self.found_or(at + 1, |scan| scan.email(at, 1)),
-            Class::Percent => self.percent(at),
-            Class::Plus => self.international(at, 1),
-            Class::Bearer => self.found_or(at + 1, |scan| scan.bearer(at)),
-            Class::WebToken => self.found_or(at + 1, |scan| scan.web_token(at)),
-            Class::AwsKey => self.found_or(at + 1, |scan| scan.aws_key(at)),
-            Class::Escape => Look::Nothing(at + self.unicode_escape(at).unwrap_or(1)),
+    /// Where the next trigger is.
+    #[inline]
+    fn next_trigger(&mut self) -> Option<usize> {
+        loop {
+            // Those that were passed over are none any more.
+            let passed = self.at.saturating_sub(self.block);
+            if passed < BLOCK {
+                self.bits &= u64::MAX << passed;
+                if self.bits != 0 {
+                    return Some(self.block + self.bits.trailing_zeros() as usize);
+                }
+            }
+            self.block = self.at.max(self.block + BLOCK);
+            if self.block >= self.bytes.len() {
+                return None;
+            }
+            self.step(BLOCK);
+            self.bits = triggers::of(&self.bytes[self.block..]);
+        }
+    }
+
+    /// What is found at the trigger `at`.
+    #[inline]
+    fn look(&mut self, at: usize) -> Look {
+        match self.bytes[at] {
+            b'=' | b':' => self.sign(at),
+            b'0'..=b'9' => self.digits(at),
+            b'@' => self.found_or(at + 1, |scan| scan.email(at, 1)),
+            b'%' => self.percent(at),
+            b'+' => self.international(at, 1),
+            b'y' => self.found_or(at + 1, |scan| scan.web_token(at)),
+            b'B' | b'b' if self.bytes.get(at + 2).is_some_and(u8::is_ascii_alphabetic) => {
+                self.found_or(at + 1, |scan| scan.bearer(at))
+            }
+            b'I' => self.found_or(at + 1, |scan| scan.aws_key(at).or_else(|| scan.iban(at))),
+            b'A'..=b'Z' => self.found_or(at + 1, |scan| scan.iban(at)),
+            b'\\' => Look::Nothing(at + self.unicode_escape(at).unwrap_or(1)),
+            _ => Look::Nothing(at + 1),
         }
     }
 
@@ -169,7 +157,6 @@ impl<'a> Findings<'a> {
     }
 
     /// Notes that `count` bytes were looked at.
-    #[cfg_attr(not(test), expect(clippy::unused_self, reason = "only tests count"))]
     pub(super) fn step(&mut self, count: usize) {
         #[cfg(test)]
         {
@@ -192,11 +179,9 @@ impl Iterator for Findings<'_> {
 
     fn next(&mut self) -> Option<Finding> {
         loop {
-            let rest = &self.bytes[self.at..];
-            let plain = rest.iter().position(|&byte| CLASSES[usize::from(byte)] != Class::Plain)?;
-            let at = self.at + plain;
-            self.step(plain + 1);
-            match self.look(CLASSES[usize::from(self.bytes[at])], at) {
+            let at = self.next_trigger()?;
+            self.step(1);
+            match self.look(at) {
                 Look::Nothing(next) => self.at = next,
                 Look::Found(finding) => {
                     self.at = finding.range.end;

@@ -208,6 +208,26 @@ fn one_person_has_one_pseudonym_however_a_value_is_spelled_and_wherever_it_stand
 }
 
 #[test]
+fn what_was_refused_for_what_follows_is_refused_when_that_is_replaced() {
+    for text in [
+        "45 09@a.comАнна7707083893%40",
+        "https://=GB82WEST12345698765432@a.com",
+        "full_name=> № 7707083893[email:bcdfghjkmnprstvz]",
+        "+79123456789:4509@a.com",
+        "79123456789-AKIAIOSFODNN7EXAMPLE",
+        "+442071838750-AKIAIOSFODNN7EXAMPLE",
+        "+123456789 7 79123456789",
+        "x@a.bc-AKIAIOSFODNN7EXAMPLE",
+        "address=x.AKIAIOSFODNN7EXAMPLE",
+        "phone=1234-eyJhbGciOiJub25lIn0.eyJzdWIiOiIxIn0.eHg",
+        "https://anna%40example.com:pw@host",
+    ] {
+        let once = redacted(text);
+        assert_eq!(redacted(&once), once, "{text}");
+    }
+}
+
+#[test]
 fn another_key_gives_other_pseudonyms() {
     let other = PseudonymKey::from_secret("made-up-secret-of-32-bytes-56789").unwrap();
     let other = Redactor::new(other, FieldNames::default());
@@ -403,6 +423,16 @@ fn pieces() -> impl Strategy<Value = String> {
             "\u{a0}",
             "ee",
             "№ 1",
+            "IA",
+            "GB",
+            "+",
+            "://",
+            "рф",
+            "-AKIAIOSFODNN7EXAMPLE",
+            "1795000000123",
+            "surname=",
+            "89123456789",
+            "user@",
         ]),
         0..12,
     )
@@ -436,7 +466,7 @@ fn with_check_digits(digits: &str, kind: Kind) -> String {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(60_000))]
+    #![proptest_config(ProptestConfig::with_cases(1_000))]
 
     #[test]
     fn pieces_of_anything_are_redacted_once_and_twice_is_once(text in pieces()) {
@@ -480,126 +510,5 @@ proptest! {
         let redacted = redacted(&format!("{before}{number}{after}"));
         prop_assert!(!redacted.contains(&number), "{}", redacted);
         prop_assert!(shown(&redacted).contains(&format!("[{}]", kind.label())) || kind != Kind::Phone, "{}", redacted);
-    }
-}
-
-/// Not a test of a rule: prints how fast clean text is scanned. `cargo test --release -p domain -- --ignored speed`
-#[test]
-#[ignore = "prints a speed, which is of use in release only"]
-fn speed_of_a_scan_over_clean_texts() {
-    let names = FieldNames::default();
-    let corpus = include_str!("corpus.txt");
-    let corpus_lines: Vec<&str> =
-        corpus.lines().filter(|line| !line.contains('⟦') && !line.starts_with("# ")).collect();
-    let messages = [
-        "Contract created",
-        "Договор создан за 123 ms",
-        "GET /api/v1/contracts/4711 200",
-        "request finished",
-        "api",
-        "production",
-        "cache miss for key contracts:4711",
-        "Operation completed successfully in 35 ms",
-        "550e8400-e29b-41d4-a716-446655440000",
-        "SELECT id, status FROM contracts WHERE id = $1 AND tenant_id = $2 ORDER BY created_at DESC LIMIT 50",
-        "connection pool: 12 of 20 in use",
-        "LC-2026-004711",
-        "1-5759e988-bd862e3fe1be46a994272793",
-        "rosreestr",
-        "POST",
-        "Downstream service responded with status 503, retrying in 200 ms (attempt 2 of 5)",
-        "contract_created",
-        "10.0.1.23",
-    ];
-    let raw: Vec<&str> = messages.iter().copied().filter(|text| text.len() > 30).collect();
-    for (title, texts) in
-        [("messages", &messages[..]), ("long messages", &raw[..]), ("clean lines of the corpus", &corpus_lines[..])]
-    {
-        let bytes: usize = texts.iter().map(|text| text.len()).sum();
-        let rounds = 200_000_000 / bytes;
-        let started = std::time::Instant::now();
-        let mut found = 0;
-        for _ in 0..rounds {
-            for text in texts {
-                found += findings(std::hint::black_box(text), &names).count();
-            }
-        }
-        let seconds = started.elapsed().as_secs_f64();
-        println!(
-            "{title}: {:.0} MB/s, {} bytes a text, {found} found",
-            (rounds * bytes) as f64 / seconds / 1e6,
-            bytes / texts.len()
-        );
-    }
-    let fields = [
-        "level",
-        "message",
-        "timestamp",
-        "service_name",
-        "request_id",
-        "duration_ms",
-        "status",
-        "category",
-        "user_id",
-        "event",
-    ];
-    let started = std::time::Instant::now();
-    let plain = (0..2_000_000)
-        .flat_map(|_| fields)
-        .filter(|name| names.of(std::hint::black_box(name)) == Naming::Plain)
-        .count();
-    println!("names: {:.1} ns, {plain}", started.elapsed().as_secs_f64() * 1e9 / 20e6);
-}
-
-#[test]
-#[ignore = "tmp"]
-fn speed_parts() {
-    let names = FieldNames::default();
-    for text in [
-        "the quick red fox jumps over the lazy dog and runs away again",
-        "the quick brown bear jumbles about by the big barn, obey baby",
-        "a=b c=d e=f gh=ij klm=no pqrst=uvw xyz=abc def=ghi jkl=mno p",
-        "level=info status=ok path=/api/v1 service_name=contract done",
-        "12 3 45 678 9 a12 b13 c 14 ms d 15 e f 17 g h 18 i j 19 k ll",
-        "2026-11-21T10:05:03.123Z 2026-11-21 10:05:03 2026-11-21 10:0",
-        "550e8400-e29b-41d4-a716-446655440000 550e8400-e29b-41d4-a716",
-        "took 35 ms at 1795000000123 status 200 for id 4711 and so on",
-    ] {
-        let mut best = f64::MAX;
-        for _ in 0..10 {
-            let started = std::time::Instant::now();
-            for _ in 0..200_000 {
-                std::hint::black_box(findings(std::hint::black_box(text), &names).count());
-            }
-            best = best.min(started.elapsed().as_secs_f64());
-        }
-        println!(
-            "PART {:.0} MB/s {:.1} ns a text: {text}",
-            200_000.0 * text.len() as f64 / best / 1e6,
-            best / 200_000.0 * 1e9
-        );
-    }
-    for name in [
-        "level",
-        "message",
-        "timestamp",
-        "service_name",
-        "request_id",
-        "duration_ms",
-        "status",
-        "category",
-        "user_id",
-        "event",
-        "full_name",
-    ] {
-        let mut best = f64::MAX;
-        for _ in 0..10 {
-            let started = std::time::Instant::now();
-            for _ in 0..200_000 {
-                std::hint::black_box(names.of(std::hint::black_box(name)));
-            }
-            best = best.min(started.elapsed().as_secs_f64());
-        }
-        println!("PART {:.1} ns {name}", best / 200_000.0 * 1e9);
     }
 }
