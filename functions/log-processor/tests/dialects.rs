@@ -106,15 +106,19 @@ const CASES: &[Case] = &[
             "\tVALUES ('anna@example.com', 'Анна')",
         ],
     ),
-    ("PostgreSQL: a background process", DATABASE, &[
-        "2026-11-21 10:05:03 UTC::@:[390]:LOG:  checkpoint complete: wrote 12 buffers (0.1%)",
-    ]),
+    (
+        "PostgreSQL: a background process",
+        DATABASE,
+        &["2026-11-21 10:05:03 UTC::@:[390]:LOG:  checkpoint complete: wrote 12 buffers (0.1%)"],
+    ),
     ("Plain text", SERVICE, &["INFO:     Application startup complete."]),
     ("Plain text that speaks of an error and is none", SERVICE, &["retry after ERROR, паспорт 45 09 123456"]),
     (
         "A traceback",
         SERVICE,
-        &["Traceback (most recent call last):\n  File \"/app/main.py\", line 88, in render\nIndexError: list index out of range"],
+        &[
+            "Traceback (most recent call last):\n  File \"/app/main.py\", line 88, in render\nIndexError: list index out of range",
+        ],
     ),
     ("JSON but for a mistake", SERVICE, &[r#"{"level":"ERROR","duration_ms":NaN,"password":"hunter2"}"#]),
     ("A number", SERVICE, &["42"]),
@@ -140,7 +144,8 @@ fn metrics(processed: &Processed) -> Vec<String> {
     let derived = series.filter(|(key, _)| !key.name.starts_with("pipeline_"));
     derived
         .map(|(key, held)| {
-            let dimensions: Vec<String> = key.dimensions.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            let dimensions: Vec<String> =
+                key.dimensions.iter().map(|(name, value)| format!("{name}={value}")).collect();
             format!("`{}{{{}}} {}`", key.name, dimensions.join(","), held.sum)
         })
         .collect()

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::io::Write;
 
 use anyhow::Context as _;
-use aws_config::SdkConfig;
 use aws::secrets::Secrets;
+use aws_config::SdkConfig;
 use aws_sdk_lambda::Client;
 use domain::logs::filter::Filters;
 use domain::logs::pipeline::{Pipeline, Settings};
@@ -158,7 +158,10 @@ mod tests {
         assert!(left.len() == 1 && !left[0].ends_with("/x.json"), "{left:?}");
         let pending = bucket.body(&bucket.keys_under("metrics/pending/")[0]).unwrap();
         let pending = String::from_utf8(pending).unwrap();
-        assert!(pending.contains("pipeline_lines_replayed") && !pending.contains("pipeline_lines_received"), "{pending}");
+        assert!(
+            pending.contains("pipeline_lines_replayed") && !pending.contains("pipeline_lines_received"),
+            "{pending}"
+        );
         // Once more: what is left can still not be read, and stays.
         let (all, told) = replay(&bucket, "quarantine/", false).await;
         assert!(!all && told.contains("still unreadable"), "{told}");
@@ -168,7 +171,9 @@ mod tests {
     #[tokio::test]
     async fn the_archive_replayed_is_the_same_and_its_metrics_wait_to_be_flushed() {
         let event = event(&["one a@example.com", r#"{"level":"error","msg":"x"}"#]);
-        let Outcome::Batch(processed) = Pipeline::new(pipeline::settings()).process(&event) else { panic!("it is data") };
+        let Outcome::Batch(processed) = Pipeline::new(pipeline::settings()).process(&event) else {
+            panic!("it is data")
+        };
         let Object { key, body, .. } = &processed.archive[0];
         let bucket = InMemoryBucket::new();
         bucket.place(key, body.clone());

@@ -11,7 +11,9 @@ use crate::logs::json::{self, Kind};
 use crate::logs::origin::Origin;
 use crate::logs::parse::postgres::{Entry, Masked};
 use crate::logs::parse::{instant, sql};
-use crate::logs::record::{CONTEXT, CORRELATING, ENVIRONMENT, Field, Format, Json, Message, Record, SERVICE_NAME, Time};
+use crate::logs::record::{
+    CONTEXT, CORRELATING, ENVIRONMENT, Field, Format, Json, Message, Record, SERVICE_NAME, Time,
+};
 use crate::logs::redact::{self, Naming, Redactor};
 
 /// Where a record came from.
@@ -60,7 +62,8 @@ pub struct Writer<'r> {
     decoded: Vec<u8>,
     text: Vec<u8>,
     sql: String,
-    fingerprint: String,
+    /// What is known of the statements so far.
+    statements: sql::Statements,
 }
 
 impl<'r> Writer<'r> {
@@ -83,7 +86,7 @@ impl<'r> Writer<'r> {
             decoded: Vec::new(),
             text: Vec::new(),
             sql: String::new(),
-            fingerprint: String::new(),
+            statements: sql::Statements::default(),
         };
         for (place, text) in [&origin.service, &origin.environment].into_iter().enumerate() {
             let mut default = Vec::new();
@@ -289,7 +292,14 @@ impl<'r> Writer<'r> {
 /// Values and names of JSON, redacted.
 impl Writer<'_> {
     /// A field of an object whose names begin at `first_name`.
-    fn field(&mut self, record: &Record<'_>, field: Field<'_>, first_name: usize, known: &mut Names, out: &mut Vec<u8>) {
+    fn field(
+        &mut self,
+        record: &Record<'_>,
+        field: Field<'_>,
+        first_name: usize,
+        known: &mut Names,
+        out: &mut Vec<u8>,
+    ) {
         let naming = self.name(field.name.text, field.name.kind == Kind::Escaped, first_name, known, out);
         self.value(record, field.value.token, naming, out);
     }
@@ -380,7 +390,9 @@ impl Writer<'_> {
         self.string(name, escaped, out);
         out.pop();
         let naming = match escaped {
-            true => json::unescape_text(name, &mut self.decoded).map_or(Naming::Plain, |name| self.redactor.naming(name)),
+            true => {
+                json::unescape_text(name, &mut self.decoded).map_or(Naming::Plain, |name| self.redactor.naming(name))
+            }
             false => self.redactor.naming(name),
         };
         self.make_unique(start, first_name, known, out);
@@ -412,9 +424,8 @@ impl Writer<'_> {
             return known.contains(name);
         }
         let begins = beginning(name);
-        let same = |(other, place): &(u64, Place)| {
-            *other == begins && &out[place.start as usize..place.end as usize] == name
-        };
+        let same =
+            |(other, place): &(u64, Place)| *other == begins && &out[place.start as usize..place.end as usize] == name;
         self.names[first_name..].iter().any(same)
     }
 }
@@ -486,19 +497,18 @@ impl Writer<'_> {
 
     /// What a statement does to which table, and what it has in common with others of its kind.
     fn statement(&mut self, statement: &str, out: &mut Vec<u8>) {
-        if let Some(shape) = sql::shape(statement) {
-            let verb = self.server_detail("query_type", &shape.verb, out);
-            self.note(Detail::QueryType, verb, out);
-            if let Some(table) = shape.table {
-                let table = self.server_detail("table", &table.to_ascii_lowercase(), out);
-                self.note(Detail::Table, table, out);
+        let mut statements = std::mem::take(&mut self.statements);
+        let known = statements.of(statement);
+        for (name, detail, text) in
+            [("query_type", Detail::QueryType, &known.verb), ("table", Detail::Table, &known.table)]
+        {
+            if let Some(text) = text {
+                let start = self.server_detail(name, text, out);
+                self.note(detail, start, out);
             }
         }
-        let mut fingerprint = std::mem::take(&mut self.fingerprint);
-        fingerprint.clear();
-        sql::fingerprint(statement, &mut fingerprint);
-        self.server_detail("fingerprint", &fingerprint, out);
-        self.fingerprint = fingerprint;
+        self.server_detail("fingerprint", &known.fingerprint, out);
+        self.statements = statements;
     }
 }
 
