@@ -14,9 +14,15 @@ pub fn is_date(text: &[u8]) -> bool {
 /// Whether `text` is a time of day as `10:05:03`, or with one to nine digits of a fraction as
 /// `10:05:03.123`. There are no leap seconds.
 pub fn is_time(text: &[u8]) -> bool {
-    let Some((&[h1, h2, b':', m1, m2, b':', s1, s2], fraction)) = text.split_first_chunk::<8>() else { return false };
+    time_length(text) == Some(text.len())
+}
+
+/// How long the time of day is that `text` begins with, as [`is_time`] has it.
+pub fn time_length(text: &[u8]) -> Option<usize> {
+    let (&[h1, h2, b':', m1, m2, b':', s1, s2], fraction) = text.split_first_chunk::<8>()? else { return None };
     let below = |tens, ones, limit| two_digits(tens, ones).is_some_and(|number| number < limit);
-    below(h1, h2, 24) && below(m1, m2, 60) && below(s1, s2, 60) && is_fraction(fraction)
+    let exists = below(h1, h2, 24) && below(m1, m2, 60) && below(s1, s2, 60);
+    exists.then(|| 8 + fraction_length(fraction))
 }
 
 /// Whether `text` is RFC 3339 in the one form that the archive has: `YYYY-MM-DDTHH:MM:SS[.f{1,9}]Z`.
@@ -25,12 +31,11 @@ pub fn is_canonical(text: &str) -> bool {
     matches!(rest, [b'T', time @ .., b'Z'] if is_time(time)) && is_date(date)
 }
 
-fn is_fraction(text: &[u8]) -> bool {
-    match text {
-        [] => true,
-        [b'.', digits @ ..] => (1..=9).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit),
-        _ => false,
-    }
+/// With its dot; 0 for none.
+fn fraction_length(text: &[u8]) -> usize {
+    let [b'.', digits @ ..] = text else { return 0 };
+    let length = digits.iter().take(9).take_while(|byte| byte.is_ascii_digit()).count();
+    if length > 0 { 1 + length } else { 0 }
 }
 
 fn two_digits(tens: u8, ones: u8) -> Option<u8> {
@@ -158,6 +163,21 @@ mod tests {
             ("", false),
         ] {
             assert_eq!(is_time(text.as_bytes()), is, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_time_of_day_ends_where_something_else_follows() {
+        for (text, length) in [
+            ("10:05:03 UTC", Some(8)),
+            ("10:05:03. UTC", Some(8)),
+            ("10:05:03.12 UTC", Some(11)),
+            ("10:05:03.1234567890", Some(18)),
+            ("10:05:03:04", Some(8)),
+            ("10:05:60 UTC", None),
+            ("10:05", None),
+        ] {
+            assert_eq!(time_length(text.as_bytes()), length, "{text}");
         }
     }
 
