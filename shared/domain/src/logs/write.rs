@@ -62,7 +62,8 @@ pub struct Writer<'r> {
     decoded: Vec<u8>,
     text: Vec<u8>,
     sql: String,
-    fingerprint: String,
+    /// What is known of the statements so far.
+    statements: sql::Statements,
 }
 
 impl<'r> Writer<'r> {
@@ -85,7 +86,7 @@ impl<'r> Writer<'r> {
             decoded: Vec::new(),
             text: Vec::new(),
             sql: String::new(),
-            fingerprint: String::new(),
+            statements: sql::Statements::default(),
         };
         for (place, text) in [&origin.service, &origin.environment].into_iter().enumerate() {
             let mut default = Vec::new();
@@ -496,19 +497,18 @@ impl Writer<'_> {
 
     /// What a statement does to which table, and what it has in common with others of its kind.
     fn statement(&mut self, statement: &str, out: &mut Vec<u8>) {
-        if let Some(shape) = sql::shape(statement) {
-            let verb = self.server_detail("query_type", &shape.verb, out);
-            self.note(Detail::QueryType, verb, out);
-            if let Some(table) = shape.table {
-                let table = self.server_detail("table", &table.to_ascii_lowercase(), out);
-                self.note(Detail::Table, table, out);
+        let mut statements = std::mem::take(&mut self.statements);
+        let known = statements.of(statement);
+        for (name, detail, text) in
+            [("query_type", Detail::QueryType, &known.verb), ("table", Detail::Table, &known.table)]
+        {
+            if let Some(text) = text {
+                let start = self.server_detail(name, text, out);
+                self.note(detail, start, out);
             }
         }
-        let mut fingerprint = std::mem::take(&mut self.fingerprint);
-        fingerprint.clear();
-        sql::fingerprint(statement, &mut fingerprint);
-        self.server_detail("fingerprint", &fingerprint, out);
-        self.fingerprint = fingerprint;
+        self.server_detail("fingerprint", &known.fingerprint, out);
+        self.statements = statements;
     }
 }
 

@@ -13,13 +13,29 @@ pub(super) fn template<'a>(target: &'a str, scratch: &'a mut String) -> &'a str 
         None => path,
     };
     scratch.clear();
-    for (at, segment) in path.split('/').enumerate() {
-        if at > 0 {
-            scratch.push('/');
+    let (mut copied, mut start) = (0, 0);
+    loop {
+        // Segments are too short for a search by whole words of memory.
+        let length = path.as_bytes()[start..].iter().position(|byte| *byte == b'/');
+        let end = length.map_or(path.len(), |length| start + length);
+        if is_id(&path[start..end]) {
+            scratch.push_str(&path[copied..start]);
+            scratch.push_str("{id}");
+            copied = end;
         }
-        scratch.push_str(if is_id(segment) { "{id}" } else { segment });
+        if end == path.len() {
+            break;
+        }
+        start = end + 1;
     }
-    if scratch.is_empty() { "/" } else { scratch }
+    match (path, copied) {
+        ("", _) => "/",
+        (path, 0) => path,
+        (path, copied) => {
+            scratch.push_str(&path[copied..]);
+            scratch
+        }
+    }
 }
 
 /// Whether there can be nothing to replace: no id is without a digit, no URL without a colon.
@@ -30,13 +46,17 @@ fn is_template(target: &str) -> bool {
 /// Numbers, UUIDs, long hexadecimal texts, and names that end in a number of four digits or more
 /// (`LC-2026-004711`).
 pub(super) fn is_id(segment: &str) -> bool {
-    let digits = segment.bytes().filter(u8::is_ascii_digit).count();
-    if digits == 0 {
-        return false;
+    let (mut digits, mut trailing, mut hex) = (0, 0, true);
+    for byte in segment.bytes() {
+        if byte.is_ascii_digit() {
+            digits += 1;
+            trailing += 1;
+        } else {
+            trailing = 0;
+            hex &= matches!(byte, b'a'..=b'f' | b'A'..=b'F' | b'-');
+        }
     }
-    let hex = segment.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-');
-    let trailing = segment.bytes().rev().take_while(u8::is_ascii_digit).count();
-    digits == segment.len() || (hex && segment.len() >= 8) || trailing >= 4
+    digits > 0 && (digits == segment.len() || (hex && segment.len() >= 8) || trailing >= 4)
 }
 
 #[cfg(test)]

@@ -14,9 +14,15 @@ pub fn is_date(text: &[u8]) -> bool {
 /// Whether `text` is a time of day as `10:05:03`, or with one to nine digits of a fraction as
 /// `10:05:03.123`. There are no leap seconds.
 pub fn is_time(text: &[u8]) -> bool {
-    let Some((&[h1, h2, b':', m1, m2, b':', s1, s2], fraction)) = text.split_first_chunk::<8>() else { return false };
+    time_length(text) == Some(text.len())
+}
+
+/// How long the time of day is that `text` begins with, as [`is_time`] has it.
+pub fn time_length(text: &[u8]) -> Option<usize> {
+    let (&[h1, h2, b':', m1, m2, b':', s1, s2], fraction) = text.split_first_chunk::<8>()? else { return None };
     let below = |tens, ones, limit| two_digits(tens, ones).is_some_and(|number| number < limit);
-    below(h1, h2, 24) && below(m1, m2, 60) && below(s1, s2, 60) && is_fraction(fraction)
+    let exists = below(h1, h2, 24) && below(m1, m2, 60) && below(s1, s2, 60);
+    exists.then(|| 8 + fraction_length(fraction))
 }
 
 /// Whether `text` is RFC 3339 in the one form that the archive has: `YYYY-MM-DDTHH:MM:SS[.f{1,9}]Z`.
@@ -25,12 +31,11 @@ pub fn is_canonical(text: &str) -> bool {
     matches!(rest, [b'T', time @ .., b'Z'] if is_time(time)) && is_date(date)
 }
 
-fn is_fraction(text: &[u8]) -> bool {
-    match text {
-        [] => true,
-        [b'.', digits @ ..] => (1..=9).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit),
-        _ => false,
-    }
+/// With its dot; 0 for none.
+fn fraction_length(text: &[u8]) -> usize {
+    let [b'.', digits @ ..] = text else { return 0 };
+    let length = digits.iter().take(9).take_while(|byte| byte.is_ascii_digit()).count();
+    if length > 0 { 1 + length } else { 0 }
 }
 
 fn two_digits(tens: u8, ones: u8) -> Option<u8> {
@@ -61,30 +66,43 @@ pub fn append_millis(millis: i64, out: &mut Vec<u8>) {
     }
     let year = year.unsigned_abs() as u32;
     let (seconds, millis) = (millis / 1000, millis % 1000);
-    let mut text = *b"0000-00-00T00:00:00";
-    put(&mut text, 0, year / 100);
-    put(&mut text, 2, year % 100);
-    put(&mut text, 5, month);
-    put(&mut text, 8, day);
-    put(&mut text, 11, seconds / 3600);
-    put(&mut text, 14, seconds / 60 % 60);
-    put(&mut text, 17, seconds % 60);
-    out.extend_from_slice(&text);
-    if millis > 0 {
-        let digits = [b'.', digit(millis / 100), digit(millis / 10), digit(millis)];
-        let zeros = digits.iter().rev().take_while(|digit| **digit == b'0').count();
-        out.extend_from_slice(&digits[..digits.len() - zeros]);
+    let (minutes, seconds) = (seconds / 60, seconds % 60);
+    let [y1, y2] = pair(year / 100);
+    let [y3, y4] = pair(year % 100);
+    let [n1, n2] = pair(month);
+    let [d1, d2] = pair(day);
+    let [h1, h2] = pair(minutes / 60);
+    let [m1, m2] = pair(minutes % 60);
+    let [s1, s2] = pair(seconds);
+    let f1 = b'0' + (millis / 100) as u8;
+    let [f2, f3] = pair(millis % 100);
+    // As an array of a known length it is written at once; what is too much is taken away again.
+    out.extend_from_slice(&[
+        y1, y2, y3, y4, b'-', n1, n2, b'-', d1, d2, b'T', h1, h2, b':', m1, m2, b':', s1, s2, b'.', f1, f2, f3, b'Z',
+    ]);
+    if f3 == b'0' {
+        let fraction = match (f1, f2) {
+            (b'0', b'0') => 0,
+            (_, b'0') => 2,
+            _ => 3,
+        };
+        out.truncate(out.len() - 5 + fraction);
+        out.push(b'Z');
     }
-    out.push(b'Z');
 }
 
-fn put(text: &mut [u8; 19], at: usize, number: u32) {
-    text[at] = digit(number / 10);
-    text[at + 1] = digit(number);
-}
-
-fn digit(number: u32) -> u8 {
-    b'0' + (number % 10) as u8
+/// Two digits; of a number of more, the last ones.
+fn pair(number: u32) -> [u8; 2] {
+    const PAIRS: [[u8; 2]; 100] = {
+        let mut pairs = [[0; 2]; 100];
+        let mut number = 0;
+        while number < 100 {
+            pairs[number] = [b'0' + (number / 10) as u8, b'0' + (number % 10) as u8];
+            number += 1;
+        }
+        pairs
+    };
+    PAIRS[number as usize % 100]
 }
 
 /// Year, month and day of a day counted from 1970-01-01. The count is moved to a year that begins in
@@ -145,6 +163,21 @@ mod tests {
             ("", false),
         ] {
             assert_eq!(is_time(text.as_bytes()), is, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_time_of_day_ends_where_something_else_follows() {
+        for (text, length) in [
+            ("10:05:03 UTC", Some(8)),
+            ("10:05:03. UTC", Some(8)),
+            ("10:05:03.12 UTC", Some(11)),
+            ("10:05:03.1234567890", Some(18)),
+            ("10:05:03:04", Some(8)),
+            ("10:05:60 UTC", None),
+            ("10:05", None),
+        ] {
+            assert_eq!(time_length(text.as_bytes()), length, "{text}");
         }
     }
 

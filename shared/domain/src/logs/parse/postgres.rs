@@ -49,7 +49,11 @@ pub struct Masked<'a> {
 
 /// The entry that `line` begins with, or `None` where it has no such prefix. It reaches to the end of
 /// `line`; where that may hold several entries, see `entries`.
+#[inline]
 pub fn entry(line: &str) -> Option<Entry<'_>> {
+    if !prefix::may_begin(line) {
+        return None;
+    }
     let (entry, text) = prefix::split(line)?;
     Some(entry.with(text))
 }

@@ -5,10 +5,12 @@ mod fingerprint;
 mod lexer;
 mod mask;
 mod shape;
+mod statements;
 
 pub use fingerprint::fingerprint;
 pub use mask::{mask_embedded, mask_literals, mask_prose};
 pub use shape::{Shape, shape};
+pub use statements::{Known, Statements};
 
 #[cfg(test)]
 mod tests;

@@ -16,24 +16,29 @@ pub(super) fn split(line: &str) -> Option<(Entry<'_>, &str)> {
     let rest = rest.strip_prefix(':')?;
     let (session, pid, rest) = split_pid(rest)?;
     // The remote host may have colons in it (IPv6), a user an at sign (Kerberos).
-    let (remote, session) = session.rsplit_once(':')?;
-    let (user, database) = session.rsplit_once('@')?;
+    let (remote, session) = split_at_last(session, b':')?;
+    let (user, database) = split_at_last(session, b'@')?;
     let Severity { severity, level, sqlstate, rest } = short(rest).or_else(|| long(rest))?;
     Some((Entry { date, time, remote, user, database, pid, severity, level, sqlstate, text: "" }, rest))
 }
 
+/// As `rsplit_once`, which searches by whole words of memory: these texts are too short for that to pay.
+fn split_at_last(text: &str, sign: u8) -> Option<(&str, &str)> {
+    let at = text.bytes().rposition(|byte| byte == sign)?;
+    Some((&text[..at], &text[at + 1..]))
+}
+
+/// Whether `text` may begin with a date: two of its bytes tell most other lines.
+pub(super) fn may_begin(text: &str) -> bool {
+    matches!(text.as_bytes(), [_, _, _, _, b'-', _, _, _, _, _, b' ', ..])
+}
+
 /// `2026-11-21 10:05:03.123 UTC`, as day, time of day, and what follows.
 fn instant(text: &str) -> Option<(&str, &str, &str)> {
-    // The first bytes tell most other lines.
-    let bytes = text.as_bytes();
-    if bytes.get(4) != Some(&b'-') || bytes.get(10) != Some(&b' ') || !instant::is_date(&bytes[..10]) {
+    if !may_begin(text) || !instant::is_date(&text.as_bytes()[..10]) {
         return None;
     }
-    let is_of_time = |byte: &&u8| byte.is_ascii_digit() || matches!(byte, b':' | b'.');
-    let time_end = 11 + bytes[11..].iter().take_while(is_of_time).count();
-    if !instant::is_time(&bytes[11..time_end]) {
-        return None;
-    }
+    let time_end = 11 + instant::time_length(&text.as_bytes()[11..])?;
     Some((&text[..10], &text[11..time_end], text[time_end..].strip_prefix(" UTC")?))
 }
 
@@ -41,12 +46,31 @@ fn instant(text: &str) -> Option<(&str, &str, &str)> {
 /// `[local]`, a user `[unknown]`): what stands before, the id, and what follows.
 fn split_pid(text: &str) -> Option<(&str, u32, &str)> {
     let bytes = text.as_bytes();
-    let line = bytes.iter().take_while(|byte| **byte != b'\n');
-    line.enumerate().skip(1).filter(|(at, byte)| **byte == b'[' && bytes[at - 1] == b':').find_map(|(at, _)| {
-        let digits = bytes[at + 1..].iter().take(LONGEST_PID).take_while(|byte| byte.is_ascii_digit()).count();
-        let (pid, rest) = text[at + 1..].split_at(digits);
-        Some((&text[..at - 1], pid.parse().ok()?, rest.strip_prefix("]:")?))
-    })
+    let mut at = 0;
+    loop {
+        at += bytes[at..].iter().position(|byte| matches!(byte, b'[' | b'\n'))?;
+        if bytes[at] == b'\n' {
+            return None;
+        }
+        if at > 0
+            && bytes[at - 1] == b':'
+            && let Some((pid, rest)) = pid(&text[at + 1..])
+        {
+            return Some((&text[..at - 1], pid, rest));
+        }
+        at += 1;
+    }
+}
+
+/// `4711]:`, as number and what follows.
+fn pid(text: &str) -> Option<(u32, &str)> {
+    let (mut number, mut length) = (0, 0);
+    for digit in text.bytes().take(LONGEST_PID).take_while(u8::is_ascii_digit) {
+        number = number * 10 + u64::from(digit - b'0');
+        length += 1;
+    }
+    let number = u32::try_from(number).ok().filter(|_| length > 0)?;
+    Some((number, text[length..].strip_prefix("]:")?))
 }
 
 struct Severity<'a> {
