@@ -329,7 +329,8 @@ fn continue_with<'a>(
 
 fn count(own: &BTreeMap<Minute, Own>) -> Lines {
     let sum = |figure: fn(&Own) -> usize| own.values().map(figure).sum::<usize>();
-    let (received, quarantined, filtered) = (sum(|own| own.received), sum(|own| own.quarantined), sum(|own| own.filtered));
+    let (received, quarantined, filtered) =
+        (sum(|own| own.received), sum(|own| own.quarantined), sum(|own| own.filtered));
     Lines { received, archived: received - quarantined - filtered, quarantined, filtered }
 }
 

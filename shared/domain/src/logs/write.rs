@@ -11,7 +11,9 @@ use crate::logs::json::{self, Kind};
 use crate::logs::origin::Origin;
 use crate::logs::parse::postgres::{Entry, Masked};
 use crate::logs::parse::{instant, sql};
-use crate::logs::record::{CONTEXT, CORRELATING, ENVIRONMENT, Field, Format, Json, Message, Record, SERVICE_NAME, Time};
+use crate::logs::record::{
+    CONTEXT, CORRELATING, ENVIRONMENT, Field, Format, Json, Message, Record, SERVICE_NAME, Time,
+};
 use crate::logs::redact::{self, Naming, Redactor};
 
 /// Where a record came from.
@@ -289,7 +291,14 @@ impl<'r> Writer<'r> {
 /// Values and names of JSON, redacted.
 impl Writer<'_> {
     /// A field of an object whose names begin at `first_name`.
-    fn field(&mut self, record: &Record<'_>, field: Field<'_>, first_name: usize, known: &mut Names, out: &mut Vec<u8>) {
+    fn field(
+        &mut self,
+        record: &Record<'_>,
+        field: Field<'_>,
+        first_name: usize,
+        known: &mut Names,
+        out: &mut Vec<u8>,
+    ) {
         let naming = self.name(field.name.text, field.name.kind == Kind::Escaped, first_name, known, out);
         self.value(record, field.value.token, naming, out);
     }
@@ -380,7 +389,9 @@ impl Writer<'_> {
         self.string(name, escaped, out);
         out.pop();
         let naming = match escaped {
-            true => json::unescape_text(name, &mut self.decoded).map_or(Naming::Plain, |name| self.redactor.naming(name)),
+            true => {
+                json::unescape_text(name, &mut self.decoded).map_or(Naming::Plain, |name| self.redactor.naming(name))
+            }
             false => self.redactor.naming(name),
         };
         self.make_unique(start, first_name, known, out);
@@ -412,9 +423,8 @@ impl Writer<'_> {
             return known.contains(name);
         }
         let begins = beginning(name);
-        let same = |(other, place): &(u64, Place)| {
-            *other == begins && &out[place.start as usize..place.end as usize] == name
-        };
+        let same =
+            |(other, place): &(u64, Place)| *other == begins && &out[place.start as usize..place.end as usize] == name;
         self.names[first_name..].iter().any(same)
     }
 }

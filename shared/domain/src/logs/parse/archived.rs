@@ -33,7 +33,8 @@ pub fn parse_archived<'a>(line: &'a str, record: &mut Record<'a>) -> Result<Arch
     record.begin(line);
     json::read(record, None)?;
     let mut take = |name: &str| {
-        let field = record.fields.iter_mut().find(|field| field.name.text == name && field.value.kind == Kind::Object)?;
+        let field =
+            record.fields.iter_mut().find(|field| field.name.text == name && field.value.kind == Kind::Object)?;
         field.taken = true;
         Some(field.value)
     };
