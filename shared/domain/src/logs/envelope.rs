@@ -146,11 +146,8 @@ impl Default for Decoder {
 impl Decoder {
     /// Opens the envelope of a Lambda event `{"awslogs":{"data":"..."}}`.
     pub fn open(&mut self, event: &str) -> Result<Delivery<'_>, EnvelopeError> {
-        let event: Event<'_> = serde_json::from_str(event).map_err(EnvelopeError::Event)?;
-        self.compressed.clear();
-        STANDARD.decode_vec(event.awslogs.data.as_bytes(), &mut self.compressed)?;
-        let compressed = std::mem::take(&mut self.compressed);
-        let inflated = self.inflate(&compressed);
+        let mut compressed = std::mem::take(&mut self.compressed);
+        let inflated = decode(event, &mut compressed).and_then(|()| self.inflate(&compressed));
         self.compressed = compressed;
         inflated?;
         self.read()
@@ -180,8 +177,8 @@ impl Decoder {
     }
 
     fn read(&mut self) -> Result<Delivery<'_>, EnvelopeError> {
-        if self.texts.len() < self.message.len() + 8 {
-            self.texts.resize(self.message.len() + 8, 0);
+        if self.texts.len() < self.message.len() + json::ROOM {
+            self.texts.resize(self.message.len() + json::ROOM, 0);
         }
         self.events.clear();
         self.specials.clear();
@@ -199,25 +196,53 @@ impl Decoder {
         if !head.has_events {
             return Err(EnvelopeError::Message("no logEvents"));
         }
-        let id = |place: &EventPlace| std::str::from_utf8(&self.message[place.id.clone()]);
-        let events = self.events.iter().map(|place| {
-            Ok(LogEvent {
-                id: id(place).map_err(|_| EnvelopeError::Message("an id that is no text"))?,
+        let mut events = Vec::with_capacity(self.events.len());
+        for place in &self.events {
+            let id = std::str::from_utf8(&self.message[place.id.clone()]);
+            events.push(LogEvent {
+                id: id.map_err(|_| EnvelopeError::Message("an id that is no text"))?,
                 timestamp_millis: place.timestamp_millis,
                 message: &self.texts[place.line.clone()],
                 specials: Some(Specials {
                     positions: &self.specials[place.specials.clone()],
                     base: place.line.start as u32,
                 }),
-            })
-        });
+            });
+        }
         Ok(Delivery::Data(Batch {
             owner: texts(head.owner, "no owner")?,
             log_group: texts(head.log_group, "no logGroup")?,
             log_stream: texts(head.log_stream, "no logStream")?,
-            events: events.collect::<Result<_, EnvelopeError>>()?,
+            events,
         }))
     }
+}
+
+/// The compressed data of a Lambda event, in `compressed`, which is overwritten.
+fn decode(event: &str, compressed: &mut Vec<u8>) -> Result<(), EnvelopeError> {
+    // No look at the data but the one of decoding it: what is base64, has no end of a string in it.
+    if let Some(data) = data_as_lambda_writes_it(event) {
+        compressed.clear();
+        if STANDARD.decode_vec(data, compressed).is_ok() {
+            return Ok(());
+        }
+    }
+    let event: Event<'_> = serde_json::from_str(event).map_err(EnvelopeError::Event)?;
+    compressed.clear();
+    Ok(STANDARD.decode_vec(event.awslogs.data.as_bytes(), compressed)?)
+}
+
+/// What stands between the first and the last quote of the data, if `event` is `{"awslogs":{"data":"..."}}`,
+/// with any white space: the data, if it is base64.
+fn data_as_lambda_writes_it(event: &str) -> Option<&str> {
+    let mut rest = event;
+    for token in ["{", "\"awslogs\"", ":", "{", "\"data\"", ":", "\""] {
+        rest = rest.trim_ascii_start().strip_prefix(token)?;
+    }
+    for token in ["}", "}", "\""] {
+        rest = rest.trim_ascii_end().strip_suffix(token)?;
+    }
+    Some(rest)
 }
 
 /// The size that a gzip member says it decompresses to, if that can be.
@@ -305,7 +330,9 @@ fn read_message(message: &[u8], mut lines: Lines<'_>) -> Result<Head, EnvelopeEr
                 head.has_events = true;
                 lines.read_all(&mut reader, message)?;
             }
-            None => drop(reader.value()?),
+            None => {
+                reader.value()?;
+            }
         }
         more = reader.more(b'}')?;
     }
@@ -325,6 +352,36 @@ impl Lines<'_> {
     }
 
     fn read(&mut self, reader: &mut Reader<'_>, message: &[u8]) -> Result<EventPlace, EnvelopeError> {
+        let start = reader.clone();
+        if let Some(event) = self.read_as_written(reader) {
+            return Ok(event);
+        }
+        *reader = start;
+        self.read_in_any_order(reader, message)
+    }
+
+    /// An event as CloudWatch writes it: three fields in this order and no white space. `None` for any
+    /// other, and for a mistake; then nothing has been read.
+    fn read_as_written(&mut self, reader: &mut Reader<'_>) -> Option<EventPlace> {
+        let (start, first) = (self.filled, self.specials.len());
+        let head = |reader: &mut Reader<'_>| {
+            let id = reader.take_if(b"{\"id\":").then(|| reader.string().ok()).flatten()?;
+            let timestamp = reader.take_if(b",\"timestamp\":").then(|| reader.integer().ok()).flatten()??;
+            (!id.escaped && reader.take_if(b",\"message\":")).then_some((id, timestamp))
+        };
+        let (id, timestamp_millis) = head(reader)?;
+        match reader.unescaped_string(self.texts, start, self.specials) {
+            Ok(filled) if reader.take_if(b"}") => self.filled = filled,
+            _ => {
+                self.specials.truncate(first);
+                return None;
+            }
+        }
+        let specials = first..self.specials.len();
+        Some(EventPlace { id: id.start..id.end, timestamp_millis, line: start..self.filled, specials })
+    }
+
+    fn read_in_any_order(&mut self, reader: &mut Reader<'_>, message: &[u8]) -> Result<EventPlace, EnvelopeError> {
         let (mut id, mut timestamp, mut line) = (None, None, None);
         let mut more = reader.open(b'{', b'}')?;
         while more {
@@ -338,8 +395,7 @@ impl Lines<'_> {
                     id = Some(text.start..text.end);
                 }
                 b"timestamp" => {
-                    let digits = std::str::from_utf8(&message[reader.number()?]).ok();
-                    let millis = digits.and_then(|digits| digits.parse().ok());
+                    let millis = reader.integer()?;
                     timestamp = Some(millis.ok_or(EnvelopeError::Message("a timestamp that is no integer"))?);
                 }
                 b"message" => {
@@ -347,7 +403,9 @@ impl Lines<'_> {
                     self.filled = reader.unescaped_string(self.texts, start, self.specials)?;
                     line = Some((start..self.filled, first..self.specials.len()));
                 }
-                _ => drop(reader.value()?),
+                _ => {
+                    reader.value()?;
+                }
             }
             more = reader.more(b'}')?;
         }
@@ -409,6 +467,56 @@ pub(super) mod tests {
         let compressed = gzip(MESSAGE.as_bytes());
         let again = format!("{:?}", decoder.open_compressed(&compressed).unwrap());
         assert_eq!(again, format!("{:?}", Decoder::default().open_compressed(&compressed).unwrap()));
+    }
+
+    #[test]
+    fn an_event_may_be_written_as_any_json() {
+        let data = STANDARD.encode(gzip(MESSAGE.as_bytes()));
+        for event in [
+            format!(" {{ \"awslogs\" : {{\n\"data\": \"{data}\" }} }} "),
+            format!(r#"{{"x":1,"awslogs":{{"data":"{data}","y":[]}}}}"#),
+            format!(r#"{{"awslogs":{{"data":"{}"}}}}"#, data.replace('/', "\\/").replace('A', "\\u0041")),
+        ] {
+            assert!(matches!(Decoder::default().open(&event), Ok(Delivery::Data(_))), "{event}");
+        }
+    }
+
+    #[test]
+    fn events_are_read_in_the_usual_order_and_in_others_alike() {
+        let usual = r#"{"id":"1","timestamp":1795000000000,"message":"MSG"}"#;
+        let read = |events: &str| {
+            let (mut decoder, compressed) = (Decoder::default(), gzip(MESSAGE.replace(usual, events).as_bytes()));
+            match decoder.open_compressed(&compressed) {
+                Ok(Delivery::Data(batch)) => {
+                    let of =
+                        |event: &LogEvent<'_>| (event.id.to_owned(), event.timestamp_millis, event.message.to_vec());
+                    let positions = |event: &LogEvent<'_>| event.specials.map(|specials| specials.positions.len());
+                    Ok(batch.events.iter().map(|event| (of(event), positions(event))).collect::<Vec<_>>())
+                }
+                other => Err(format!("{other:?}")),
+            }
+        };
+        let expected = vec![(("7".to_owned(), 5, b"\"a\"".to_vec()), Some(2)); 2];
+        let written = r#"{"id":"7","timestamp":5,"message":"\"a\""}"#;
+        for other in [
+            r#"{"id":"7","timestamp":5,"message":"\"a\"","x":"\"\""}"#,
+            r#"{"id":"7","timestamp":5,"message":"\"a\"" }"#,
+            r#"{"message":"\"a\"","id":"7","timestamp":5}"#,
+            r#"{"id": "7","timestamp":5,"message":"\"a\""}"#,
+        ] {
+            assert_eq!(read(&format!("{written},{other}")).as_ref(), Ok(&expected), "{other}");
+            assert_eq!(read(&format!("{other},{written}")).as_ref(), Ok(&expected), "{other}");
+        }
+        for (wrong, says) in [
+            (r#"{"id":"\u0037","timestamp":5,"message":""}"#, "an id with escapes"),
+            (r#"{"id":"7","timestamp":5.5,"message":""}"#, "a timestamp that is no integer"),
+            (r#"{"id":"7","timestamp":05,"message":""}"#, "no zero before a number"),
+            (r#"{"id":"7","timestamp":5,"message":"\x"}"#, "an escape"),
+            (r#"{"id":"7","timestamp":5,"message":""]"#, "a comma or the end"),
+        ] {
+            let error = read(wrong).unwrap_err();
+            assert!(error.contains(says), "{wrong}: {error}");
+        }
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! A reader of JSON text that builds nothing: it says where things begin and end, and whether the text
 //! is JSON at all (RFC 8259, strictly). Two stages stand on it: the envelope of a delivery, and its lines.
 
+mod block;
 mod tokens;
 
 use std::ops::Range;
 
+use block::Marks;
 pub use tokens::{Kind, Token, find_specials, tokenize};
 
 /// How deep arrays and objects may lie in each other. Deeper text is no JSON to us.
@@ -157,6 +159,26 @@ impl<'a> Reader<'a> {
         Ok(start..self.at)
     }
 
+    /// Takes `text` if just that comes next, without any white space.
+    #[inline]
+    pub fn take_if(&mut self, text: &[u8]) -> bool {
+        let is_next = self.bytes.get(self.at..).is_some_and(|rest| rest.starts_with(text));
+        self.at += if is_next { text.len() } else { 0 };
+        is_next
+    }
+
+    /// A number, if it is an integer.
+    pub fn integer(&mut self) -> Result<Option<i64>, NotJson> {
+        self.peek();
+        let start = self.at;
+        if let Some((value, end)) = short_integer(self.bytes, start) {
+            self.at = end;
+            return Ok(Some(value));
+        }
+        let digits = std::str::from_utf8(&self.bytes[self.number()?]);
+        Ok(digits.ok().and_then(|digits| digits.parse().ok()))
+    }
+
     /// Takes any value, and says where it was.
     pub fn value(&mut self) -> Result<Range<usize>, NotJson> {
         self.nested_value(MAX_DEPTH)
@@ -213,58 +235,83 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Length of the number that `bytes` begin with, or what is missing there.
-fn number_length(bytes: &[u8]) -> Result<usize, &'static str> {
-    let digits = |from: usize| bytes[from..].iter().take_while(|byte| byte.is_ascii_digit()).count();
-    let mut at = usize::from(bytes.first() == Some(&b'-'));
-    let whole = digits(at);
-    match whole {
-        0 => return Err("a number"),
-        length if length > 1 && bytes[at] == b'0' => return Err("no zero before a number"),
-        _ => at += whole,
+/// The integer at `at` and the place after it, if it is one of a list and, as times are, positive and far
+/// from overflowing.
+#[inline]
+fn short_integer(bytes: &[u8], mut at: usize) -> Option<(i64, usize)> {
+    let last = at + 18;
+    let mut value = 0;
+    while let Some(digit @ b'0'..=b'9') = bytes.get(at)
+        && at < last
+    {
+        value = value * 10 + i64::from(digit - b'0');
+        // A zero comes first: alone or, by mistake, before others.
+        if value == 0 {
+            return None;
+        }
+        at += 1;
     }
-    if bytes.get(at) == Some(&b'.') {
-        let fraction = digits(at + 1);
-        if fraction == 0 {
+    (value > 0 && matches!(bytes.get(at), Some(b',' | b'}'))).then_some((value, at))
+}
+
+/// Length of the number that `bytes` begin with, or what is missing there.
+#[inline]
+fn number_length(bytes: &[u8]) -> Result<usize, &'static str> {
+    let sign = usize::from(bytes.first() == Some(&b'-'));
+    let whole = digits(bytes, sign);
+    if whole == sign {
+        return Err("a number");
+    }
+    if whole > sign + 1 && bytes[sign] == b'0' {
+        return Err("no zero before a number");
+    }
+    match bytes.get(whole) {
+        Some(b'.' | b'e' | b'E') => real_length(bytes, whole),
+        _ => Ok(whole),
+    }
+}
+
+/// The same of a number whose `whole` part is followed by a fraction or an exponent.
+fn real_length(bytes: &[u8], whole: usize) -> Result<usize, &'static str> {
+    let mut at = whole;
+    if bytes[at] == b'.' {
+        let end = digits(bytes, at + 1);
+        if end == at + 1 {
             return Err("a digit");
         }
-        at += 1 + fraction;
+        at = end;
     }
     if let Some(b'e' | b'E') = bytes.get(at) {
-        at += 1 + usize::from(matches!(bytes.get(at + 1), Some(b'+' | b'-')));
-        let exponent = digits(at.min(bytes.len()));
-        if exponent == 0 {
+        let from = at + 1 + usize::from(matches!(bytes.get(at + 1), Some(b'+' | b'-')));
+        let end = digits(bytes, from);
+        if end == from {
             return Err("a digit");
         }
-        at += exponent;
+        at = end;
     }
     Ok(at)
 }
 
-const ONES: u64 = 0x0101_0101_0101_0101;
-const HIGHS: u64 = 0x8080_8080_8080_8080;
-
-/// A mask whose lowest set bit marks the first of eight bytes that is a quote, a backslash or a control
-/// character; 0 where there is none. (Bytes above the first one may be marked wrongly.)
+/// The place after the digits that begin at `at`.
 #[inline]
-fn specials(eight: u64) -> u64 {
-    let zeros = |x: u64| x.wrapping_sub(ONES) & !x;
-    let control = eight.wrapping_sub(ONES * 0x20) & !eight;
-    (zeros(eight ^ (ONES * b'"' as u64)) | zeros(eight ^ (ONES * b'\\' as u64)) | control) & HIGHS
+fn digits(bytes: &[u8], mut at: usize) -> usize {
+    while bytes.get(at).is_some_and(u8::is_ascii_digit) {
+        at += 1;
+    }
+    at
 }
 
 /// How many bytes there are before the first quote, backslash or control character.
 #[inline]
 fn plain_length(bytes: &[u8]) -> usize {
-    let (chunks, rest) = bytes.as_chunks::<8>();
+    let (chunks, rest) = bytes.as_chunks::<16>();
     for (number, chunk) in chunks.iter().enumerate() {
-        let found = specials(u64::from_le_bytes(*chunk));
+        let found = block::specials(chunk);
         if found != 0 {
-            return number * 8 + found.trailing_zeros() as usize / 8;
+            return number * 16 + found.trailing_zeros() as usize;
         }
     }
-    let tail = rest.iter().take_while(|&&byte| byte >= 0x20 && byte != b'"' && byte != b'\\').count();
-    chunks.len() * 8 + tail
+    chunks.len() * 16 + rest.iter().take_while(|&&byte| !block::is_special(byte)).count()
 }
 
 /// Four hexadecimal digits at `at`.
@@ -272,15 +319,19 @@ fn hex(bytes: &[u8], at: usize) -> Option<u32> {
     bytes.get(at..at + 4)?.iter().try_fold(0, |value, &byte| Some(value * 16 + (byte as char).to_digit(16)?))
 }
 
+/// Bytes that [`unescape`] needs beyond its result: blocks are stored whole.
+pub const ROOM: usize = block::WINDOW;
+
 /// Decodes the string that begins at `from` of `json` (after its opening quote) into `into`, from its
 /// byte `length` on. Returns the offset of the closing quote, and how long `into` is filled. What is a
 /// quote, a backslash or a control character when it is decoded, is noted in `positions` by where it is.
 ///
-/// `into` needs eight bytes more than the rest of `json`: decoded text is never longer than encoded, and
-/// chunks are stored whole. Half a surrogate pair becomes the three bytes that UTF-8 would have for it,
-/// which are no UTF-8: whoever checks that sees it.
+/// `into` needs [`ROOM`] beyond the rest of `json`: decoded text is never longer than encoded. Half a
+/// surrogate pair becomes the three bytes that UTF-8 would have for it, which are no UTF-8: whoever checks
+/// that sees it.
 ///
-/// This one pass looks for the end and copies eight bytes at a time: most of a delivery is such strings.
+/// Most of a delivery is such strings, and most of these are JSON again: its quotes, escaped, are nearly
+/// all that there is to decode. So blocks are taken as long as there is nothing else in them.
 pub fn unescape(
     json: &[u8],
     mut from: usize,
@@ -289,38 +340,24 @@ pub fn unescape(
     positions: &mut Vec<u32>,
 ) -> Result<(usize, usize), NotJson> {
     loop {
-        let plain = match json[from..].first_chunk::<8>() {
-            Some(chunk) => {
-                into[length..length + 8].copy_from_slice(chunk);
-                match specials(u64::from_le_bytes(*chunk)) {
-                    0 => {
-                        from += 8;
-                        length += 8;
-                        continue;
-                    }
-                    found => found.trailing_zeros() as usize / 8,
+        let plain = match json.get(from..).and_then(<[u8]>::first_chunk) {
+            Some(window) => {
+                let (taken, stored, ends) = unescape_quotes(window, &mut into[length..], length, positions);
+                (from, length) = (from + taken, length + stored);
+                if !ends {
+                    continue;
                 }
+                0
             }
-            None => {
-                let plain = plain_length(&json[from..]);
-                into[length..length + plain].copy_from_slice(&json[from..from + plain]);
-                plain
-            }
+            None => plain_length(&json[from..]),
         };
-        from += plain;
-        length += plain;
+        into[length..length + plain].copy_from_slice(&json[from..from + plain]);
+        (from, length) = (from + plain, length + plain);
         match json.get(from) {
             Some(b'"') => return Ok((from, length)),
-            // Most of a delivery is JSON in JSON: this is nearly every escape.
-            Some(b'\\') if json.get(from + 1) == Some(&b'"') => {
-                positions.push(length as u32);
-                into[length] = b'"';
-                from += 2;
-                length += 1;
-            }
             Some(b'\\') => {
                 let (taken, stored) = unescape_one(json, from, &mut into[length..])?;
-                if into[length] < 0x20 || into[length] == b'\\' || into[length] == b'"' {
+                if block::is_special(into[length]) {
                     positions.push(length as u32);
                 }
                 from += taken;
@@ -329,6 +366,42 @@ pub fn unescape(
             _ => return Err(NotJson { at: from, expected: "no control character, and the end of the string," }),
         }
     }
+}
+
+/// Decodes the block that `window` begins with, up to the first thing that is no escaped quote. Returns
+/// how many bytes were taken and stored, and whether there is such a thing.
+#[inline]
+fn unescape_quotes(
+    window: &[u8; block::WINDOW],
+    into: &mut [u8],
+    length: usize,
+    positions: &mut Vec<u32>,
+) -> (usize, usize, bool) {
+    let into = into.first_chunk_mut().expect("there is ROOM beyond the result");
+    let marks = Marks::of(window);
+    // What an escape at the last byte is of, the next block tells.
+    let stop = marks.first_but_escaped_quotes();
+    let end = stop.min(block::LAST);
+    let mut escapes = marks.backslashes & ((1 << end) - 1);
+    // In place: what is stored in small pieces and then read in large ones, the processor waits for.
+    let before = positions.len();
+    positions.extend_from_slice(&[0; block::LENGTH / 2]);
+    let found: &mut [u32; block::LENGTH / 2] = positions.last_chunk_mut().expect("just appended");
+    let (mut run, mut count) = (0, 0);
+    while escapes != 0 {
+        let at = escapes.trailing_zeros() as usize;
+        // The quote that follows begins the next run; what is left out is a backslash each.
+        block::copy(window, run, into, run - count, at - run);
+        found[count % found.len()] = (length + at - count) as u32;
+        count += 1;
+        run = at + 1;
+        escapes &= escapes - 1;
+    }
+    // A quote may be the last byte of the block.
+    let end = end.max(run + usize::from(count > 0));
+    block::copy(window, run, into, run - count, end - run);
+    positions.truncate(before + count);
+    (end, end - count, stop < block::LAST)
 }
 
 /// Decodes the escape at `at`. Returns how many bytes it had, and how many it has become.
@@ -377,7 +450,7 @@ fn code_point(json: &[u8], at: usize) -> Option<(usize, u32)> {
 /// an escape is half a surrogate pair: such a string is no text.
 pub fn unescape_text<'a>(escaped: &str, into: &'a mut Vec<u8>) -> Option<&'a str> {
     into.clear();
-    into.resize(escaped.len() + 8, 0);
+    into.resize(escaped.len() + 4, 0);
     let mut length = 0;
     let json = escaped.as_bytes();
     let mut from = 0;
@@ -469,14 +542,47 @@ mod tests {
     #[test]
     fn what_is_json_is_what_the_standard_says() {
         for text in [
-            "null", " true ", "false", "0", "-0", "-12.50e+3", "1E5", "\"\"", "\"a\\u00e9\\n\"", "[]", "[ ]", "{}", "{ }",
-            "[1,[2,{}],\"x\"]", "{\"a\":{\"b\":[null]},\"c\":1}", "\"я\"",
+            "null",
+            " true ",
+            "false",
+            "0",
+            "-0",
+            "-12.50e+3",
+            "1E5",
+            "\"\"",
+            "\"a\\u00e9\\n\"",
+            "[]",
+            "[ ]",
+            "{}",
+            "{ }",
+            "[1,[2,{}],\"x\"]",
+            "{\"a\":{\"b\":[null]},\"c\":1}",
+            "\"я\"",
         ] {
             assert!(accepts(text), "{text}");
         }
         for text in [
-            "", "nul", "01", "-", "1.", ".5", "1e", "+1", "NaN", "\"", "\"\\x\"", "\"\\u12\"", "\"\n\"", "[1,]", "[,1]", "{\"a\"}",
-            "{\"a\":1,}", "{a:1}", "[1 2]", "{}{}", "'a'",
+            "",
+            "nul",
+            "01",
+            "-",
+            "1.",
+            ".5",
+            "1e",
+            "+1",
+            "NaN",
+            "\"",
+            "\"\\x\"",
+            "\"\\u12\"",
+            "\"\n\"",
+            "[1,]",
+            "[,1]",
+            "{\"a\"}",
+            "{\"a\":1,}",
+            "{a:1}",
+            "[1 2]",
+            "{}{}",
+            "'a'",
         ] {
             assert!(!accepts(text), "{text}");
         }
@@ -487,7 +593,9 @@ mod tests {
 
     #[test]
     fn half_a_surrogate_pair_is_no_text() {
-        for (escaped, is) in [("a", true), ("\\ud83d\\ude00", true), ("\\ud83d", false), ("\\ude00x", false), ("\\\\ud83d", true)] {
+        for (escaped, is) in
+            [("a", true), ("\\ud83d\\ude00", true), ("\\ud83d", false), ("\\ude00x", false), ("\\\\ud83d", true)]
+        {
             assert_eq!(accepts(&format!("\"{escaped}\"")), is, "{escaped}");
             assert_eq!(unescape_text(escaped, &mut Vec::new()).is_some(), is, "{escaped}");
         }
@@ -504,7 +612,8 @@ mod tests {
         leaf.prop_recursive(4, 32, 6, |inner| {
             prop_oneof![
                 prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
-                prop::collection::btree_map(".{0,12}", inner, 0..6).prop_map(|map| Value::Object(map.into_iter().collect())),
+                prop::collection::btree_map(".{0,12}", inner, 0..6)
+                    .prop_map(|map| Value::Object(map.into_iter().collect())),
             ]
         })
     }
@@ -531,6 +640,50 @@ mod tests {
         }
 
         #[test]
+        fn escapes_are_found_wherever_they_are_in_a_block(
+            parts in prop::collection::vec(prop_oneof![
+                4 => "[a-z\u{430}]{0,20}".prop_map(String::from),
+                4 => prop::sample::select(vec!["\"", "\"\"", "\\", "\n", "\u{1}"]).prop_map(String::from),
+                1 => "[a-z]{60,70}".prop_map(String::from),
+            ], 0..60),
+            after in 0_usize..200,
+        ) {
+            let text = parts.concat();
+            let mut json = serde_json::to_string(&text).unwrap();
+            let end = json.len() - 1;
+            json.push_str(&"\\\"x".repeat(after));
+            let (mut into, mut positions) = (vec![0xff; json.len() + ROOM], Vec::new());
+            let (closed, length) = unescape(json.as_bytes(), 1, &mut into, 0, &mut positions).unwrap();
+            prop_assert_eq!((closed, &into[..length]), (end, text.as_bytes()));
+            let special = |&(_, byte): &(usize, u8)| block::is_special(byte);
+            let expected: Vec<u32> = text.bytes().enumerate().filter(special).map(|(at, _)| at as u32).collect();
+            prop_assert_eq!(&positions, &expected);
+            let mut found = Vec::new();
+            find_specials(text.as_bytes(), &mut found);
+            prop_assert_eq!(found, expected);
+        }
+
+        #[test]
+        fn an_integer_is_what_the_standard_library_reads(
+            text in prop_oneof!["-?[0-9]{1,21}", "[0-9]{1,3}[.eE][0-9]{0,2}", "0{0,2}[1-9]{0,2}"], end in ",|\\}| |a|",
+        ) {
+            let json = format!("{text}{end}");
+            let read = Reader::new(json.as_bytes()).integer();
+            match Reader::new(json.as_bytes()).number() {
+                Ok(place) => prop_assert_eq!(read, Ok(json[place].parse().ok())),
+                Err(error) => prop_assert_eq!(read, Err(error)),
+            }
+        }
+
+        #[test]
+        fn a_control_character_ends_the_text_wherever_it_is(before in 0_usize..150, after in 0_usize..150, control in 0_u8..32) {
+            let json = format!("{}{}{}\"", "\\\"".repeat(before / 2), "x".repeat(before % 2), char::from(control)) + &"y".repeat(after);
+            let at = before / 2 * 2 + before % 2;
+            let error = unescape(json.as_bytes(), 0, &mut vec![0; json.len() + ROOM], 0, &mut Vec::new()).unwrap_err();
+            prop_assert_eq!(error.at, at);
+        }
+
+        #[test]
         fn escaping_and_unescaping_are_inverse_and_as_serde_does_them(text in any::<String>()) {
             let mut escaped = Vec::new();
             escape(&text, &mut escaped);
@@ -539,7 +692,7 @@ mod tests {
             prop_assert_eq!(unescape_text(&escaped, &mut into), Some(text.as_str()));
             let json = format!("\"{escaped}\"");
             prop_assert_eq!(&serde_json::from_str::<String>(&json).unwrap(), &text);
-            let (mut into, mut positions) = (vec![0xff; json.len() + 8], Vec::new());
+            let (mut into, mut positions) = (vec![0xff; json.len() + ROOM], Vec::new());
             let (end, length) = unescape(json.as_bytes(), 1, &mut into, 0, &mut positions).unwrap();
             prop_assert_eq!((end, &into[..length]), (json.len() - 1, text.as_bytes()));
             let mut found = Vec::new();

@@ -4,7 +4,7 @@
 //! The positions of quotes, backslashes and control characters are given: whoever decoded the text came
 //! by each of them anyway ([`unescape`](super::unescape)), and with them a string ends where the next one is.
 
-use super::{MAX_DEPTH, NotJson, code_point, specials};
+use super::{MAX_DEPTH, NotJson, block, code_point};
 
 /// What a token is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,63 +47,74 @@ pub struct Token {
 ///
 /// Where it is no JSON, or has half a surrogate pair in a string.
 pub fn tokenize(text: &[u8], positions: &[u32], base: u32, tokens: &mut Vec<Token>) -> Result<(), NotJson> {
-    let mut tokenizer = Tokenizer { bytes: text, at: 0, positions, base, special: 0, tokens };
-    tokenizer.value(MAX_DEPTH)?;
-    match tokenizer.peek() {
-        None => Ok(()),
-        Some(_) => Err(tokenizer.wrong("the end of the text")),
-    }
+    let mut tokenizer = Tokenizer { bytes: text, at: 0, positions, base, tokens };
+    tokenizer.whole().map_err(|expected| NotJson { at: tokenizer.at, expected })
 }
 
 /// Appends the positions of all quotes, backslashes and control characters of `text` to `positions`.
 pub fn find_specials(text: &[u8], positions: &mut Vec<u32>) {
-    let (chunks, rest) = text.as_chunks::<8>();
-    let is_special = |byte: u8| byte < 0x20 || byte == b'"' || byte == b'\\';
+    let (chunks, rest) = text.as_chunks::<16>();
     for (number, chunk) in chunks.iter().enumerate() {
-        if specials(u64::from_le_bytes(*chunk)) != 0 {
-            let found = (0..8).filter(|&at| is_special(chunk[at]));
-            positions.extend(found.map(|at| (number * 8 + at) as u32));
+        let mut found = block::specials(chunk);
+        while found != 0 {
+            positions.push(number as u32 * 16 + found.trailing_zeros());
+            found &= found - 1;
         }
     }
-    let tail = (0..rest.len()).filter(|&at| is_special(rest[at]));
-    positions.extend(tail.map(|at| (chunks.len() * 8 + at) as u32));
+    let tail = (0..rest.len()).filter(|&at| block::is_special(rest[at]));
+    positions.extend(tail.map(|at| (chunks.len() * 16 + at) as u32));
 }
 
 struct Tokenizer<'a, 't> {
     bytes: &'a [u8],
+    /// Of the next byte, and in the end of the mistake.
     at: usize,
+    /// Those that may be at or after `at`.
     positions: &'a [u32],
     base: u32,
-    /// The first of the positions that may be at or after `at`.
-    special: usize,
     tokens: &'t mut Vec<Token>,
 }
 
+/// What is expected where something else is. (Where that is, the tokenizer itself knows: results that
+/// fit into registers are a tenth of its time.)
+type Taken = Result<(), &'static str>;
+
 impl Tokenizer<'_, '_> {
+    fn whole(&mut self) -> Taken {
+        self.value(MAX_DEPTH)?;
+        match self.peek() {
+            None => Ok(()),
+            Some(_) => Err("the end of the text"),
+        }
+    }
+
+    /// The next byte that is no white space. There mostly is none.
     #[inline]
     fn peek(&mut self) -> Option<u8> {
-        loop {
-            match self.bytes.get(self.at) {
-                Some(b' ' | b'\n' | b'\r' | b'\t') => self.at += 1,
-                other => return other.copied(),
-            }
+        match self.bytes.get(self.at) {
+            Some(b'\0'..=b' ') => self.peek_behind_space(),
+            other => other.copied(),
         }
     }
 
     #[cold]
-    fn wrong(&self, expected: &'static str) -> NotJson {
-        NotJson { at: self.at, expected }
+    fn peek_behind_space(&mut self) -> Option<u8> {
+        while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.bytes.get(self.at) {
+            self.at += 1;
+        }
+        self.bytes.get(self.at).copied()
     }
 
+    #[inline]
     fn push(&mut self, kind: Kind, start: usize, end: usize) {
         let next = self.tokens.len() as u32 + 1;
         self.tokens.push(Token { kind, start: start as u32, end: end as u32, next });
     }
 
-    fn value(&mut self, depth: usize) -> Result<(), NotJson> {
+    fn value(&mut self, depth: usize) -> Taken {
         match self.peek() {
             Some(b'"') => self.string(),
-            Some(b'{' | b'[') if depth == 0 => Err(self.wrong("no deeper nesting")),
+            Some(b'{' | b'[') if depth == 0 => Err("no deeper nesting"),
             Some(b'{') => self.list(Kind::Object, b'}', depth),
             Some(b'[') => self.list(Kind::Array, b']', depth),
             Some(b't') => self.word(Kind::True, b"true"),
@@ -113,7 +124,7 @@ impl Tokenizer<'_, '_> {
         }
     }
 
-    fn list(&mut self, kind: Kind, end: u8, depth: usize) -> Result<(), NotJson> {
+    fn list(&mut self, kind: Kind, end: u8, depth: usize) -> Taken {
         let place = self.tokens.len();
         self.push(kind, self.at, 0);
         self.at += 1;
@@ -124,13 +135,16 @@ impl Tokenizer<'_, '_> {
                 if kind == Kind::Object {
                     self.name()?;
                 }
-                self.value(depth - 1)?;
+                match self.peek() {
+                    Some(b'"') => self.string()?,
+                    _ => self.value(depth - 1)?,
+                }
                 let found = self.peek();
                 self.at += 1;
                 match found {
                     Some(b',') => {}
                     Some(byte) if byte == end => break,
-                    _ => return Err(self.wrong("a comma or the end of the list")),
+                    _ => return Err("a comma or the end of the list"),
                 }
             }
         }
@@ -141,22 +155,36 @@ impl Tokenizer<'_, '_> {
     }
 
     #[inline]
-    fn name(&mut self) -> Result<(), NotJson> {
+    fn name(&mut self) -> Taken {
         if self.peek() != Some(b'"') {
-            return Err(self.wrong("a name"));
+            return Err("a name");
         }
         self.string()?;
         if self.peek() != Some(b':') {
-            return Err(self.wrong("a colon"));
+            return Err("a colon");
         }
         self.at += 1;
         Ok(())
     }
 
-    /// The string whose opening quote is at `at`.
+    /// The string whose opening quote is at `at`. Mostly that is the next position, and the closing quote
+    /// the one after it.
     #[inline]
-    fn string(&mut self) -> Result<(), NotJson> {
+    fn string(&mut self) -> Taken {
         let start = self.at + 1;
+        if let [open, close, rest @ ..] = self.positions {
+            let end = close.wrapping_sub(self.base) as usize;
+            if open.wrapping_sub(self.base) as usize == self.at && self.bytes.get(end) == Some(&b'"') {
+                (self.positions, self.at) = (rest, end + 1);
+                self.push(Kind::Plain, start, end);
+                return Ok(());
+            }
+        }
+        self.any_string(start)
+    }
+
+    #[inline(never)]
+    fn any_string(&mut self, start: usize) -> Taken {
         let mut kind = Kind::Plain;
         let mut end = self.special_from(start)?;
         while self.bytes[end] != b'"' {
@@ -164,55 +192,50 @@ impl Tokenizer<'_, '_> {
             self.at = end;
             end = self.special_from(end + self.escape()?)?;
         }
-        self.special += 1;
         self.at = end + 1;
         self.push(kind, start, end);
         Ok(())
     }
 
-    /// The first quote, backslash or control character from `at` on.
+    /// The first quote, backslash or control character from `at` on, which is taken from the positions.
     #[inline]
-    fn special_from(&mut self, at: usize) -> Result<usize, NotJson> {
-        while let Some(&position) = self.positions.get(self.special) {
-            let found = (position - self.base) as usize;
+    fn special_from(&mut self, at: usize) -> Result<usize, &'static str> {
+        while let [position, rest @ ..] = self.positions {
+            let found = position.wrapping_sub(self.base) as usize;
+            self.positions = rest;
             if found >= at {
-                return if found < self.bytes.len() { Ok(found) } else { Err(self.wrong("the end of a string")) };
+                return if found < self.bytes.len() { Ok(found) } else { Err("the end of a string") };
             }
-            self.special += 1;
         }
-        Err(self.wrong("the end of a string"))
+        Err("the end of a string")
     }
 
     /// Length of the escape at `at`.
-    fn escape(&self) -> Result<usize, NotJson> {
+    fn escape(&self) -> Result<usize, &'static str> {
         match (self.bytes[self.at], self.bytes.get(self.at + 1)) {
             (b'\\', Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't')) => Ok(2),
             // Half a surrogate pair is no character, and a string of it no text.
             (b'\\', Some(b'u')) => match code_point(self.bytes, self.at) {
                 Some((length, code)) if char::from_u32(code).is_some() => Ok(length),
-                _ => Err(self.wrong("an escape")),
+                _ => Err("an escape"),
             },
-            _ => Err(self.wrong("an escape, and no control character,")),
+            _ => Err("an escape, and no control character,"),
         }
     }
 
-    fn word(&mut self, kind: Kind, word: &'static [u8]) -> Result<(), NotJson> {
+    fn word(&mut self, kind: Kind, word: &'static [u8]) -> Taken {
         if !self.bytes[self.at..].starts_with(word) {
-            return Err(self.wrong("a value"));
+            return Err("a value");
         }
         self.push(kind, self.at, self.at + word.len());
         self.at += word.len();
         Ok(())
     }
 
-    fn number(&mut self) -> Result<(), NotJson> {
-        match super::number_length(&self.bytes[self.at..]) {
-            Ok(length) => {
-                self.push(Kind::Number, self.at, self.at + length);
-                self.at += length;
-                Ok(())
-            }
-            Err(expected) => Err(self.wrong(expected)),
-        }
+    fn number(&mut self) -> Taken {
+        let length = super::number_length(&self.bytes[self.at..])?;
+        self.push(Kind::Number, self.at, self.at + length);
+        self.at += length;
+        Ok(())
     }
 }
