@@ -232,8 +232,8 @@ fn decode(event: &str, compressed: &mut Vec<u8>) -> Result<(), EnvelopeError> {
     Ok(STANDARD.decode_vec(event.awslogs.data.as_bytes(), compressed)?)
 }
 
-/// What stands in the only string that is a value of `event`, if it is base64 and `event` has nothing but
-/// that.
+/// What stands between the first and the last quote of the data, if `event` is `{"awslogs":{"data":"..."}}`,
+/// with any white space: the data, if it is base64.
 fn data_as_lambda_writes_it(event: &str) -> Option<&str> {
     let mut rest = event;
     for token in ["{", "\"awslogs\"", ":", "{", "\"data\"", ":", "\""] {

@@ -245,7 +245,7 @@ fn short_integer(bytes: &[u8], mut at: usize) -> Option<(i64, usize)> {
         && at < last
     {
         value = value * 10 + i64::from(digit - b'0');
-        // A zero may be one digit, but not the first of several.
+        // A zero comes first: alone or, by mistake, before others.
         if value == 0 {
             return None;
         }
