@@ -123,7 +123,8 @@ mod tests {
     fn the_key_of_an_archive_object_is_read_back() {
         let minute: Minute = "2026-11-21T10:05Z".parse().unwrap();
         let key = archive("production", "api", minute, "b1");
-        let place = ArchivePlace { environment: "production", service: "api", day: "2026-11-21", hour: "10", batch_id: "b1" };
+        let place =
+            ArchivePlace { environment: "production", service: "api", day: "2026-11-21", hour: "10", batch_id: "b1" };
         assert_eq!(ArchivePlace::parse(&key), Some(place));
         for key in ["archive/b1.ndjson.zst", "quarantine/x", &format!("{key}/x"), &key[..key.len() - 4]] {
             assert_eq!(ArchivePlace::parse(key), None, "{key}");

@@ -86,7 +86,8 @@ impl Rule {
     fn parse(rule: &str) -> Result<Rule, FilterError> {
         let mut parsed = Rule { service: None, category: None, level: Level::Info, keep: f64::NAN };
         for part in rule.split_whitespace() {
-            let wrong = |name, wanted| FilterError::Value { rule: rule.to_owned(), part: part.to_owned(), name, wanted };
+            let wrong =
+                |name, wanted| FilterError::Value { rule: rule.to_owned(), part: part.to_owned(), name, wanted };
             match part.split_once('=') {
                 Some(("service", value)) if !value.is_empty() => parsed.service = Some(value.to_owned()),
                 Some(("category", value)) => {
@@ -96,7 +97,8 @@ impl Rule {
                 }
                 Some(("level", value)) => {
                     let level = Level::parse(value).filter(|level| *level < Level::Warning);
-                    parsed.level = level.ok_or_else(|| wrong("level", "DEBUG or INFO: what is graver is always kept"))?;
+                    parsed.level =
+                        level.ok_or_else(|| wrong("level", "DEBUG or INFO: what is graver is always kept"))?;
                 }
                 Some(("keep", value)) => {
                     let keep = value.parse().ok().filter(|keep| (0.0..=1.0).contains(keep));

@@ -469,14 +469,47 @@ mod tests {
     #[test]
     fn what_is_json_is_what_the_standard_says() {
         for text in [
-            "null", " true ", "false", "0", "-0", "-12.50e+3", "1E5", "\"\"", "\"a\\u00e9\\n\"", "[]", "[ ]", "{}", "{ }",
-            "[1,[2,{}],\"x\"]", "{\"a\":{\"b\":[null]},\"c\":1}", "\"я\"",
+            "null",
+            " true ",
+            "false",
+            "0",
+            "-0",
+            "-12.50e+3",
+            "1E5",
+            "\"\"",
+            "\"a\\u00e9\\n\"",
+            "[]",
+            "[ ]",
+            "{}",
+            "{ }",
+            "[1,[2,{}],\"x\"]",
+            "{\"a\":{\"b\":[null]},\"c\":1}",
+            "\"я\"",
         ] {
             assert!(accepts(text), "{text}");
         }
         for text in [
-            "", "nul", "01", "-", "1.", ".5", "1e", "+1", "NaN", "\"", "\"\\x\"", "\"\\u12\"", "\"\n\"", "[1,]", "[,1]", "{\"a\"}",
-            "{\"a\":1,}", "{a:1}", "[1 2]", "{}{}", "'a'",
+            "",
+            "nul",
+            "01",
+            "-",
+            "1.",
+            ".5",
+            "1e",
+            "+1",
+            "NaN",
+            "\"",
+            "\"\\x\"",
+            "\"\\u12\"",
+            "\"\n\"",
+            "[1,]",
+            "[,1]",
+            "{\"a\"}",
+            "{\"a\":1,}",
+            "{a:1}",
+            "[1 2]",
+            "{}{}",
+            "'a'",
         ] {
             assert!(!accepts(text), "{text}");
         }
@@ -487,7 +520,9 @@ mod tests {
 
     #[test]
     fn half_a_surrogate_pair_is_no_text() {
-        for (escaped, is) in [("a", true), ("\\ud83d\\ude00", true), ("\\ud83d", false), ("\\ude00x", false), ("\\\\ud83d", true)] {
+        for (escaped, is) in
+            [("a", true), ("\\ud83d\\ude00", true), ("\\ud83d", false), ("\\ude00x", false), ("\\\\ud83d", true)]
+        {
             assert_eq!(accepts(&format!("\"{escaped}\"")), is, "{escaped}");
             assert_eq!(unescape_text(escaped, &mut Vec::new()).is_some(), is, "{escaped}");
         }
@@ -504,7 +539,8 @@ mod tests {
         leaf.prop_recursive(4, 32, 6, |inner| {
             prop_oneof![
                 prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
-                prop::collection::btree_map(".{0,12}", inner, 0..6).prop_map(|map| Value::Object(map.into_iter().collect())),
+                prop::collection::btree_map(".{0,12}", inner, 0..6)
+                    .prop_map(|map| Value::Object(map.into_iter().collect())),
             ]
         })
     }

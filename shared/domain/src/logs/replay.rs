@@ -86,7 +86,11 @@ fn archived(pipeline: &mut Pipeline, key: &str, body: &[u8]) -> Result<Replay, R
 /// Metrics that another version could not read go back to where the flusher finds them.
 fn pending_metrics(body: &[u8]) -> Result<Replay, ReplayError> {
     let pending = PendingMetrics::parse(body)?;
-    Ok(Replay { writes: vec![pending.to_object()], deletes: true, told: "metrics of a batch, to be flushed".to_owned() })
+    Ok(Replay {
+        writes: vec![pending.to_object()],
+        deletes: true,
+        told: "metrics of a batch, to be flushed".to_owned(),
+    })
 }
 
 fn delivery(pipeline: &mut Pipeline, key: &str, original: &[u8]) -> Replay {

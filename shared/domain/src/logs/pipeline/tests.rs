@@ -21,7 +21,10 @@ fn pipeline(filters: &str) -> Pipeline {
 }
 
 fn delivery(group: &str, lines: &[(i64, Value)]) -> String {
-    let events: Vec<Value> = (0..).zip(lines).map(|(id, (at, line))| json!({"id": format!("{id:056}"), "timestamp": at, "message": line})).collect();
+    let events: Vec<Value> = (0..)
+        .zip(lines)
+        .map(|(id, (at, line))| json!({"id": format!("{id:056}"), "timestamp": at, "message": line}))
+        .collect();
     let message = json!({
         "messageType": "DATA_MESSAGE", "owner": "123456789012", "logGroup": group, "logStream": "s",
         "subscriptionFilters": ["f"], "logEvents": events
@@ -262,7 +265,8 @@ fn what_is_filtered_is_counted_and_its_metrics_are_kept() {
     assert_eq!(archived(&processed)[0]["message"], "b");
     assert_eq!(own(&processed, "pipeline_lines_filtered"), 1.0);
     let pending = PendingMetrics::parse(&processed.pending.unwrap().body).unwrap();
-    let entries: f64 = pending.minutes.values().flat_map(|set| set.named("log_entries")).map(|(_, held)| held.sum).sum();
+    let entries: f64 =
+        pending.minutes.values().flat_map(|set| set.named("log_entries")).map(|(_, held)| held.sum).sum();
     assert_eq!(entries, 2.0);
 }
 

@@ -573,9 +573,25 @@ fn speed_parts() {
             }
             best = best.min(started.elapsed().as_secs_f64());
         }
-        println!("PART {:.0} MB/s {:.1} ns a text: {text}", 200_000.0 * text.len() as f64 / best / 1e6, best / 200_000.0 * 1e9);
+        println!(
+            "PART {:.0} MB/s {:.1} ns a text: {text}",
+            200_000.0 * text.len() as f64 / best / 1e6,
+            best / 200_000.0 * 1e9
+        );
     }
-    for name in ["level", "message", "timestamp", "service_name", "request_id", "duration_ms", "status", "category", "user_id", "event", "full_name"] {
+    for name in [
+        "level",
+        "message",
+        "timestamp",
+        "service_name",
+        "request_id",
+        "duration_ms",
+        "status",
+        "category",
+        "user_id",
+        "event",
+        "full_name",
+    ] {
         let mut best = f64::MAX;
         for _ in 0..10 {
             let started = std::time::Instant::now();
