@@ -16,6 +16,8 @@ pub mod origin;
 
 pub mod json;
 
+mod short;
+
 pub mod join;
 
 pub mod record;

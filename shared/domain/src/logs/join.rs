@@ -41,9 +41,12 @@ pub struct Line<'a> {
 /// The lines of `events`.
 pub fn lines<'a>(events: &[LogEvent<'a>]) -> Vec<Line<'a>> {
     let mut lines = Vec::with_capacity(events.len());
+    // Where no line begins with a date, there is nothing to stitch.
+    let mut has_entries = false;
     let mut at = 0;
     while let Some(event) = events.get(at) {
         let text = quarantine::line_text(event).map(Cow::Borrowed);
+        has_entries |= event.message.first().is_some_and(u8::is_ascii_digit);
         let joined = match &text {
             Ok(text) => split(text, events, at).or_else(|| indented(text, events, at)),
             Err(_) => None,
@@ -55,7 +58,9 @@ pub fn lines<'a>(events: &[LogEvent<'a>]) -> Vec<Line<'a>> {
         lines.push(Line { text, specials, events: at..end, next: 0, continues: false });
         at = end;
     }
-    stitch(&mut lines);
+    if has_entries {
+        stitch(&mut lines);
+    }
     lines
 }
 
@@ -84,6 +89,9 @@ fn split(first: &str, events: &[LogEvent<'_>], at: usize) -> Option<(String, usi
 
 /// Whether a log driver may have cut `text` off here.
 fn is_piece(text: &str) -> bool {
+    if text.len() < DOCKER_PIECE {
+        return false;
+    }
     let was_cut = text.starts_with(char::REPLACEMENT_CHARACTER) || text.ends_with(char::REPLACEMENT_CHARACTER);
     let room = if was_cut { REPLACED } else { 0 };
     [DOCKER_PIECE, AWSLOGS_PIECE].iter().any(|&piece| (piece..=piece + room).contains(&text.len()))

@@ -6,8 +6,6 @@ mod json;
 pub mod postgres;
 pub mod sql;
 
-use jiff::Timestamp;
-
 use crate::Minute;
 use crate::logs::envelope::Specials;
 use crate::logs::record::{Category, Format, Level, Message, Record, Time};
@@ -36,9 +34,16 @@ pub fn parse<'a>(line: &'a str, specials: Option<Specials<'_>>, record: &mut Rec
     record.level = level_field(line).unwrap_or_else(|| leading_level(line));
 }
 
+/// The milliseconds that `jiff::Timestamp` has.
+const FIRST_MILLIS: i64 = -377_705_023_201_000;
+const LAST_MILLIS: i64 = 253_402_207_200_999;
+
 /// An event time in epoch milliseconds, moved into the calendar where it lies outside.
-pub fn event_time(millis: i64) -> Timestamp {
-    Timestamp::from_millisecond(millis).unwrap_or_else(|_| Minute::of_epoch_millis(millis).start())
+pub fn event_millis(millis: i64) -> i64 {
+    match millis {
+        FIRST_MILLIS..=LAST_MILLIS => millis,
+        _ => Minute::of_epoch_millis(millis).start().as_millisecond(),
+    }
 }
 
 /// The level that a line tells which is JSON but for a mistake: `NaN`, half a surrogate pair, cut off.
@@ -74,6 +79,7 @@ fn leading_level(line: &str) -> Level {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use jiff::Timestamp;
 
     fn parsed(line: &str) -> Record<'_> {
         let mut record = Record::default();
@@ -87,7 +93,7 @@ mod tests {
         for line in ["42", "null", "\"text\"", "[1,2]", "", "{", "{\"a\":1", "plain", "  indented", "{}{}"] {
             let record = parsed(line);
             assert_eq!((record.format, record.level, record.time), (Format::Raw, Level::Info, Time::Unknown));
-            assert_eq!((record.message, record.fields.len()), (Message::Plain(line), 0));
+            assert_eq!((record.message, record.left.len()), (Message::Plain(line), 0));
         }
     }
 
@@ -128,7 +134,10 @@ mod tests {
 
     #[test]
     fn an_event_time_outside_the_calendar_is_moved_into_it() {
-        assert_eq!(event_time(1_795_000_000_500).to_string(), "2026-11-18T11:06:40.5Z");
-        assert_eq!(event_time(i64::MAX).to_string(), "9999-12-30T22:00:00Z");
+        assert_eq!((FIRST_MILLIS, LAST_MILLIS), (Timestamp::MIN.as_millisecond(), Timestamp::MAX.as_millisecond()));
+        let text = |millis| Timestamp::from_millisecond(event_millis(millis)).unwrap().to_string();
+        assert_eq!(text(1_795_000_000_500), "2026-11-18T11:06:40.5Z");
+        assert_eq!(text(i64::MAX), "9999-12-30T22:00:00Z");
+        assert_eq!(text(i64::MIN), "1000-01-01T00:00:00Z");
     }
 }

@@ -208,6 +208,32 @@ struct Own {
     bytes: usize,
 }
 
+/// The pipeline's own figures of a batch. Those of one minute are at hand, for most events are of the same as
+/// the one before.
+#[derive(Default)]
+struct Figures {
+    others: BTreeMap<Minute, Own>,
+    at_hand: Option<(Minute, Own)>,
+}
+
+impl Figures {
+    /// Those of the minute of `event`.
+    fn of(&mut self, event: &LogEvent<'_>) -> &mut Own {
+        let minute = Minute::of_epoch_millis(event.timestamp_millis);
+        if self.at_hand.as_ref().is_none_or(|(at_hand, _)| *at_hand != minute) {
+            let own = self.others.remove(&minute).unwrap_or_default();
+            self.others.extend(self.at_hand.replace((minute, own)));
+        }
+        &mut self.at_hand.get_or_insert_with(|| (minute, Own::default())).1
+    }
+
+    /// All of them.
+    fn finish(mut self) -> BTreeMap<Minute, Own> {
+        self.others.extend(self.at_hand);
+        self.others
+    }
+}
+
 impl Stages {
     fn decide(&mut self, opened: Result<Delivery<'_>, EnvelopeError>, delivery: &[u8]) -> Outcome {
         match opened {
@@ -228,13 +254,13 @@ impl Stages {
         let mut writer = Writer::new(redactor, batch, &origin);
         let mut derivation = Derivation::of(&origin.service);
         let mut unreadable: Unreadable<'_> = BTreeMap::new();
-        let mut own: BTreeMap<Minute, Own> = BTreeMap::new();
+        let mut own = Figures::default();
         let mut record = Record::default();
         let mut joined = Vec::new();
         for line in &lines {
             let events = &batch.events[line.events.clone()];
             for event in events {
-                let own = own.entry(Minute::of_epoch_millis(event.timestamp_millis)).or_default();
+                let own = own.of(event);
                 own.received += 1;
                 own.bytes += event.message.len();
             }
@@ -243,7 +269,7 @@ impl Stages {
                 Ok(text) => text,
                 Err(error) => {
                     for event in events {
-                        own.entry(Minute::of_epoch_millis(event.timestamp_millis)).or_default().quarantined += 1;
+                        own.of(event).quarantined += 1;
                         let place = (error.reason(), quarantine::day_of(event));
                         unreadable.entry(place).or_default().push((*event, error.clone()));
                     }
@@ -255,19 +281,19 @@ impl Stages {
             joined.clear();
             joined.extend(&events[1..]);
             continue_with(&mut record, line, &lines, &batch.events, &mut joined);
-            let ids: Vec<&str> = joined.iter().map(|event| event.id).collect();
-            let millis = parse::event_time(first.timestamp_millis).as_millisecond();
+            let millis = parse::event_millis(first.timestamp_millis);
             let out = hours.lines_of(Minute::of_epoch_millis(millis));
             let start = out.len();
-            let source = Source::Events { id: first.id, millis, joined: &ids };
+            let source = Source::Events { id: first.id, millis, joined: &joined };
             derivation.add(&writer.write(&record, source, out));
             if !filters.keeps(&record, &origin.service, first.id) {
                 out.truncate(start);
                 for event in std::iter::once(&first).chain(joined.iter().copied()) {
-                    own.entry(Minute::of_epoch_millis(event.timestamp_millis)).or_default().filtered += 1;
+                    own.of(event).filtered += 1;
                 }
             }
         }
+        let own = own.finish();
         let lines = count(&own);
         count_own(&mut derivation, &own, occasion);
         let minutes = derivation.finish();

@@ -62,7 +62,7 @@ impl Level {
     }
 
     /// Its name in schema v1.
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Level::Debug => "DEBUG",
             Level::Info => "INFO",
@@ -118,8 +118,9 @@ impl Category {
     }
 
     /// Its name in schema v1.
-    pub fn as_str(self) -> &'static str {
-        Category::NAMES.iter().find(|(_, category)| *category == self).map_or("system", |(name, _)| name)
+    pub const fn as_str(self) -> &'static str {
+        // They are listed in their order.
+        Category::NAMES[self as usize].0
     }
 }
 
@@ -158,8 +159,9 @@ impl Format {
     }
 
     /// Its name in the archive.
-    pub fn as_str(self) -> &'static str {
-        Format::NAMES.iter().find(|(_, format)| *format == self).map_or("raw", |(name, _)| name)
+    pub const fn as_str(self) -> &'static str {
+        // They are listed in their order.
+        Format::NAMES[self as usize].0
     }
 }
 
@@ -175,6 +177,13 @@ pub struct Json<'a> {
 }
 
 impl<'a> Json<'a> {
+    /// The value that the token at `place` of `line` is.
+    #[inline]
+    pub fn at(line: &'a str, tokens: &[Token], place: u32) -> Json<'a> {
+        let token = tokens[place as usize];
+        Json { text: &line[token.start as usize..token.end as usize], kind: token.kind, token: place }
+    }
+
     /// What stands between the quotes, where it is a string.
     pub fn quoted(self) -> Option<&'a str> {
         matches!(self.kind, Kind::Plain | Kind::Escaped).then_some(self.text)
@@ -200,17 +209,6 @@ impl<'a> Json<'a> {
         let number = (self.kind == Kind::Number).then(|| self.text.parse().ok())?;
         number.filter(|number: &f64| number.is_finite())
     }
-}
-
-/// A field of an object.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Field<'a> {
-    /// Its name, which is a string.
-    pub name: Json<'a>,
-    /// Its value.
-    pub value: Json<'a>,
-    /// Whether the record has it elsewhere: what is left is archived under `extra`.
-    pub taken: bool,
 }
 
 /// When a line was written, by its writer.
@@ -276,10 +274,11 @@ pub struct Record<'a> {
     pub line: &'a str,
     /// The tokens of the line, where it is JSON.
     pub tokens: Vec<Token>,
-    /// The fields of the line. Those not taken are unknown, or have values that schema v1 does not allow.
-    pub fields: Vec<Field<'a>>,
+    /// The fields of the line that are nowhere above, by the tokens of their names, in order: unknown, or of
+    /// values that schema v1 does not allow. `null` says nothing, so it is no field.
+    pub left: Vec<u32>,
     /// The fields of its `context`, likewise.
-    pub context_fields: Vec<Field<'a>>,
+    pub left_of_context: Vec<u32>,
     /// Entries of the database server's log: what it said, and what continues that.
     pub entries: Vec<Entry<'a>>,
 }
@@ -298,8 +297,8 @@ impl Default for Record<'_> {
             duration_ms: None,
             line: "",
             tokens: Vec::new(),
-            fields: Vec::new(),
-            context_fields: Vec::new(),
+            left: Vec::new(),
+            left_of_context: Vec::new(),
             entries: Vec::new(),
         }
     }
@@ -308,18 +307,27 @@ impl Default for Record<'_> {
 impl<'a> Record<'a> {
     /// Forgets the record, and keeps the room that it took, for `line`.
     pub fn begin(&mut self, line: &'a str) {
-        let Record { mut tokens, mut fields, mut context_fields, mut entries, .. } = std::mem::take(self);
-        tokens.clear();
-        fields.clear();
-        context_fields.clear();
-        entries.clear();
-        *self = Record { line, tokens, fields, context_fields, entries, ..Record::default() };
+        // One by one: to build a new record and to move it here takes longer than to read many a line.
+        self.format = Format::Raw;
+        self.time = Time::Unknown;
+        self.level = Level::Info;
+        self.category = Category::System;
+        self.message = Message::Plain("");
+        self.context = [None; 8];
+        self.details = None;
+        self.error = None;
+        self.duration_ms = None;
+        self.line = line;
+        self.tokens.clear();
+        self.left.clear();
+        self.left_of_context.clear();
+        self.entries.clear();
     }
 
     /// The value that the token at `place` is.
+    #[inline]
     pub fn json(&self, place: u32) -> Json<'a> {
-        let token = self.tokens[place as usize];
-        Json { text: &self.line[token.start as usize..token.end as usize], kind: token.kind, token: place }
+        Json::at(self.line, &self.tokens, place)
     }
 }
 
@@ -342,6 +350,16 @@ mod tests {
         }
         assert_eq!(Level::of_number(50.0), Some(Level::Error));
         assert_eq!(Level::of_number(35.0), None);
+    }
+
+    #[test]
+    fn names_are_listed_in_the_order_of_what_they_name() {
+        for (place, (name, category)) in Category::NAMES.into_iter().enumerate() {
+            assert_eq!((category as usize, category.as_str()), (place, name));
+        }
+        for (place, (name, format)) in Format::NAMES.into_iter().enumerate() {
+            assert_eq!((format as usize, format.as_str()), (place, name));
+        }
     }
 
     #[test]

@@ -1,20 +1,24 @@
 //! A record into a line of the archive. It is redacted as it is written: nothing of it exists as bytes
 //! before. On the way the details that metrics speak of are noted, as they are archived.
 
-use std::collections::HashSet;
+mod names;
+mod piece;
+
 use std::io::Write as _;
 use std::ops::Range;
 
 use crate::logs::derive::{Detail, Details, Facts};
-use crate::logs::envelope::Batch;
-use crate::logs::json::{self, Kind};
+use crate::logs::envelope::{Batch, LogEvent};
+use crate::logs::json::{self, Kind, Token};
 use crate::logs::origin::Origin;
 use crate::logs::parse::postgres::{Entry, Masked};
 use crate::logs::parse::{instant, sql};
 use crate::logs::record::{
-    CONTEXT, CORRELATING, ENVIRONMENT, Field, Format, Json, Message, Record, SERVICE_NAME, Time,
+    CONTEXT, CORRELATING, Category, ENVIRONMENT, Format, Json, Level, Message, Record, SERVICE_NAME, Time,
 };
 use crate::logs::redact::{self, Naming, Redactor};
+use names::{Meaning, Names, Scope};
+use piece::{Piece, append, close};
 
 /// Where a record came from.
 #[derive(Debug, Clone, Copy)]
@@ -25,8 +29,8 @@ pub enum Source<'a> {
         id: &'a str,
         /// Event time in epoch milliseconds.
         millis: i64,
-        /// Ids of the others.
-        joined: &'a [&'a str],
+        /// The others.
+        joined: &'a [&'a LogEvent<'a>],
     },
     /// The archive: its `source` stays as it is.
     Archived {
@@ -49,15 +53,49 @@ impl Source<'_> {
 /// The place of a value in the bytes written.
 type Place = Range<u32>;
 
+/// Between the time and the category, by level.
+const LEVELS: [Piece; 5] = {
+    const fn piece(level: Level) -> Piece {
+        Piece::of(["\",\"level\":\"", level.as_str(), "\",\"category\":\""])
+    }
+    [piece(Level::Debug), piece(Level::Info), piece(Level::Warning), piece(Level::Error), piece(Level::Critical)]
+};
+
+/// Between the level and the message, by category.
+const CATEGORIES: [Piece; Category::NAMES.len()] = {
+    let mut pieces = [const { Piece::of(["", "", ""]) }; Category::NAMES.len()];
+    let mut place = 0;
+    while place < pieces.len() {
+        pieces[place] = Piece::of([Category::NAMES[place].0, "\",\"message\":", ""]);
+        place += 1;
+    }
+    pieces
+};
+
+/// What stands before the ids in `context`.
+const IDS: [Piece; CONTEXT.len()] = {
+    let mut pieces = [const { Piece::of(["", "", ""]) }; CONTEXT.len()];
+    let mut place = 0;
+    while place < pieces.len() {
+        pieces[place] = Piece::of([",\"", CONTEXT[place], "\":\""]);
+        place += 1;
+    }
+    pieces
+};
+
 /// Writes the records of one batch.
 pub struct Writer<'r> {
     redactor: &'r Redactor,
-    /// `"source":{"owner":...,"log_stream":...,` of every record of the batch.
+    /// `,"source":{"owner":...,"log_stream":...,"format":"` of every record of the batch.
     source: Vec<u8>,
-    /// What a line that does not say it is given: service and environment, as JSON strings.
+    /// The same up to the event time, by format; empty where no record had it so far.
+    source_of: [Vec<u8>; Format::NAMES.len()],
+    /// What a line that does not say it is given: service and environment, as JSON strings but for the
+    /// quote that they begin with.
     defaults: [Vec<u8>; 2],
-    /// Names of the objects that are being written, by their places and what begins them.
-    names: Vec<(u64, Place)>,
+    /// What was written last for each of the ids.
+    last: [Repeated; CONTEXT.len()],
+    names: Names,
     details: Vec<(Detail, Place)>,
     decoded: Vec<u8>,
     text: Vec<u8>,
@@ -66,10 +104,19 @@ pub struct Writer<'r> {
     statements: sql::Statements,
 }
 
+/// A value as it was read and written last. Most lines of a service say the same in some places, and to
+/// compare is less work than to look for what is personal.
+#[derive(Default)]
+struct Repeated {
+    read: Vec<u8>,
+    /// A JSON string, but for the quote that it begins with.
+    written: Vec<u8>,
+}
+
 impl<'r> Writer<'r> {
     /// For the records of `batch`.
     pub fn new(redactor: &'r Redactor, batch: &Batch<'_>, origin: &Origin) -> Writer<'r> {
-        let mut source = b"\"source\":{".to_vec();
+        let mut source = b",\"source\":{".to_vec();
         for (name, value) in
             [("owner", &batch.owner), ("log_group", &batch.log_group), ("log_stream", &batch.log_stream)]
         {
@@ -77,11 +124,14 @@ impl<'r> Writer<'r> {
             json::escape(value, &mut source);
             source.extend_from_slice(b"\",");
         }
+        source.extend_from_slice(b"\"format\":\"");
         let mut writer = Writer {
             redactor,
             source,
-            defaults: [Vec::new(), Vec::new()],
-            names: Vec::new(),
+            source_of: Default::default(),
+            defaults: Default::default(),
+            last: Default::default(),
+            names: Names::default(),
             details: Vec::new(),
             decoded: Vec::new(),
             text: Vec::new(),
@@ -91,6 +141,7 @@ impl<'r> Writer<'r> {
         for (place, text) in [&origin.service, &origin.environment].into_iter().enumerate() {
             let mut default = Vec::new();
             writer.plain_text(text, &mut default);
+            default.remove(0);
             writer.defaults[place] = default;
         }
         writer
@@ -105,17 +156,14 @@ impl<'r> Writer<'r> {
         let duration_ms = record.duration_ms.or(told);
         out.extend_from_slice(b"{\"timestamp\":\"");
         time(record.time, source.millis(), out);
-        out.extend_from_slice(b"\",\"level\":\"");
-        out.extend_from_slice(record.level.as_str().as_bytes());
-        out.extend_from_slice(b"\",\"category\":\"");
-        out.extend_from_slice(record.category.as_str().as_bytes());
-        out.extend_from_slice(b"\",\"message\":");
+        LEVELS[record.level as usize].append(out);
+        CATEGORIES[record.category as usize].append(out);
         match record.message {
             Message::Plain(text) => self.plain_text(text, out),
             Message::Json(value) => self.message(record, value, out),
             Message::Server => self.server_message(out),
         }
-        self.context(&record.context, out);
+        self.context(record, out);
         match (record.details, &said) {
             (_, Some((entry, masked))) => self.server_details(entry, masked, &record.entries[1..], out),
             (Some(details), _) => self.object_field("details", record, details, true, out),
@@ -135,9 +183,7 @@ impl<'r> Writer<'r> {
             out.extend_from_slice(duration.as_bytes());
         }
         self.extra(record, out);
-        out.push(b',');
         self.source(record.format, source, out);
-        out.extend_from_slice(b"}\n");
         Facts {
             level: record.level,
             category: record.category,
@@ -170,16 +216,26 @@ impl<'r> Writer<'r> {
         out.push(b'"');
     }
 
-    /// A JSON string, by what stands between its quotes.
-    fn string(&mut self, quoted: &str, escaped: bool, out: &mut Vec<u8>) {
+    /// A JSON string of `record`.
+    fn string(&mut self, record: &Record<'_>, token: Token, out: &mut Vec<u8>) {
         out.push(b'"');
-        if !escaped {
+        self.contents(record, token, out);
+        out.push(b'"');
+    }
+
+    /// What stands between the quotes of a JSON string of `record`; or a number as that.
+    fn contents(&mut self, record: &Record<'_>, token: Token, out: &mut Vec<u8>) {
+        let (start, end) = (token.start as usize, token.end as usize);
+        let quoted = &record.line[start..end];
+        if token.kind != Kind::Escaped {
             // Without escapes there is nothing to escape in it either.
-            self.redactor.append(quoted, out, |clean, out| out.extend_from_slice(clean.as_bytes()));
+            self.redactor.append(quoted, out, |clean, out| match clean.len() == quoted.len() {
+                true => append(record.line.as_bytes(), start, end, out),
+                false => out.extend_from_slice(clean.as_bytes()),
+            });
         } else if let Some(text) = json::unescape_text(quoted, &mut self.decoded) {
             self.redactor.append(text, out, json::escape);
         }
-        out.push(b'"');
     }
 
     /// A message. What is no string is archived as its text; it loses its field names by that, which tell
@@ -197,29 +253,42 @@ impl<'r> Writer<'r> {
         self.text = text;
     }
 
-    fn context(&mut self, context: &[Option<Json<'_>>; 8], out: &mut Vec<u8>) {
-        out.extend_from_slice(b",\"context\":{");
+    fn context(&mut self, record: &Record<'_>, out: &mut Vec<u8>) {
+        out.extend_from_slice(b",\"context\":");
         let begin = out.len();
-        for (place, (name, id)) in CONTEXT.iter().zip(context).enumerate() {
-            let default = [SERVICE_NAME, ENVIRONMENT].iter().position(|&defaulted| defaulted == place);
-            if id.is_none() && default.is_none() {
-                continue;
-            }
-            separate(begin, out);
-            out.push(b'"');
-            out.extend_from_slice(name.as_bytes());
-            out.extend_from_slice(b"\":");
-            match (id, default) {
-                (Some(id), _) if CORRELATING.contains(&place) => as_string(*id, out),
-                (Some(id), _) => match id.quoted() {
-                    Some(text) => self.string(text, id.kind == Kind::Escaped, out),
-                    None => self.plain_text(id.text, out),
-                },
-                (None, Some(default)) => out.extend_from_slice(&self.defaults[default]),
-                (None, None) => {}
+        for (place, id) in record.context.iter().enumerate() {
+            match (id, place) {
+                (Some(id), _) => {
+                    IDS[place].append(out);
+                    self.id(record, record.tokens[id.token as usize], place, out);
+                }
+                (None, SERVICE_NAME | ENVIRONMENT) => {
+                    IDS[place].append(out);
+                    out.extend_from_slice(&self.defaults[usize::from(place == ENVIRONMENT)]);
+                }
+                (None, _) => {}
             }
         }
-        out.push(b'}');
+        close(begin, *b"{}", out);
+    }
+
+    /// An id after its opening quote.
+    fn id(&mut self, record: &Record<'_>, token: Token, place: usize, out: &mut Vec<u8>) {
+        let (line, start, end) = (record.line.as_bytes(), token.start as usize, token.end as usize);
+        if CORRELATING.contains(&place) {
+            append(line, start, end, out);
+            return out.push(b'"');
+        }
+        let mut last = std::mem::take(&mut self.last[place]);
+        if last.read != line[start..end] || last.written.is_empty() {
+            last.read.clear();
+            last.read.extend_from_slice(&line[start..end]);
+            last.written.clear();
+            self.contents(record, token, &mut last.written);
+            last.written.push(b'"');
+        }
+        out.extend_from_slice(&last.written);
+        self.last[place] = last;
     }
 
     fn object_field(&mut self, name: &str, record: &Record<'_>, value: Json<'_>, are_details: bool, out: &mut Vec<u8>) {
@@ -235,89 +304,93 @@ impl<'r> Writer<'r> {
     }
 
     fn extra(&mut self, record: &Record<'_>, out: &mut Vec<u8>) {
-        let is_left = |field: &&Field<'_>| !field.taken && field.value.kind != Kind::Null;
-        let start = out.len();
-        out.extend_from_slice(b",\"extra\":{");
+        if record.left.is_empty() && record.left_of_context.is_empty() {
+            return;
+        }
+        out.extend_from_slice(b",\"extra\":");
         let begin = out.len();
-        let first_name = self.names.len();
-        let mut known = None;
-        for field in record.fields.iter().filter(is_left) {
-            separate(begin, out);
-            self.field(record, *field, first_name, &mut known, out);
+        let mut scope = self.names.scope();
+        for &name in &record.left {
+            self.field(record, name, Naming::Plain, &mut scope, out);
         }
-        if record.context_fields.iter().any(|field| is_left(&field)) {
-            separate(begin, out);
-            self.name("context", false, first_name, &mut known, out);
-            out.push(b'{');
-            let (inner, first_inner, mut inner_known) = (out.len(), self.names.len(), None);
-            for field in record.context_fields.iter().filter(is_left) {
-                separate(inner, out);
-                self.field(record, *field, first_inner, &mut inner_known, out);
+        if !record.left_of_context.is_empty() {
+            self.unusual_name("context", false, &mut scope, out);
+            let (begin, mut scope) = (out.len(), self.names.scope());
+            for &name in &record.left_of_context {
+                self.field(record, name, Naming::Plain, &mut scope, out);
             }
-            self.names.truncate(first_inner);
-            out.push(b'}');
+            self.names.end(&scope);
+            close(begin, *b"{}", out);
         }
-        self.names.truncate(first_name);
-        match out.len() == begin {
-            true => out.truncate(start),
-            false => out.push(b'}'),
-        }
+        self.names.end(&scope);
+        close(begin, *b"{}", out);
     }
 
-    fn source(&self, format: Format, source: Source<'_>, out: &mut Vec<u8>) {
+    /// Where the record came from, and the end of the line.
+    fn source(&mut self, format: Format, source: Source<'_>, out: &mut Vec<u8>) {
         let (id, millis, joined) = match source {
             Source::Events { id, millis, joined } => (id, millis, joined),
             Source::Archived { json, .. } => {
-                out.extend_from_slice(b"\"source\":");
-                return out.extend_from_slice(json.as_bytes());
+                out.extend_from_slice(b",\"source\":");
+                out.extend_from_slice(json.as_bytes());
+                return out.extend_from_slice(b"}\n");
             }
         };
-        out.extend_from_slice(&self.source);
-        out.extend_from_slice(b"\"format\":\"");
-        out.extend_from_slice(format.as_str().as_bytes());
-        out.extend_from_slice(b"\",\"event_time\":\"");
+        let head = &mut self.source_of[format as usize];
+        if head.is_empty() {
+            *head = [&self.source, format.as_str().as_bytes(), b"\",\"event_time\":\""].concat();
+        }
+        out.extend_from_slice(head);
         instant::append_millis(millis, out);
         out.extend_from_slice(b"\",\"event_id\":\"");
         json::escape(id, out);
-        out.push(b'"');
-        for (number, id) in joined.iter().enumerate() {
-            out.extend_from_slice(if number == 0 { b",\"joined\":[\"" } else { b",\"" });
-            json::escape(id, out);
+        if joined.is_empty() {
+            return out.extend_from_slice(b"\"}}\n");
+        }
+        out.extend_from_slice(b"\",\"joined\":");
+        let begin = out.len();
+        for event in joined {
+            out.extend_from_slice(b",\"");
+            json::escape(event.id, out);
             out.push(b'"');
         }
-        out.extend_from_slice(if joined.is_empty() { b"}" } else { b"]}" });
+        close(begin, *b"[]", out);
+        out.extend_from_slice(b"}}\n");
     }
 }
 
 /// Values and names of JSON, redacted.
 impl Writer<'_> {
-    /// A field of an object whose names begin at `first_name`.
+    /// The field whose name is the token `place`, with a comma before it. What lies below a personal name is
+    /// personal, which `naming` tells. Returns what the name means, and where the value begins.
     fn field(
         &mut self,
         record: &Record<'_>,
-        field: Field<'_>,
-        first_name: usize,
-        known: &mut Names,
+        place: u32,
+        naming: Naming,
+        scope: &mut Scope,
         out: &mut Vec<u8>,
-    ) {
-        let naming = self.name(field.name.text, field.name.kind == Kind::Escaped, first_name, known, out);
-        self.value(record, field.value.token, naming, out);
+    ) -> (Meaning, usize) {
+        let meaning = self.name(record, record.tokens[place as usize], scope, out);
+        let start = out.len();
+        let own = meaning.naming;
+        self.value(record, place + 1, if own == Naming::Plain { naming } else { own }, out);
+        (meaning, start)
     }
 
     /// The value at the token `place`.
     fn value(&mut self, record: &Record<'_>, place: u32, naming: Naming, out: &mut Vec<u8>) {
-        let value = record.json(place);
-        match (value.kind, naming) {
+        let token = record.tokens[place as usize];
+        match (token.kind, naming) {
             (Kind::Null, _) => out.extend_from_slice(b"null"),
             (_, Naming::Secret) => out.extend_from_slice(b"\"[secret]\""),
             (Kind::Object, _) => self.object(record, place, naming, false, out),
             (Kind::Array, _) => self.array(record, place, naming, out),
-            (Kind::Plain | Kind::Escaped, Naming::Personal(kind)) => {
-                self.personal(kind, value.text, value.kind == Kind::Escaped, out);
-            }
-            (Kind::Plain | Kind::Escaped, _) => self.string(value.text, value.kind == Kind::Escaped, out),
-            (Kind::Number, _) => self.number(value.text, naming, out),
-            (Kind::True | Kind::False, _) => out.extend_from_slice(value.text.as_bytes()),
+            (Kind::Plain | Kind::Escaped, Naming::Personal(kind)) => self.personal(kind, record, token, out),
+            (Kind::Plain | Kind::Escaped, _) => self.string(record, token, out),
+            (Kind::Number, _) => self.number(record.json(place).text, naming, out),
+            (Kind::True, _) => out.extend_from_slice(b"true"),
+            (Kind::False, _) => out.extend_from_slice(b"false"),
         }
     }
 
@@ -337,14 +410,15 @@ impl Writer<'_> {
         }
     }
 
-    /// A string under a personal name, by what stands between its quotes: personal as a whole.
-    fn personal(&mut self, kind: redact::Kind, quoted: &str, escaped: bool, out: &mut Vec<u8>) {
-        let text = match escaped {
-            true => json::unescape_text(quoted, &mut self.decoded).unwrap_or_default(),
-            false => quoted,
+    /// A string under a personal name: personal as a whole.
+    fn personal(&mut self, kind: redact::Kind, record: &Record<'_>, token: Token, out: &mut Vec<u8>) {
+        let quoted = &record.line[token.start as usize..token.end as usize];
+        let text = match token.kind {
+            Kind::Escaped => json::unescape_text(quoted, &mut self.decoded).unwrap_or_default(),
+            _ => quoted,
         };
         if !self.redactor.is_personal(kind, text) {
-            return self.string(quoted, escaped, out);
+            return self.string(record, token, out);
         }
         out.push(b'"');
         self.redactor.replace(kind, text, out);
@@ -352,97 +426,61 @@ impl Writer<'_> {
     }
 
     fn array(&mut self, record: &Record<'_>, array: u32, naming: Naming, out: &mut Vec<u8>) {
-        out.push(b'[');
         let begin = out.len();
         let mut place = array + 1;
         while place < record.tokens[array as usize].next {
-            separate(begin, out);
+            out.push(b',');
             self.value(record, place, naming, out);
             place = record.tokens[place as usize].next;
         }
-        out.push(b']');
+        close(begin, *b"[]", out);
     }
 
-    /// An object. What lies below a personal name is personal.
     fn object(&mut self, record: &Record<'_>, object: u32, naming: Naming, are_details: bool, out: &mut Vec<u8>) {
-        out.push(b'{');
-        let (begin, first_name, mut known) = (out.len(), self.names.len(), None);
+        let (begin, mut scope) = (out.len(), self.names.scope());
         let mut place = object + 1;
         while place < record.tokens[object as usize].next {
-            separate(begin, out);
-            let name = record.json(place);
-            let own = self.name(name.text, name.kind == Kind::Escaped, first_name, &mut known, out);
-            let start = out.len();
-            self.value(record, place + 1, if own == Naming::Plain { naming } else { own }, out);
-            if are_details && let Some(detail) = Detail::named(name.text) {
+            let (meaning, start) = self.field(record, place, naming, &mut scope, out);
+            if are_details && let Some(detail) = meaning.detail {
                 self.note(detail, start, out);
             }
             place = record.tokens[place as usize + 1].next;
         }
-        self.names.truncate(first_name);
-        out.push(b'}');
+        self.names.end(&scope);
+        close(begin, *b"{}", out);
     }
 
-    /// The name of a field and its colon; says what its value is by it. Two fields never have one name:
-    /// of two addresses, say, that were names.
-    fn name(&mut self, name: &str, escaped: bool, first_name: usize, known: &mut Names, out: &mut Vec<u8>) -> Naming {
-        let start = out.len() + 1;
-        self.string(name, escaped, out);
-        out.pop();
-        let naming = match escaped {
-            true => {
-                json::unescape_text(name, &mut self.decoded).map_or(Naming::Plain, |name| self.redactor.naming(name))
-            }
-            false => self.redactor.naming(name),
+    /// The name of a field between a comma and a colon.
+    fn name(&mut self, record: &Record<'_>, name: Token, scope: &mut Scope, out: &mut Vec<u8>) -> Meaning {
+        let (start, end) = (name.start as usize, name.end as usize);
+        let usual = match name.kind {
+            Kind::Plain => self.names.usual(record.line, start, end, self.redactor),
+            _ => None,
         };
-        self.make_unique(start, first_name, known, out);
+        let Some(found) = usual else {
+            return self.unusual_name(&record.line[start..end], name.kind == Kind::Escaped, scope, out);
+        };
+        out.extend_from_slice(b",\"");
+        let begin = out.len();
+        append(record.line.as_bytes(), start, end, out);
+        self.names.add_usual(found, scope, begin, out);
         out.extend_from_slice(b"\":");
-        naming
+        found.meaning
     }
 
-    /// Numbers the name that begins at `start` and ends `out`, where a field before it has it already.
-    fn make_unique(&mut self, start: usize, first_name: usize, known: &mut Names, out: &mut Vec<u8>) {
-        let length = out.len();
-        let mut number = self.names.len() - first_name;
-        while self.is_taken(start, first_name, known, out) {
-            number += 1;
-            out.truncate(length);
-            let _ = write!(out, " {number}");
-        }
-        self.names.push((beginning(&out[start..]), start as u32..out.len() as u32));
-        if let Some(known) = known {
-            known.insert(out[start..].to_vec());
-        } else if self.names.len() - first_name > MANY_NAMES {
-            let places = self.names[first_name..].iter();
-            *known = Some(places.map(|(_, place)| out[place.start as usize..place.end as usize].to_vec()).collect());
-        }
+    /// The same, by what stands between the quotes of the name.
+    fn unusual_name(&mut self, quoted: &str, escaped: bool, scope: &mut Scope, out: &mut Vec<u8>) -> Meaning {
+        let name = match escaped {
+            true => json::unescape_text(quoted, &mut self.decoded).unwrap_or_default(),
+            false => quoted,
+        };
+        out.extend_from_slice(b",\"");
+        let start = out.len();
+        self.redactor.append(name, out, json::escape);
+        self.names.add(scope, start, out);
+        out.extend_from_slice(b"\":");
+        Meaning { naming: self.redactor.naming(name), detail: Detail::named(name).filter(|_| !escaped) }
     }
-
-    fn is_taken(&self, start: usize, first_name: usize, known: &Names, out: &[u8]) -> bool {
-        let name = &out[start..];
-        if let Some(known) = known {
-            return known.contains(name);
-        }
-        let begins = beginning(name);
-        let same =
-            |(other, place): &(u64, Place)| *other == begins && &out[place.start as usize..place.end as usize] == name;
-        self.names[first_name..].iter().any(same)
-    }
-}
-
-/// From so many fields on, the names of an object are looked up in a set.
-const MANY_NAMES: usize = 48;
-
-/// The names of an object with many fields.
-type Names = Option<HashSet<Vec<u8>>>;
-
-/// The length and the beginning of a name: two that differ in it differ.
-fn beginning(name: &[u8]) -> u64 {
-    let mut eight = [0; 8];
-    let length = name.len().min(7);
-    eight[..length].copy_from_slice(&name[..length]);
-    eight[7] = name.len() as u8;
-    u64::from_le_bytes(eight)
 }
 
 /// What the database server said.
@@ -469,19 +507,18 @@ impl Writer<'_> {
         if let Some(place) = &masked.statement {
             self.statement(&sql[place.clone()], out);
         }
-        let first_name = self.names.len();
+        let mut scope = self.names.scope();
         for entry in further {
             sql.clear();
             let masked = entry.mask(&mut sql);
-            out.push(b',');
-            self.name(&entry.severity.to_ascii_lowercase(), false, first_name, &mut None, out);
+            self.unusual_name(&entry.severity.to_ascii_lowercase(), false, &mut scope, out);
             self.plain_text(&sql, out);
             if let Some(place) = masked.statement.filter(|_| !has_statement) {
                 has_statement = true;
                 self.statement(&sql[place], out);
             }
         }
-        self.names.truncate(first_name);
+        self.names.end(&scope);
         out.push(b'}');
         self.sql = sql;
     }
@@ -510,20 +547,6 @@ impl Writer<'_> {
         self.server_detail("fingerprint", &known.fingerprint, out);
         self.statements = statements;
     }
-}
-
-/// A comma, where something was written since `begin`.
-fn separate(begin: usize, out: &mut Vec<u8>) {
-    if out.len() > begin {
-        out.push(b',');
-    }
-}
-
-/// A string or a number as a string, as it is.
-fn as_string(value: Json<'_>, out: &mut Vec<u8>) {
-    out.push(b'"');
-    out.extend_from_slice(value.text.as_bytes());
-    out.push(b'"');
 }
 
 fn time(time: Time<'_>, event_millis: i64, out: &mut Vec<u8>) {

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::json;
 use crate::logs::json::{Kind, NotJson};
-use crate::logs::record::{Field, Format, Record};
+use crate::logs::record::{Format, Record};
 
 /// Where an archived record came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,28 +32,28 @@ pub enum ArchivedError {
 pub fn parse_archived<'a>(line: &'a str, record: &mut Record<'a>) -> Result<ArchivedSource<'a>, ArchivedError> {
     record.begin(line);
     json::read(record, None)?;
-    let mut take = |name: &str| {
-        let field =
-            record.fields.iter_mut().find(|field| field.name.text == name && field.value.kind == Kind::Object)?;
-        field.taken = true;
-        Some(field.value)
-    };
-    let (extra, source) = (take("extra"), take("source"));
+    let (extra, source) = (take(record, "extra"), take(record, "source"));
     if let Some(extra) = extra {
-        let mut fields = std::mem::take(&mut record.fields);
-        json::append_fields(record, extra.token, &mut fields);
-        record.fields = fields;
+        let Record { tokens, left, .. } = record;
+        left.extend(json::fields(tokens, extra).filter(|name| tokens[*name as usize + 1].kind != Kind::Null));
     }
     let source = source.ok_or(ArchivedError::Source("fields"))?;
-    let mut fields: Vec<Field<'a>> = Vec::new();
-    json::append_fields(record, source.token, &mut fields);
     let field = |name: &'static str| {
-        let found = fields.iter().find(|field| field.name.text == name);
-        found.map(|field| field.value).ok_or(ArchivedError::Source(name))
+        let found = json::fields(&record.tokens, source).find(|place| record.json(*place).text == name);
+        found.map(|place| record.json(place + 1)).ok_or(ArchivedError::Source(name))
     };
-    record.format = field("format")?.plain().and_then(Format::parse).ok_or(ArchivedError::Source("known format"))?;
+    let format = field("format")?.plain().and_then(Format::parse).ok_or(ArchivedError::Source("known format"))?;
     let time: Option<Timestamp> = field("event_time")?.plain().and_then(|time| time.parse().ok());
     let event_millis = time.ok_or(ArchivedError::Source("event_time in RFC 3339"))?.as_millisecond();
     let joined = field("joined").map_or(0, |ids| record.tokens[ids.token as usize].next - ids.token - 1);
-    Ok(ArchivedSource { json: source.text, event_millis, lines: 1 + joined as usize })
+    let json = record.json(source).text;
+    record.format = format;
+    Ok(ArchivedSource { json, event_millis, lines: 1 + joined as usize })
+}
+
+/// Takes the field `name` from those that are left, where it is an object: returns the token of that.
+fn take(record: &mut Record<'_>, name: &str) -> Option<u32> {
+    let is_it = |place: &u32| record.json(*place).text == name && record.json(*place + 1).kind == Kind::Object;
+    let at = record.left.iter().position(is_it)?;
+    Some(record.left.remove(at) + 1)
 }

@@ -6,36 +6,46 @@ use jiff::tz::TimeZone;
 
 use super::instant;
 use crate::logs::envelope::Specials;
-use crate::logs::json::{self, Kind, NotJson};
-use crate::logs::record::{Category, Field, Format, Json, Level, Message, Record, Time};
+use crate::logs::json::{self, Kind, NotJson, Token};
+use crate::logs::record::{Category, Format, Json, Level, Message, Record, Time};
+use crate::logs::short::Short;
 
 /// Names that mean something at the top level of a line or in its `context`, by their length: a name is
 /// looked up with a comparison or two.
-const NAMES: [&[(&str, Name)]; 13] = {
+const NAMES: [&[(Short, Name)]; 13] = {
     use Name::*;
     [
         &[],
         &[],
-        &[("ts", Ts)],
-        &[("msg", Msg), ("err", Err), ("lvl", Lvl)],
-        &[("time", Time), ("_aws", Aws)],
-        &[("level", Level), ("error", Error)],
+        &[(short("ts"), Ts)],
+        &[(short("msg"), Msg), (short("err"), Err), (short("lvl"), Lvl)],
+        &[(short("time"), Time), (short("_aws"), Aws)],
+        &[(short("level"), Level), (short("error"), Error)],
         &[],
         &[
-            ("context", Context),
-            ("message", Message),
-            ("details", Details),
-            ("user_id", UserId),
-            ("version", Version),
-            ("span_id", SpanId),
+            (short("context"), Context),
+            (short("message"), Message),
+            (short("details"), Details),
+            (short("user_id"), UserId),
+            (short("version"), Version),
+            (short("span_id"), SpanId),
         ],
-        &[("category", Category), ("trace_id", TraceId), ("severity", Severity), ("loglevel", LogLevel)],
-        &[("timestamp", Timestamp)],
-        &[("request_id", RequestId), ("session_id", SessionId), ("@timestamp", AtTimestamp)],
-        &[("duration_ms", DurationMs), ("environment", Environment)],
-        &[("service_name", ServiceName)],
+        &[
+            (short("category"), Category),
+            (short("trace_id"), TraceId),
+            (short("severity"), Severity),
+            (short("loglevel"), LogLevel),
+        ],
+        &[(short("timestamp"), Timestamp)],
+        &[(short("request_id"), RequestId), (short("session_id"), SessionId), (short("@timestamp"), AtTimestamp)],
+        &[(short("duration_ms"), DurationMs), (short("environment"), Environment)],
+        &[(short("service_name"), Service)],
     ]
 };
+
+const fn short(name: &str) -> Short {
+    Short::of(name.as_bytes()).expect("all names here are short")
+}
 
 #[derive(Clone, Copy)]
 enum Name {
@@ -59,7 +69,7 @@ enum Name {
     RequestId,
     UserId,
     SessionId,
-    ServiceName,
+    Service,
     Environment,
     Version,
     TraceId,
@@ -76,20 +86,19 @@ const CONTEXT: [Name; 8] = [
     Name::RequestId,
     Name::UserId,
     Name::SessionId,
-    Name::ServiceName,
+    Name::Service,
     Name::Environment,
     Name::Version,
     Name::TraceId,
     Name::SpanId,
 ];
 
-/// Reads a line that is one JSON object. Fields of wrong types and unknown ones are left in
-/// `record.fields`, not taken. Without the positions of what is special in the line, these are looked up.
+/// Reads a line that is one JSON object. Fields of wrong types and unknown ones are left in `record.left`.
+/// Without the positions of what is special in the line, these are looked up.
 pub(super) fn read(record: &mut Record<'_>, specials: Option<Specials<'_>>) -> Result<(), NotJson> {
     tokenize(record, specials)?;
-    let mut fields = std::mem::take(&mut record.fields);
-    append_fields(record, 0, &mut fields);
-    let mut top = Known::of(&mut fields);
+    let Record { line, tokens, left, left_of_context, .. } = record;
+    let mut top = Known::of(line, tokens, 0, left);
     record.format = format_of(&top);
     record.time = top.first(&TIME, time).unwrap_or_default();
     record.level = top.first(&LEVEL, level).unwrap_or(Level::Info);
@@ -100,17 +109,21 @@ pub(super) fn read(record: &mut Record<'_>, specials: Option<Specials<'_>>) -> R
     record.duration_ms = top.first(&[Name::DurationMs], |value| value.number().map(|_| value.text));
     record.details = top.first(&[Name::Details], Json::object);
     record.error = top.first(&ERROR, |value| (value.kind == Kind::Object || value.quoted().is_some()).then_some(value));
-    let mut context_fields = std::mem::take(&mut record.context_fields);
-    if let Some(context) = top.first(&[Name::Context], Json::object) {
-        append_fields(record, context.token, &mut context_fields);
-    }
     // The ids stand in `context` or, as many loggers write them, at the top.
-    let mut inner = Known::of(&mut context_fields);
-    for (name, place) in CONTEXT.iter().zip(&mut record.context) {
-        let id = |value| Some(value).filter(|value: &Json<'_>| value.is_scalar());
-        *place = inner.first(&[*name], id).or_else(|| top.first(&[*name], id));
+    let id = |value| Some(value).filter(|value: &Json<'_>| value.is_scalar());
+    if let Some(context) = top.first(&[Name::Context], Json::object) {
+        let mut inner = Known::of(line, tokens, context.token, left_of_context);
+        for (name, place) in CONTEXT.iter().zip(&mut record.context) {
+            *place = inner.first(&[*name], id);
+        }
+        inner.leave(left_of_context);
     }
-    (record.fields, record.context_fields) = (fields, context_fields);
+    for (name, place) in CONTEXT.iter().zip(&mut record.context) {
+        if top.has(*name) && place.is_none() {
+            *place = top.first(&[*name], id);
+        }
+    }
+    top.leave(left);
     Ok(())
 }
 
@@ -127,53 +140,85 @@ fn tokenize(record: &mut Record<'_>, specials: Option<Specials<'_>>) -> Result<(
     }
 }
 
-/// Appends the fields of the object at the token `object` to `fields`.
-pub(super) fn append_fields<'a>(record: &Record<'a>, object: u32, fields: &mut Vec<Field<'a>>) {
-    let mut place = object + 1;
-    while place < record.tokens[object as usize].next {
-        fields.push(Field { name: record.json(place), value: record.json(place + 1), taken: false });
-        place = record.tokens[place as usize + 1].next;
-    }
+/// The fields of the object at the token `object`, by the tokens of their names.
+pub(super) fn fields(tokens: &[Token], object: u32) -> impl Iterator<Item = u32> {
+    let end = tokens[object as usize].next;
+    let mut next = object + 1;
+    std::iter::from_fn(move || {
+        let place = next;
+        (place < end).then(|| {
+            next = tokens[place as usize + 1].next;
+            place
+        })
+    })
 }
 
-/// The fields of an object, of which those that are understood are taken.
-struct Known<'f, 'a> {
-    fields: &'f mut [Field<'a>],
-    /// Where the known names are, one more; 0 for nowhere.
+/// The fields of an object whose names are known, until they are taken.
+struct Known<'t, 'a> {
+    line: &'a str,
+    tokens: &'t [Token],
+    /// Which of them there are, one bit each.
+    present: u32,
+    /// Of those, the tokens of their names.
     places: [u32; Name::SpanId as usize + 1],
 }
 
-impl<'f, 'a> Known<'f, 'a> {
-    fn of(fields: &'f mut [Field<'a>]) -> Known<'f, 'a> {
-        let mut places = [0; Name::SpanId as usize + 1];
-        for (place, field) in (1..).zip(fields.iter()) {
-            if let Some(known) = known(field.name.text)
-                && places[known as usize] == 0
-            {
-                places[known as usize] = place;
+impl<'t, 'a> Known<'t, 'a> {
+    /// Of the object at the token `object`. What is unknown, or comes again, is appended to `left`.
+    fn of(line: &'a str, tokens: &'t [Token], object: u32, left: &mut Vec<u32>) -> Known<'t, 'a> {
+        let mut known = Known { line, tokens, present: 0, places: [0; Name::SpanId as usize + 1] };
+        for place in fields(tokens, object) {
+            match known_name(line.as_bytes(), tokens[place as usize]) {
+                Some(name) if !known.has(name) => {
+                    known.present |= 1 << name as u32;
+                    known.places[name as usize] = place;
+                }
+                _ => known.leave_one(place, left),
             }
         }
-        Known { fields, places }
+        known
+    }
+
+    fn has(&self, name: Name) -> bool {
+        self.present >> name as u32 & 1 != 0
     }
 
     fn get(&self, name: Name) -> Option<Json<'a>> {
-        let place = self.places[name as usize].checked_sub(1)?;
-        Some(self.fields[place as usize].value)
+        self.has(name).then(|| Json::at(self.line, self.tokens, self.places[name as usize] + 1))
     }
 
     /// Takes the first of `names` whose value `read` understands.
     fn first<T>(&mut self, names: &[Name], read: impl Fn(Json<'a>) -> Option<T>) -> Option<T> {
         names.iter().find_map(|&name| {
             let value = read(self.get(name)?)?;
-            let place = std::mem::take(&mut self.places[name as usize]) - 1;
-            self.fields[place as usize].taken = true;
+            self.present &= !(1 << name as u32);
             Some(value)
         })
     }
+
+    /// Appends what was not taken to `left`, which is in order then.
+    fn leave(mut self, left: &mut Vec<u32>) {
+        if self.present == 0 {
+            return;
+        }
+        while self.present != 0 {
+            let name = self.present.trailing_zeros();
+            self.present &= self.present - 1;
+            self.leave_one(self.places[name as usize], left);
+        }
+        left.sort_unstable();
+    }
+
+    fn leave_one(&self, place: u32, left: &mut Vec<u32>) {
+        if self.tokens[place as usize + 1].kind != Kind::Null {
+            left.push(place);
+        }
+    }
 }
 
-fn known(name: &str) -> Option<Name> {
-    NAMES.get(name.len())?.iter().find(|(known, _)| *known == name).map(|(_, known)| *known)
+fn known_name(line: &[u8], name: Token) -> Option<Name> {
+    let short = Short::at(line, name.start as usize, name.end as usize)?;
+    NAMES.get(short.len())?.iter().find(|(known, _)| *known == short).map(|(_, known)| *known)
 }
 
 fn format_of(fields: &Known<'_, '_>) -> Format {
@@ -232,9 +277,9 @@ mod tests {
         record
     }
 
-    fn left<'a>(fields: &[Field<'a>]) -> Vec<(&'a str, &'a str)> {
-        let left = fields.iter().filter(|field| !field.taken);
-        left.map(|field| (field.name.text, field.value.text)).collect()
+    /// Names and values of the fields `left`.
+    fn fields<'a>(record: &Record<'a>, left: &[u32]) -> Vec<(&'a str, &'a str)> {
+        left.iter().map(|&place| (record.json(place).text, record.json(place + 1).text)).collect()
     }
 
     fn message<'a>(record: &Record<'a>) -> &'a str {
@@ -261,8 +306,8 @@ mod tests {
         assert_eq!(text(record.error), r#"{ "type": "Timeout", "message": "rosreestr" }"#);
         assert_eq!(text(record.details), r#"{ "event": "contract_creation_failed" }"#);
         assert_eq!(record.duration_ms, Some("12.5"));
-        assert_eq!(left(&record.fields), [("build", "abc")]);
-        assert_eq!(left(&record.context_fields), [("tenant", "north")]);
+        assert_eq!(fields(&record, &record.left), [("build", "abc")]);
+        assert_eq!(fields(&record, &record.left_of_context), [("tenant", "north")]);
     }
 
     #[test]
@@ -276,7 +321,7 @@ mod tests {
         assert_eq!(record.time, Time::At("2026-11-21T10:05:03.123456Z".parse().unwrap()));
         assert_eq!((record.level, record.category), (Level::Error, Category::Performance));
         assert_eq!((record.duration_ms, record.details, record.format), (None, None, Format::Python));
-        assert!(left(&record.fields).iter().all(|(_, value)| *value == "null"));
+        assert_eq!(fields(&record, &record.left), []);
     }
 
     #[test]
@@ -327,7 +372,7 @@ mod tests {
         let line = r#"{"level":"loud","category":7,"message":"m","details":"d","duration_ms":"12","timestamp":"soon","context":[1]}"#;
         let record = read(line);
         assert_eq!((record.level, record.category), (Level::Info, Category::System));
-        let names: Vec<&str> = left(&record.fields).iter().map(|(name, _)| *name).collect();
+        let names: Vec<&str> = fields(&record, &record.left).iter().map(|(name, _)| *name).collect();
         assert_eq!(names, ["level", "category", "details", "duration_ms", "timestamp", "context"]);
     }
 
@@ -335,6 +380,6 @@ mod tests {
     fn of_a_field_that_comes_twice_the_first_counts_and_the_other_is_left() {
         let record = read(r#"{"level":"ERROR","level":"INFO","message":"m"}"#);
         assert_eq!(record.level, Level::Error);
-        assert_eq!(left(&record.fields), [("level", "INFO")]);
+        assert_eq!(fields(&record, &record.left), [("level", "INFO")]);
     }
 }
