@@ -32,12 +32,6 @@ impl Short {
         Some(Short { length, words })
     }
 
-    /// Its bytes.
-    #[inline]
-    pub const fn len(self) -> usize {
-        self.length
-    }
-
     /// A number below 2 to the power of `bits`, which differs for most texts.
     #[inline]
     pub const fn slot(self, bits: u32) -> usize {

@@ -17,6 +17,7 @@ use crate::logs::record::{
     CONTEXT, CORRELATING, Category, ENVIRONMENT, Format, Json, Level, Message, Record, SERVICE_NAME, Time,
 };
 use crate::logs::redact::{self, Naming, Redactor};
+use crate::logs::short::Short;
 use names::{Meaning, Names, Scope};
 use piece::{Piece, append, close};
 
@@ -83,6 +84,9 @@ const IDS: [Piece; CONTEXT.len()] = {
     pieces
 };
 
+/// Binary logarithm of how many short texts are known to be clean.
+const CLEAN_BITS: u32 = 8;
+
 /// Writes the records of one batch.
 pub struct Writer<'r> {
     redactor: &'r Redactor,
@@ -96,6 +100,9 @@ pub struct Writer<'r> {
     /// What was written last for each of the ids.
     last: [Repeated; CONTEXT.len()],
     names: Names,
+    /// Short texts that nothing personal was found in: methods, tables, regions come again and again. Each has
+    /// one place by its hash.
+    clean: Vec<Option<Short>>,
     details: Vec<(Detail, Place)>,
     decoded: Vec<u8>,
     text: Vec<u8>,
@@ -132,6 +139,7 @@ impl<'r> Writer<'r> {
             defaults: Default::default(),
             last: Default::default(),
             names: Names::default(),
+            clean: vec![None; 1 << CLEAN_BITS],
             details: Vec::new(),
             decoded: Vec::new(),
             text: Vec::new(),
@@ -228,11 +236,19 @@ impl<'r> Writer<'r> {
         let (start, end) = (token.start as usize, token.end as usize);
         let quoted = &record.line[start..end];
         if token.kind != Kind::Escaped {
+            let short = Short::at(record.line.as_bytes(), start, end);
+            let slot = short.map_or(0, |short| short.slot(CLEAN_BITS));
+            if short.is_some() && self.clean[slot] == short {
+                return append(record.line.as_bytes(), start, end, out);
+            }
             // Without escapes there is nothing to escape in it either.
-            self.redactor.append(quoted, out, |clean, out| match clean.len() == quoted.len() {
+            let found = self.redactor.append(quoted, out, |clean, out| match clean.len() == quoted.len() {
                 true => append(record.line.as_bytes(), start, end, out),
                 false => out.extend_from_slice(clean.as_bytes()),
             });
+            if short.is_some() && !found {
+                self.clean[slot] = short;
+            }
         } else if let Some(text) = json::unescape_text(quoted, &mut self.decoded) {
             self.redactor.append(text, out, json::escape);
         }
@@ -279,16 +295,21 @@ impl<'r> Writer<'r> {
             append(line, start, end, out);
             return out.push(b'"');
         }
-        let mut last = std::mem::take(&mut self.last[place]);
+        let last = &self.last[place];
         if last.read != line[start..end] || last.written.is_empty() {
-            last.read.clear();
-            last.read.extend_from_slice(&line[start..end]);
-            last.written.clear();
-            self.contents(record, token, &mut last.written);
-            last.written.push(b'"');
+            self.read_id(record, token, place);
         }
-        out.extend_from_slice(&last.written);
-        self.last[place] = last;
+        out.extend_from_slice(&self.last[place].written);
+    }
+
+    fn read_id(&mut self, record: &Record<'_>, token: Token, place: usize) {
+        let Repeated { mut read, mut written } = std::mem::take(&mut self.last[place]);
+        read.clear();
+        read.extend_from_slice(&record.line.as_bytes()[token.start as usize..token.end as usize]);
+        written.clear();
+        self.contents(record, token, &mut written);
+        written.push(b'"');
+        self.last[place] = Repeated { read, written };
     }
 
     fn object_field(&mut self, name: &str, record: &Record<'_>, value: Json<'_>, are_details: bool, out: &mut Vec<u8>) {

@@ -7,48 +7,21 @@ use jiff::tz::TimeZone;
 use super::instant;
 use crate::logs::envelope::Specials;
 use crate::logs::json::{self, Kind, NotJson, Token};
-use crate::logs::record::{Category, Format, Json, Level, Message, Record, Time};
+use crate::logs::record::{CONTEXT, Category, Format, Json, Level, Message, Record, Time};
 use crate::logs::short::Short;
 
-/// Names that mean something at the top level of a line or in its `context`, by their length: a name is
-/// looked up with a comparison or two.
-const NAMES: [&[(Short, Name)]; 13] = {
-    use Name::*;
-    [
-        &[],
-        &[],
-        &[(short("ts"), Ts)],
-        &[(short("msg"), Msg), (short("err"), Err), (short("lvl"), Lvl)],
-        &[(short("time"), Time), (short("_aws"), Aws)],
-        &[(short("level"), Level), (short("error"), Error)],
-        &[],
-        &[
-            (short("context"), Context),
-            (short("message"), Message),
-            (short("details"), Details),
-            (short("user_id"), UserId),
-            (short("version"), Version),
-            (short("span_id"), SpanId),
-        ],
-        &[
-            (short("category"), Category),
-            (short("trace_id"), TraceId),
-            (short("severity"), Severity),
-            (short("loglevel"), LogLevel),
-        ],
-        &[(short("timestamp"), Timestamp)],
-        &[(short("request_id"), RequestId), (short("session_id"), SessionId), (short("@timestamp"), AtTimestamp)],
-        &[(short("duration_ms"), DurationMs), (short("environment"), Environment)],
-        &[(short("service_name"), Service)],
-    ]
-};
-
-const fn short(name: &str) -> Short {
-    Short::of(name.as_bytes()).expect("all names here are short")
-}
-
+/// A name that means something at the top level of a line or in its `context`. The ids of a context come
+/// first, as in [`CONTEXT`](crate::logs::record::CONTEXT).
 #[derive(Clone, Copy)]
 enum Name {
+    RequestId,
+    UserId,
+    SessionId,
+    Service,
+    Environment,
+    Version,
+    TraceId,
+    SpanId,
     Timestamp,
     Ts,
     Time,
@@ -66,32 +39,65 @@ enum Name {
     Err,
     DurationMs,
     Aws,
-    RequestId,
-    UserId,
-    SessionId,
-    Service,
-    Environment,
-    Version,
-    TraceId,
-    SpanId,
 }
+
+const NAMES: [(Short, Name); Name::Aws as usize + 1] = {
+    const fn name(text: &str, name: Name) -> (Short, Name) {
+        (Short::of(text.as_bytes()).expect("all names here are short"), name)
+    }
+    [
+        name("request_id", Name::RequestId),
+        name("user_id", Name::UserId),
+        name("session_id", Name::SessionId),
+        name("service_name", Name::Service),
+        name("environment", Name::Environment),
+        name("version", Name::Version),
+        name("trace_id", Name::TraceId),
+        name("span_id", Name::SpanId),
+        name("timestamp", Name::Timestamp),
+        name("ts", Name::Ts),
+        name("time", Name::Time),
+        name("@timestamp", Name::AtTimestamp),
+        name("level", Name::Level),
+        name("severity", Name::Severity),
+        name("lvl", Name::Lvl),
+        name("loglevel", Name::LogLevel),
+        name("category", Name::Category),
+        name("message", Name::Message),
+        name("msg", Name::Msg),
+        name("context", Name::Context),
+        name("details", Name::Details),
+        name("error", Name::Error),
+        name("err", Name::Err),
+        name("duration_ms", Name::DurationMs),
+        name("_aws", Name::Aws),
+    ]
+};
+
+/// Names have slots of so many bits: enough that no two have the same one.
+const SLOT_BITS: u32 = 10;
+
+/// By slot: the place of the only name that can be meant.
+const PLACES: [u8; 1 << SLOT_BITS] = {
+    let mut places = [0; 1 << SLOT_BITS];
+    let mut place = 0;
+    while place < NAMES.len() {
+        let slot = NAMES[place].0.slot(SLOT_BITS);
+        // The first one is in the slots of no name: any will do.
+        assert!(places[slot] == 0, "two names have the same slot");
+        places[slot] = place as u8;
+        place += 1;
+    }
+    places
+};
 
 /// Of several names for one thing the first whose value is understood counts.
 const TIME: [Name; 4] = [Name::Timestamp, Name::Ts, Name::Time, Name::AtTimestamp];
 const LEVEL: [Name; 4] = [Name::Level, Name::Severity, Name::Lvl, Name::LogLevel];
 const MESSAGE: [Name; 2] = [Name::Message, Name::Msg];
 const ERROR: [Name; 2] = [Name::Error, Name::Err];
-/// As in [`CONTEXT`](crate::logs::record::CONTEXT).
-const CONTEXT: [Name; 8] = [
-    Name::RequestId,
-    Name::UserId,
-    Name::SessionId,
-    Name::Service,
-    Name::Environment,
-    Name::Version,
-    Name::TraceId,
-    Name::SpanId,
-];
+/// The bits of the ids of a context.
+const IDS: u32 = (1 << CONTEXT.len()) - 1;
 
 /// Reads a line that is one JSON object. Fields of wrong types and unknown ones are left in `record.left`.
 /// Without the positions of what is special in the line, these are looked up.
@@ -110,19 +116,12 @@ pub(super) fn read(record: &mut Record<'_>, specials: Option<Specials<'_>>) -> R
     record.details = top.first(&[Name::Details], Json::object);
     record.error = top.first(&ERROR, |value| (value.kind == Kind::Object || value.quoted().is_some()).then_some(value));
     // The ids stand in `context` or, as many loggers write them, at the top.
-    let id = |value| Some(value).filter(|value: &Json<'_>| value.is_scalar());
     if let Some(context) = top.first(&[Name::Context], Json::object) {
         let mut inner = Known::of(line, tokens, context.token, left_of_context);
-        for (name, place) in CONTEXT.iter().zip(&mut record.context) {
-            *place = inner.first(&[*name], id);
-        }
+        inner.take_ids(&mut record.context);
         inner.leave(left_of_context);
     }
-    for (name, place) in CONTEXT.iter().zip(&mut record.context) {
-        if top.has(*name) && place.is_none() {
-            *place = top.first(&[*name], id);
-        }
-    }
+    top.take_ids(&mut record.context);
     top.leave(left);
     Ok(())
 }
@@ -160,13 +159,13 @@ struct Known<'t, 'a> {
     /// Which of them there are, one bit each.
     present: u32,
     /// Of those, the tokens of their names.
-    places: [u32; Name::SpanId as usize + 1],
+    places: [u32; NAMES.len()],
 }
 
 impl<'t, 'a> Known<'t, 'a> {
     /// Of the object at the token `object`. What is unknown, or comes again, is appended to `left`.
     fn of(line: &'a str, tokens: &'t [Token], object: u32, left: &mut Vec<u32>) -> Known<'t, 'a> {
-        let mut known = Known { line, tokens, present: 0, places: [0; Name::SpanId as usize + 1] };
+        let mut known = Known { line, tokens, present: 0, places: [0; NAMES.len()] };
         for place in fields(tokens, object) {
             match known_name(line.as_bytes(), tokens[place as usize]) {
                 Some(name) if !known.has(name) => {
@@ -196,6 +195,20 @@ impl<'t, 'a> Known<'t, 'a> {
         })
     }
 
+    /// Takes the ids that `context` has not.
+    fn take_ids(&mut self, context: &mut [Option<Json<'a>>; CONTEXT.len()]) {
+        let mut ids = self.present & IDS;
+        while ids != 0 {
+            let id = ids.trailing_zeros() as usize;
+            ids &= ids - 1;
+            let value = Json::at(self.line, self.tokens, self.places[id] + 1);
+            if context[id].is_none() && value.is_scalar() {
+                context[id] = Some(value);
+                self.present &= !(1 << id);
+            }
+        }
+    }
+
     /// Appends what was not taken to `left`, which is in order then.
     fn leave(mut self, left: &mut Vec<u32>) {
         if self.present == 0 {
@@ -218,7 +231,8 @@ impl<'t, 'a> Known<'t, 'a> {
 
 fn known_name(line: &[u8], name: Token) -> Option<Name> {
     let short = Short::at(line, name.start as usize, name.end as usize)?;
-    NAMES.get(short.len())?.iter().find(|(known, _)| *known == short).map(|(_, known)| *known)
+    let (known, name) = NAMES[PLACES[short.slot(SLOT_BITS)] as usize];
+    (known == short).then_some(name)
 }
 
 fn format_of(fields: &Known<'_, '_>) -> Format {
@@ -322,6 +336,18 @@ mod tests {
         assert_eq!((record.level, record.category), (Level::Error, Category::Performance));
         assert_eq!((record.duration_ms, record.details, record.format), (None, None, Format::Python));
         assert_eq!(fields(&record, &record.left), []);
+    }
+
+    #[test]
+    fn every_name_is_known_by_itself_and_the_ids_as_in_a_context() {
+        for (place, (name, of)) in NAMES.into_iter().enumerate() {
+            assert_eq!(of as usize, place);
+            assert!(CONTEXT.get(place).is_none_or(|id| Short::of(id.as_bytes()) == Some(name)));
+        }
+        let token = |end| Token { kind: Kind::Plain, start: 0, end, next: 1 };
+        assert!(matches!(known_name(b"request_id", token(10)), Some(Name::RequestId)));
+        assert!(matches!(known_name(b"_aws", token(4)), Some(Name::Aws)));
+        assert!(known_name(b"_aws", token(3)).is_none() && known_name(b"tenant", token(6)).is_none());
     }
 
     #[test]

@@ -310,6 +310,49 @@ fn any_line() -> impl Strategy<Value = String> {
     ]
 }
 
+/// Lines that say the same things in turns: what the writer remembers of a batch is put to use.
+fn any_repetitive_line() -> impl Strategy<Value = String> {
+    let name = prop::sample::select(vec![
+        "a",
+        "a",
+        "phone",
+        "fio",
+        "anna@example.com",
+        "user_id",
+        "version",
+        "x 2",
+        "x",
+        "имя",
+    ]);
+    let value = prop::sample::select(vec![
+        r#""GET""#,
+        r#""anna@example.com""#,
+        r#""a\n\"b\"""#,
+        r#""+79123456789""#,
+        "79123456789",
+        "null",
+        r#"{"a":1,"a":2}"#,
+    ]);
+    let field = (name, value).prop_map(|(name, value)| format!("\"{name}\":{value}"));
+    let fields = || prop::collection::vec(field.clone(), 0..6).prop_map(|fields| fields.join(","));
+    (fields(), fields(), fields()).prop_map(|(top, context, details)| {
+        let comma = if top.is_empty() { "" } else { "," };
+        format!(r#"{{{top}{comma}"context":{{{context}}},"details":{{{details}}}}}"#)
+    })
+}
+
+proptest! {
+    #[test]
+    fn a_line_is_archived_among_others_as_it_is_alone(lines in prop::collection::vec(any_repetitive_line(), 1..12)) {
+        let given: Vec<&str> = lines.iter().map(String::as_str).collect();
+        for (mut record, line) in archived(&process(&given)).into_iter().zip(&given) {
+            let alone = archived_as(line);
+            record["source"] = alone["source"].clone();
+            prop_assert_eq!(record, alone);
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1_000))]
 
