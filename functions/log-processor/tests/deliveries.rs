@@ -47,7 +47,7 @@ async fn every_dialect_is_archived_whole() {
         ("python-source-document", 2, vec!["python"; 2]),
         // A statement belongs to the error before it.
         ("postgresql-short-prefix", 4, vec!["postgresql"; 3]),
-        ("postgresql-values", 5, vec!["postgresql"; 5]),
+        ("postgresql-values", 5, vec!["postgresql"; 2]),
         ("secrets-by-name", 3, vec!["json", "raw", "raw"]),
         ("raw-text", 7, vec!["raw"; 7]),
         ("null-fields", 1, vec!["json"]),

@@ -86,7 +86,7 @@ impl<'a> Reader<'a> {
     /// Takes the opening bracket of a list that ends in `end`. `true` where something is in it.
     #[inline]
     pub fn open(&mut self, begin: u8, end: u8) -> Result<bool, NotJson> {
-        self.take(begin, "a list")?;
+        self.take(begin, if begin == b'{' { "an object" } else { "an array" })?;
         if self.peek() == Some(end) {
             self.at += 1;
             return Ok(false);
@@ -252,6 +252,13 @@ fn short_integer(bytes: &[u8], mut at: usize) -> Option<(i64, usize)> {
         at += 1;
     }
     (value > 0 && matches!(bytes.get(at), Some(b',' | b'}'))).then_some((value, at))
+}
+
+/// Whether no double can hold a number: they go up to 309 digits.
+fn is_too_large(number: &[u8]) -> bool {
+    let is_suspect = number.len() > 300 || number.iter().any(|byte| matches!(byte, b'e' | b'E'));
+    let value = || std::str::from_utf8(number).ok()?.parse::<f64>().ok();
+    is_suspect && !value().is_some_and(f64::is_finite)
 }
 
 /// Length of the number that `bytes` begin with, or what is missing there.
@@ -589,6 +596,22 @@ mod tests {
         assert!(accepts(&format!("{}{}", "[".repeat(MAX_DEPTH), "]".repeat(MAX_DEPTH))));
         assert!(!accepts(&format!("{}{}", "[".repeat(MAX_DEPTH + 1), "]".repeat(MAX_DEPTH + 1))));
         assert!(!accepts(&"[".repeat(1_000_000)));
+    }
+
+    #[test]
+    fn a_number_that_no_double_can_hold_is_a_text() {
+        let long = "9".repeat(400);
+        for (text, kind) in [
+            ("1e308", Kind::Number),
+            ("-1.5E+308", Kind::Number),
+            ("1e309", Kind::Plain),
+            ("1e-999", Kind::Number),
+            (&long, Kind::Plain),
+        ] {
+            let mut tokens = Vec::new();
+            tokenize(text.as_bytes(), &[], 0, &mut tokens).unwrap();
+            assert_eq!((tokens[0].kind, tokens[0].end as usize), (kind, text.len()), "{text}");
+        }
     }
 
     #[test]

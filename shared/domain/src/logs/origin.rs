@@ -7,6 +7,8 @@ pub struct Origin {
     pub environment: String,
     /// `api`, `contract`, ...
     pub service: String,
+    /// Whether they are the server log of a database.
+    pub is_database: bool,
 }
 
 /// Reads `/aws/ecs/<env>/<service>` and `/aws/rds/instance/<env>-<service>-db/postgresql`. Any other
@@ -16,13 +18,16 @@ pub struct Origin {
 /// instance that begins with it is split after it. Any other instance is split at its first hyphen.
 pub fn of(log_group: &str, environment: &str) -> Origin {
     let parts: Vec<&str> = log_group.split('/').filter(|part| !part.is_empty()).collect();
-    let (environment, service) = match parts.as_slice() {
-        ["aws", "ecs", environment, service] => (*environment, *service),
-        ["aws", "rds", "instance", instance, "postgresql"] => instance_parts(instance, environment),
-        [.., last] => ("unknown", *last),
-        [] => ("unknown", "unknown"),
+    let (environment, service, is_database) = match parts.as_slice() {
+        ["aws", "ecs", environment, service] => (*environment, *service, false),
+        ["aws", "rds", "instance", instance, "postgresql"] => {
+            let (environment, service) = instance_parts(instance, environment);
+            (environment, service, true)
+        }
+        [.., last] => ("unknown", *last, false),
+        [] => ("unknown", "unknown", false),
     };
-    Origin { environment: environment.to_owned(), service: service.to_owned() }
+    Origin { environment: environment.to_owned(), service: service.to_owned(), is_database }
 }
 
 fn instance_parts<'a>(instance: &'a str, environment: &'a str) -> (&'a str, &'a str) {

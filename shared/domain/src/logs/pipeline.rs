@@ -11,6 +11,7 @@ use crate::logs::envelope::{Batch, Decoder, Delivery, EnvelopeError, LogEvent};
 use crate::logs::filter::Filters;
 use crate::logs::join::{self, Line};
 use crate::logs::origin::Origin;
+use crate::logs::parse::postgres;
 use crate::logs::quarantine::{self, LineError};
 use crate::logs::record::Record;
 use crate::logs::redact::{self, FieldNames, PseudonymKey, Redactor};
@@ -266,12 +267,14 @@ impl Stages {
             }
             let text = match &line.text {
                 _ if line.continues => continue,
-                Ok(text) => text,
-                Err(error) => {
+                Ok(text) if !(origin.is_database && postgres::is_bare_continuation(text)) => text,
+                refused => {
                     for event in events {
+                        let fragment = || LineError::Fragment { event_id: event.id.to_owned() };
+                        let error = refused.as_ref().err().cloned().unwrap_or_else(fragment);
                         own.of(event).quarantined += 1;
                         let place = (error.reason(), quarantine::day_of(event));
-                        unreadable.entry(place).or_default().push((*event, error.clone()));
+                        unreadable.entry(place).or_default().push((*event, error));
                     }
                     continue;
                 }
@@ -315,7 +318,8 @@ impl Stages {
 impl Stages {
     fn reprocess(&mut self, key: &str, lines: &[String]) -> Result<Reprocessed, ReprocessError> {
         let place = keys::ArchivePlace::parse(key).ok_or_else(|| ReprocessError::Key(key.to_owned()))?;
-        let origin = Origin { environment: place.environment.to_owned(), service: place.service.to_owned() };
+        let (environment, service) = (place.environment.to_owned(), place.service.to_owned());
+        let origin = Origin { environment, service, is_database: false };
         let mut writer = Writer::new(&self.redactor, &Batch::default(), &origin);
         let mut derivation = Derivation::of(&origin.service);
         let (mut record, mut out, mut own) = (Record::default(), Vec::new(), BTreeMap::<Minute, Own>::new());
@@ -347,7 +351,7 @@ fn continue_with<'a>(
 ) {
     let mut next = line.next;
     while let Some(further) = lines.get(next).filter(|_| next > 0) {
-        record.entries.extend(further.text.iter().flat_map(|text| parse::postgres::entries(text)));
+        record.entries.extend(further.text.iter().flat_map(|text| postgres::entries(text)));
         joined.extend(&events[further.events.clone()]);
         next = further.next;
     }

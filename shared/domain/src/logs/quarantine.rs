@@ -101,6 +101,13 @@ pub enum LineError {
         /// Where the first invalid byte is.
         valid_up_to: usize,
     },
+    /// A further line of what a database said, whose beginning is in another batch: it may begin in the
+    /// middle of a literal, so that nobody can tell what of it are the users' values.
+    #[error("line of log event {event_id} goes on with an entry that began in another delivery")]
+    Fragment {
+        /// The log event.
+        event_id: String,
+    },
 }
 
 impl LineError {
@@ -109,6 +116,7 @@ impl LineError {
         match self {
             LineError::Oversize { .. } => "oversize",
             LineError::NotUtf8 { .. } => "not-utf-8",
+            LineError::Fragment { .. } => "fragment",
         }
     }
 }

@@ -9,7 +9,8 @@ use super::{MAX_DEPTH, NotJson, block, code_point};
 /// What a token is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// A string without a backslash.
+    /// A string without a backslash; or a number that no double can hold, which many a reader refuses: it is
+    /// taken for the text of it.
     Plain,
     /// A string with escapes.
     Escaped,
@@ -234,7 +235,9 @@ impl Tokenizer<'_, '_> {
 
     fn number(&mut self) -> Taken {
         let length = super::number_length(&self.bytes[self.at..])?;
-        self.push(Kind::Number, self.at, self.at + length);
+        let number = &self.bytes[self.at..self.at + length];
+        let kind = if super::is_too_large(number) { Kind::Plain } else { Kind::Number };
+        self.push(kind, self.at, self.at + length);
         self.at += length;
         Ok(())
     }

@@ -175,6 +175,17 @@ fn what_the_database_says_of_an_error_is_one_record() {
 }
 
 #[test]
+fn what_goes_on_with_an_entry_of_another_delivery_is_kept_aside_for_it_may_begin_in_a_literal() {
+    let lines = [(TIME, json!("\tна'); DROP TABLE x")), (TIME, json!("2026-11-21 10:05:03 UTC::@:[390]:LOG:  ready"))];
+    let group = "/aws/rds/instance/production-contract-db/postgresql";
+    let of_database = processed(&mut pipeline(""), group, &lines);
+    assert_eq!((of_database.lines.archived, of_database.lines.quarantined), (1, 1));
+    assert!(of_database.quarantine[0].key.starts_with("quarantine/fragment/"), "{}", of_database.quarantine[0].key);
+    // Of a service it is a line that begins with a tab.
+    assert_eq!(processed(&mut pipeline(""), GROUP, &lines).lines.archived, 2);
+}
+
+#[test]
 fn the_statement_of_an_entry_is_read_once_the_slow_query_is_counted_and_has_a_fingerprint() {
     let line = "2026-11-21 10:05:03 UTC:h(1):u@d:[9]:LOG:  duration: 6123.40 ms  statement: SELECT * FROM contracts WHERE id = 7";
     let record = archived_as(line);
