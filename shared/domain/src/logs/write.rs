@@ -532,7 +532,7 @@ impl Writer<'_> {
         for entry in further {
             sql.clear();
             let masked = entry.mask(&mut sql);
-            self.unusual_name(&entry.severity.to_ascii_lowercase(), false, &mut scope, out);
+            self.unusual_name(entry.field(), false, &mut scope, out);
             self.plain_text(&sql, out);
             if let Some(place) = masked.statement.filter(|_| !has_statement) {
                 has_statement = true;

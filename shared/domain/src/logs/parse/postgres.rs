@@ -89,6 +89,21 @@ impl<'a> Entry<'a> {
         Entry { text: text.strip_suffix('\r').unwrap_or(text), ..self }
     }
 
+    /// The name of the detail that it is of the entry which it continues.
+    pub fn field(&self) -> &'static str {
+        match self.severity {
+            "DETAIL" => "detail",
+            "HINT" => "hint",
+            "CONTEXT" => "context",
+            "STATEMENT" => "statement",
+            "QUERY" => "query",
+            "LOCATION" => "location",
+            "BACKTRACE" => "backtrace",
+            // An entry of its own in the same event.
+            _ => "further",
+        }
+    }
+
     /// Whether it belongs to the entry that the same process wrote before.
     pub fn is_continuation(&self) -> bool {
         matches!(self.severity, "DETAIL" | "HINT" | "CONTEXT" | "STATEMENT" | "QUERY" | "LOCATION" | "BACKTRACE")
