@@ -47,9 +47,9 @@ WHERE env = 'production' AND dt = '2026-11-21'
 GROUP BY service, dt, hour
 ORDER BY service, dt, hour;
 
--- doubles: log events that are in the archive more than once; no row is the right answer
-SELECT source.event_id AS event_id, count(*) AS times
-FROM archive
+-- doubles: log events that are in the archive more than once, alone or joined; no row is the right answer
+SELECT event_id, count(*) AS times
+FROM archive CROSS JOIN UNNEST(ARRAY[source.event_id] || coalesce(source.joined, ARRAY[])) AS ids (event_id)
 WHERE env = 'production' AND dt = '2026-11-21'
-GROUP BY source.event_id
+GROUP BY event_id
 HAVING count(*) > 1;

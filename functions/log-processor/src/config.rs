@@ -3,7 +3,7 @@
 use aws::variables::{ConfigError, Variables};
 use domain::logs::filter::Filters;
 use domain::logs::pipeline::Settings;
-use domain::logs::redact::PseudonymKey;
+use domain::logs::redact::{self, PseudonymKey};
 
 /// What the function has to know.
 #[derive(Debug)]
@@ -40,7 +40,7 @@ impl Config {
         let own_log_group_prefix = variables.required("OWN_LOG_GROUP_PREFIX");
         let environment = variables.required("ENVIRONMENT");
         let pseudonym_key_secret = variables.required("PSEUDONYM_KEY_SECRET");
-        let personal_fields = variables.optional_with("PERSONAL_FIELDS", field_names).unwrap_or_default();
+        let personal_fields = variables.optional_with("PERSONAL_FIELDS", redact::field_names).unwrap_or_default();
         let filters = variables.optional_with("LOG_FILTERS", Filters::parse).unwrap_or_default();
         variables.finish(|| {
             Some(Config {
@@ -64,18 +64,4 @@ impl Config {
             filters: self.filters.clone(),
         }
     }
-}
-
-/// A list of field names that can not be read.
-#[derive(Debug, thiserror::Error)]
-#[error("`{0}` is no field name; names are separated by commas, and have no spaces and no quotes in them")]
-struct NotAFieldName(String);
-
-/// The names in `full_name, seller.phone`.
-fn field_names(list: &str) -> Result<Vec<String>, NotAFieldName> {
-    let is_name = |name: &str| !name.is_empty() && !name.contains(|c: char| c.is_whitespace() || c == '"' || c == '\'');
-    list.split(',')
-        .map(str::trim)
-        .map(|name| if is_name(name) { Ok(name.to_owned()) } else { Err(NotAFieldName(name.to_owned())) })
-        .collect()
 }

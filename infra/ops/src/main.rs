@@ -49,8 +49,8 @@ enum Command {
     },
     /// Process objects of the bucket once more: quarantine once it can be read, the archive once it is read better
     Replay {
-        /// The deployed function whose bucket, key and settings are used
-        #[arg(long, default_value = "observability-log-processor")]
+        /// The deployed function whose bucket, key and settings are used, `land-contracts-log-processor` say
+        #[arg(long)]
         function: String,
         /// Only say what would happen
         #[arg(long)]

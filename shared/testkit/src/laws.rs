@@ -24,7 +24,7 @@ pub const POSTGRES_LOG_GROUP: &str = "/aws/rds/instance/production-contract-db/p
 const PLANTED: &str = "zq7planted";
 
 /// Any text as a Lambda event: it is decided upon the same way each time, what is written can be read,
-/// and received = archived + quarantined.
+/// and received = archived + quarantined + filtered.
 pub fn event(event: &str) {
     let outcome = pipeline::process(event);
     // A redelivery writes the same bytes at the same keys.
@@ -59,17 +59,45 @@ pub fn lines(log_group: &str, lines: &[(i64, &[u8])]) {
 pub fn postgres(text: &str) {
     const MILLIS: i64 = 1_795_255_503_000;
     let prefix = "2026-11-21 10:05:03 UTC:10.0.1.23(41234):app_user@contracts:[12345]:";
-    let literal = format!("{PLANTED}{}", text.replace('\'', "''"));
+    let literal = format!("{PLANTED}{}{PLANTED}", text.replace('\'', "''"));
     let statement = format!("{prefix}LOG:  duration: 12.5 ms  statement: SELECT * FROM t WHERE a = '{literal}'");
     let mut delivered = vec![(MILLIS, statement.as_bytes())];
     delivered.extend(text.split('\n').map(|line| (MILLIS, line.as_bytes())));
     lines(POSTGRES_LOG_GROUP, &delivered);
-    let delivery = subscription::delivery_of_bytes(POSTGRES_LOG_GROUP, "s", &delivered[..1]).to_string();
-    let Outcome::Batch(processed) = pipeline::process(&delivery) else { panic!("a well-formed delivery has lines") };
-    for object in processed.archive.iter() {
-        for line in ndjson(object) {
+    // The statement in one event, and as the server writes its lines: each further one after a tab.
+    let indented = statement.replace('\n', "\n\t");
+    let apart: Vec<(i64, &[u8])> = indented.split('\n').map(|line| (MILLIS, line.as_bytes())).collect();
+    for events in [&delivered[..1], &apart] {
+        let delivery = subscription::delivery_of_bytes(POSTGRES_LOG_GROUP, "s", events).to_string();
+        let Outcome::Batch(processed) = pipeline::process(&delivery) else {
+            panic!("a well-formed delivery has lines")
+        };
+        for line in processed.archive.iter().flat_map(ndjson) {
             assert!(!line.contains(PLANTED), "a literal is archived: {line}");
         }
+    }
+}
+
+/// Any lines under `filters`: what is neither archived nor quarantined was filtered, and nothing else.
+pub fn filtered(filters: &str, log_group: &str, lines: &[(i64, &[u8])]) {
+    let delivery = subscription::delivery_of_bytes(log_group, "s", lines).to_string();
+    let Outcome::Batch(processed) = pipeline::process_filtered(filters, &delivery) else {
+        panic!("a well-formed delivery has lines")
+    };
+    let found = batch(&processed);
+    assert!(found.values().all(|times| *times == 1), "{found:?}");
+    assert_eq!(found.len() + processed.lines.filtered, lines.len());
+}
+
+/// Any bytes as the data of a Kinesis record: the same as in a Lambda event.
+pub fn message(compressed: &[u8]) {
+    let streamed = pipeline::process_message(compressed);
+    let direct = pipeline::process(&subscription::wrap_compressed(compressed).to_string());
+    match (&streamed, &direct) {
+        (Outcome::Unreadable { error, .. }, Outcome::Unreadable { error: other, .. }) => {
+            assert_eq!(error.reason(), other.reason());
+        }
+        _ => assert_eq!(written(&streamed), written(&direct)),
     }
 }
 
@@ -83,7 +111,7 @@ pub fn redaction(text: &str) {
 /// The objects that an outcome asks to be written.
 pub fn written(outcome: &Outcome) -> Vec<Object> {
     match outcome {
-        Outcome::Batch(batch) => batch.archive.iter().chain(&batch.quarantine).chain(&batch.pending).cloned().collect(),
+        Outcome::Batch(batch) => batch.objects().cloned().collect(),
         Outcome::Unreadable { object, .. } => vec![object.clone()],
         Outcome::Control | Outcome::OwnLogs { .. } => vec![],
     }

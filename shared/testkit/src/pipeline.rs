@@ -31,6 +31,17 @@ pub fn process(event: &str) -> Outcome {
     Pipeline::new(settings()).process(event)
 }
 
+/// What becomes of a Lambda event where lines are filtered.
+pub fn process_filtered(filters: &str, event: &str) -> Outcome {
+    let filters = Filters::parse(filters).expect("a test has filters that can be read");
+    Pipeline::new(Settings { filters, ..settings() }).process(event)
+}
+
+/// What becomes of the data of a Kinesis record.
+pub fn process_message(compressed: &[u8]) -> Outcome {
+    Pipeline::new(settings()).process_message(compressed)
+}
+
 /// Where the lines of a batch are, added up. It has to be what was received.
 pub fn accounted(lines: &Lines) -> usize {
     lines.archived + lines.quarantined + lines.filtered

@@ -1,6 +1,8 @@
 //! The laws of the log pipeline over thousands of generated batches: lines of every dialect, whole and
 //! broken, entries that go over several lines, bytes that are no text, envelopes that are none.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -279,6 +281,29 @@ proptest! {
     #[test]
     fn every_line_of_a_batch_is_kept_once_and_can_be_read(lines in batch(), postgres in any::<bool>()) {
         laws::lines(if postgres { laws::POSTGRES_LOG_GROUP } else { laws::LOG_GROUP }, &borrowed(&lines));
+    }
+
+    #[test]
+    fn what_filters_leave_out_is_counted_and_nothing_else_is_missing(
+        lines in batch(),
+        postgres in any::<bool>(),
+        filters in prop::sample::select(vec!["keep=0", "keep=0.5", "level=DEBUG keep=0; category=database keep=0.3"]),
+    ) {
+        let log_group = if postgres { laws::POSTGRES_LOG_GROUP } else { laws::LOG_GROUP };
+        laws::filtered(filters, log_group, &borrowed(&lines));
+    }
+
+    #[test]
+    fn a_message_that_comes_by_a_stream_is_the_same(
+        lines in batch(), at in any::<prop::sample::Index>(), byte in any::<u8>(), is_broken in any::<bool>(),
+    ) {
+        let event = subscription::delivery_of_bytes(laws::LOG_GROUP, "s", &borrowed(&lines));
+        let mut compressed = STANDARD.decode(event["awslogs"]["data"].as_str().unwrap()).unwrap();
+        if is_broken {
+            let at = at.index(compressed.len());
+            compressed[at] = byte;
+        }
+        laws::message(&compressed);
     }
 
     #[test]

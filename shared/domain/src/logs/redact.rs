@@ -26,7 +26,7 @@ mod triggers;
 use std::borrow::Cow;
 
 pub use kind::Kind;
-pub use names::{FieldNames, Naming};
+pub use names::{FieldNames, Naming, NotAFieldName, field_names};
 pub use pseudonym::{KeyError, PseudonymKey};
 pub use scan::{Finding, Findings};
 

@@ -22,6 +22,8 @@ pub struct Replay {
     pub writes: Vec<Object>,
     /// Whether the object is to be deleted after that.
     pub deletes: bool,
+    /// Whether something of it can still not be read.
+    pub is_left: bool,
     /// What has happened, for people.
     pub told: String,
 }
@@ -80,17 +82,15 @@ fn archived(pipeline: &mut Pipeline, key: &str, body: &[u8]) -> Result<Replay, R
     let changed = reprocessed.archive.body != body;
     let told = format!("{} lines, {}", reprocessed.lines, if changed { "changed" } else { "the same" });
     let archive = changed.then_some(reprocessed.archive);
-    Ok(Replay { writes: archive.into_iter().chain([reprocessed.pending]).collect(), deletes: false, told })
+    let writes = archive.into_iter().chain([reprocessed.pending]).collect();
+    Ok(Replay { writes, told, ..Replay::default() })
 }
 
 /// Metrics that another version could not read go back to where the flusher finds them.
 fn pending_metrics(body: &[u8]) -> Result<Replay, ReplayError> {
     let pending = PendingMetrics::parse(body)?;
-    Ok(Replay {
-        writes: vec![pending.to_object()],
-        deletes: true,
-        told: "metrics of a batch, to be flushed".to_owned(),
-    })
+    let told = "metrics of a batch, to be flushed".to_owned();
+    Ok(Replay { writes: vec![pending.to_object()], deletes: true, told, ..Replay::default() })
 }
 
 fn delivery(pipeline: &mut Pipeline, key: &str, original: &[u8]) -> Replay {
@@ -108,6 +108,7 @@ fn delivery(pipeline: &mut Pipeline, key: &str, original: &[u8]) -> Replay {
         // With another reason it goes to another folder.
         Outcome::Unreadable { error, object } => Replay {
             told: format!("still unreadable: {error}"),
+            is_left: true,
             deletes: object.key != key,
             writes: if object.key == key { Vec::new() } else { vec![object] },
         },
@@ -132,7 +133,8 @@ fn lines(pipeline: &mut Pipeline, origin: &LineOrigin, items: &[Item]) -> Result
         events,
     });
     if processed.lines.quarantined == processed.lines.received {
-        return Ok(Replay { told: format!("still unreadable: {} lines", items.len()), ..Replay::default() });
+        let told = format!("still unreadable: {} lines", items.len());
+        return Ok(Replay { told, is_left: true, ..Replay::default() });
     }
     Ok(done(&processed))
 }
@@ -140,5 +142,6 @@ fn lines(pipeline: &mut Pipeline, origin: &LineOrigin, items: &[Item]) -> Result
 fn done(processed: &Processed) -> Replay {
     let lines = processed.lines;
     let told = format!("{} lines archived, {} still in quarantine", lines.archived, lines.quarantined);
-    Replay { writes: processed.objects().cloned().collect(), deletes: true, told }
+    let is_left = lines.quarantined > 0;
+    Replay { writes: processed.objects().cloned().collect(), deletes: true, is_left, told }
 }

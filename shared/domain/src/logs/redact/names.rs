@@ -423,6 +423,22 @@ pub(super) fn is_cookie(name: &str) -> bool {
     bytes.len() >= 6 && bytes[bytes.len() - 6..].eq_ignore_ascii_case(b"cookie")
 }
 
+/// A list of field names that can not be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no field name; names are separated by commas, and have no spaces and no quotes in them")]
+pub struct NotAFieldName(String);
+
+/// The names in `full_name, nick_name`; none in the empty text.
+///
+/// # Errors
+///
+/// Where one of them can not be the name of a field.
+pub fn field_names(list: &str) -> Result<Vec<String>, NotAFieldName> {
+    let is_name = |name: &str| !name.is_empty() && !name.contains(|c: char| c.is_whitespace() || c == '"' || c == '\'');
+    let names = list.split(',').map(str::trim).filter(|_| !list.trim().is_empty());
+    names.map(|name| if is_name(name) { Ok(name.to_owned()) } else { Err(NotAFieldName(name.to_owned())) }).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
