@@ -68,6 +68,7 @@ fn the_domain_depends_on_nothing_that_does_io() {
         "hmac",
         "jiff",
         "libdeflater",
+        "memchr",
         "serde",
         "serde-saphyr",
         "serde_json",

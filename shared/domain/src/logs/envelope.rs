@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use libdeflater::{DecompressionError, Decompressor};
+use libdeflater::{Crc, DecompressionError, Decompressor};
 
 use crate::logs::json::{self, NotJson, Quoted, Reader};
 
@@ -173,7 +173,12 @@ impl Decoder {
             DecompressionError::BadData => gzip("corrupt or cut off"),
             DecompressionError::InsufficientSpace => gzip("longer than it claims, or cut off"),
         })?;
-        self.message.truncate(size);
+        // Of several members only the first is inflated: what follows it must not be lost with success.
+        let crc = compressed[compressed.len() - 8..].first_chunk::<4>().map(|bytes| u32::from_le_bytes(*bytes));
+        let is_first = || has_second_member(compressed) && crc != Some(crc_of(&self.message[..size]));
+        if size != claimed || is_first() {
+            return Err(gzip("more than one member"));
+        }
         Ok(())
     }
 
@@ -244,6 +249,17 @@ fn data_as_lambda_writes_it(event: &str) -> Option<&str> {
         rest = rest.trim_ascii_end().strip_suffix(token)?;
     }
     Some(rest)
+}
+
+/// Whether another member may begin in `compressed`: its first three bytes are there, perhaps by chance.
+fn has_second_member(compressed: &[u8]) -> bool {
+    memchr::memmem::find(&compressed[3..], &[0x1f, 0x8b, 0x08]).is_some()
+}
+
+fn crc_of(message: &[u8]) -> u32 {
+    let mut crc = Crc::new();
+    crc.update(message);
+    crc.sum()
 }
 
 /// The size that a gzip member says it decompresses to, if that can be.
@@ -534,6 +550,15 @@ pub(super) mod tests {
         let (mut decoder, compressed) = (Decoder::default(), gzip(&message));
         let Delivery::Data(batch) = decoder.open_compressed(&compressed).unwrap() else { panic!("it has data") };
         assert_eq!(batch.events[0].message, [0xff, b'S', b'G']);
+    }
+
+    #[test]
+    fn a_second_member_is_not_lost_with_success() {
+        let (one, other) = (gzip(MESSAGE.as_bytes()), gzip(MESSAGE.replace("MSG", "GSM").as_bytes()));
+        for second in [other, gzip(b"another message, of another length")] {
+            let error = Decoder::default().open_compressed(&[one.clone(), second].concat()).unwrap_err();
+            assert_eq!(error.reason(), "gzip", "{error}");
+        }
     }
 
     #[test]

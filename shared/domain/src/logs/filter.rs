@@ -75,7 +75,7 @@ impl Filters {
         if self.0.is_empty() || record.level >= Level::Warning || ALWAYS_KEPT.contains(&record.category) {
             return true;
         }
-        let text = |place: usize| record.context[place].and_then(|id| id.quoted());
+        let text = |place: usize| record.context[place].map(|id| id.text);
         let service = text(SERVICE_NAME).unwrap_or(service);
         let rule = self.0.iter().find(|rule| rule.fits(record, service));
         rule.is_none_or(|rule| share_of(text(REQUEST_ID).unwrap_or(event_id)) < rule.keep)

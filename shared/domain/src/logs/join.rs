@@ -125,22 +125,20 @@ fn indented(first: &str, events: &[LogEvent<'_>], at: usize) -> Option<(String, 
 
 /// Links the entries of PostgreSQL's log that continue another one of the same backend.
 fn stitch(lines: &mut [Line<'_>]) {
-    // By process: where its last entry begins, and where its last continuation is.
-    let mut last: HashMap<u32, (usize, usize)> = HashMap::new();
-    for at in 0..lines.len() {
-        let Some(entry) = entry_of(&lines[at]) else { continue };
-        let pid = entry.pid;
+    let mut links = Vec::new();
+    // By process: its last entry, and the place of what last continued that.
+    let mut last: HashMap<u32, (Entry<'_>, usize)> = HashMap::new();
+    for (at, line) in lines.iter().enumerate() {
+        let Some(entry) = entry_of(line) else { continue };
         if !entry.is_continuation() {
-            last.insert(pid, (at, at));
-            continue;
+            last.insert(entry.pid, (entry, at));
+        } else if let Some((_, end)) = last.get_mut(&entry.pid).filter(|(first, _)| first.same_backend(&entry)) {
+            links.push((std::mem::replace(end, at), at));
         }
-        if let Some(&(first, end)) = last.get(&pid)
-            && entry_of(&lines[first]).is_some_and(|first| first.same_backend(&entry))
-        {
-            lines[end].next = at;
-            lines[at].continues = true;
-            last.insert(pid, (first, at));
-        }
+    }
+    for (end, at) in links {
+        lines[end].next = at;
+        lines[at].continues = true;
     }
 }
 

@@ -267,7 +267,7 @@ impl Stages {
             }
             let text = match &line.text {
                 _ if line.continues => continue,
-                Ok(text) if !(origin.is_database && postgres::is_bare_continuation(text)) => text,
+                Ok(text) if !(origin.is_database && is_fragment(text)) => text,
                 refused => {
                     for event in events {
                         let fragment = || LineError::Fragment { event_id: event.id.to_owned() };
@@ -339,6 +339,11 @@ impl Stages {
             lines: count(&own).received,
         })
     }
+}
+
+/// Whether a line of a database's log is none of its entries: it may begin in the middle of a literal.
+fn is_fragment(text: &str) -> bool {
+    postgres::entry(text).is_none() && !text.trim_ascii_start().starts_with('{')
 }
 
 /// Adds to `record`, which `line` begins, what continues it further down the batch.

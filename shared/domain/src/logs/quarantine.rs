@@ -101,9 +101,9 @@ pub enum LineError {
         /// Where the first invalid byte is.
         valid_up_to: usize,
     },
-    /// A further line of what a database said, whose beginning is in another batch: it may begin in the
-    /// middle of a literal, so that nobody can tell what of it are the users' values.
-    #[error("line of log event {event_id} goes on with an entry that began in another delivery")]
+    /// A line of a database's log that is none of its entries, but goes on with one in another delivery: it
+    /// may begin in the middle of a literal, so that nobody can tell what of it are the users' values.
+    #[error("line of log event {event_id} is no entry of the database's log, and may be the rest of one")]
     Fragment {
         /// The log event.
         event_id: String,

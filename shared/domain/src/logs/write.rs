@@ -205,7 +205,9 @@ impl<'r> Writer<'r> {
     /// The details noted, as they stand in `out`.
     fn noted<'o>(&self, out: &'o [u8]) -> Details<'o> {
         let mut details = Details::default();
-        for (detail, place) in &self.details {
+        // The last that is set stays; of a detail that comes twice it is to be the first, which has its name in
+        // the archive.
+        for (detail, place) in self.details.iter().rev() {
             if let Ok(json) = std::str::from_utf8(&out[place.start as usize..place.end as usize]) {
                 details.set(*detail, json);
             }
@@ -241,10 +243,12 @@ impl<'r> Writer<'r> {
             if short.is_some() && self.clean[slot] == short {
                 return append(record.line.as_bytes(), start, end, out);
             }
-            // Without escapes there is nothing to escape in it either.
-            let found = self.redactor.append(quoted, out, |clean, out| match clean.len() == quoted.len() {
-                true => append(record.line.as_bytes(), start, end, out),
-                false => out.extend_from_slice(clean.as_bytes()),
+            // Without escapes there is nothing to escape in it either, but for the quotes that the redactor puts
+            // around what stood bare.
+            let found = self.redactor.append(quoted, out, |clean, out| match clean {
+                "\"" => out.extend_from_slice(b"\\\""),
+                clean if clean.len() == quoted.len() => append(record.line.as_bytes(), start, end, out),
+                clean => out.extend_from_slice(clean.as_bytes()),
             });
             if short.is_some() && !found {
                 self.clean[slot] = short;
@@ -291,7 +295,7 @@ impl<'r> Writer<'r> {
     /// An id after its opening quote.
     fn id(&mut self, record: &Record<'_>, token: Token, place: usize, out: &mut Vec<u8>) {
         let (line, start, end) = (record.line.as_bytes(), token.start as usize, token.end as usize);
-        if CORRELATING.contains(&place) {
+        if CORRELATING.contains(&place) && is_id(&line[start..end]) {
             append(line, start, end, out);
             return out.push(b'"');
         }
@@ -500,7 +504,7 @@ impl Writer<'_> {
         self.redactor.append(name, out, json::escape);
         self.names.add(scope, start, out);
         out.extend_from_slice(b"\":");
-        Meaning { naming: self.redactor.naming(name), detail: Detail::named(name).filter(|_| !escaped) }
+        Meaning { naming: self.redactor.naming(name), detail: Detail::named(name) }
     }
 }
 
@@ -568,6 +572,12 @@ impl Writer<'_> {
         self.server_detail("fingerprint", &known.fingerprint, out);
         self.statements = statements;
     }
+}
+
+/// Whether a text that is called an id looks like one. It is the client's choice what stands there.
+fn is_id(text: &[u8]) -> bool {
+    let fits = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.:=+/".contains(byte);
+    text.len() <= 128 && text.iter().all(fits)
 }
 
 fn time(time: Time<'_>, event_millis: i64, out: &mut Vec<u8>) {

@@ -187,7 +187,14 @@ fn split_query(text: &str) -> Option<(&str, &str)> {
 
 fn mask_statement(statement: &str, out: &mut String) -> Range<usize> {
     let start = out.len();
-    sql::mask_literals(statement, out);
+    match sql::stray_quote(statement) {
+        // Better too much than too little: from there on everything may be a value.
+        Some(literal) => {
+            sql::mask_literals(&statement[..literal], out);
+            out.push('?');
+        }
+        None => sql::mask_literals(statement, out),
+    }
     start..out.len()
 }
 

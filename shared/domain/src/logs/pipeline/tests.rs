@@ -130,10 +130,10 @@ fn names_of_fields_are_texts_too() {
 #[test]
 fn the_ids_that_correlate_are_left_and_everything_else_in_a_context_is_redacted() {
     let record = archived_as(
-        r#"{"context":{"service_name":"a@example.com","user_id":"a@example.com","request_id":"r@example.com","x":"a@example.com"}}"#,
+        r#"{"context":{"service_name":"a@example.com","user_id":"a@example.com","request_id":"r-1/a","x":"a@example.com"}}"#,
     );
     let context = &record["context"];
-    assert_eq!(context["request_id"], "r@example.com");
+    assert_eq!(context["request_id"], "r-1/a");
     assert_eq!(context["user_id"], context["service_name"]);
     assert!(!context["user_id"].as_str().unwrap().contains('@'));
     assert_eq!(record["extra"]["context"]["x"], context["user_id"]);
@@ -172,6 +172,51 @@ fn what_the_database_says_of_an_error_is_one_record() {
     assert_eq!((&details["query_type"], &details["table"]), (&json!("INSERT"), &json!("users")));
     assert_eq!(details["fingerprint"].as_str().unwrap().len(), 16);
     assert_eq!(record["source"]["joined"].as_array().unwrap().len(), 3);
+}
+
+#[test]
+fn quotes_that_redaction_puts_around_a_value_are_escaped() {
+    let record = archived_as(
+        r#"{"message":"payload {'password': hunter2, 'phone': 79123456789}","details":{"m":"{'password': hunter2}"}}"#,
+    );
+    assert_eq!(record["details"]["m"], r#"{'password': "[secret]"}"#);
+    assert!(!record.to_string().contains("hunter2") && !record.to_string().contains("79123456789"), "{record}");
+}
+
+#[test]
+fn an_id_that_looks_like_none_is_a_text_as_any_other() {
+    let record = archived_as(
+        r#"{"request_id":"anna@example.com","trace_id":"Root=1-5759e988-bd862e3fe1be46a994272793","span_id":"+7 912 345-67-89"}"#,
+    );
+    assert_eq!(record["context"]["trace_id"], "Root=1-5759e988-bd862e3fe1be46a994272793");
+    assert!(record["context"]["request_id"].as_str().unwrap().starts_with("[email:"), "{record}");
+    assert!(record["context"]["span_id"].as_str().unwrap().starts_with("[phone:"), "{record}");
+}
+
+#[test]
+fn of_a_detail_that_comes_twice_the_first_is_counted() {
+    let line = r#"{"details":{"method":"GET","endpoint":"/a","status_code":200,"status_code":500}}"#;
+    let pending = PendingMetrics::parse(&process(&[line]).pending.unwrap().body).unwrap();
+    let requests: Vec<String> = pending
+        .minutes
+        .values()
+        .flat_map(|set| set.named("api_requests"))
+        .map(|(dimensions, _)| dimensions["status_code"].clone())
+        .collect();
+    assert_eq!(requests, ["200"]);
+}
+
+#[test]
+fn many_equal_names_and_many_continuations_of_a_long_entry_take_no_more_than_their_share() {
+    // Each of these took seconds when the work for one field or line grew with those before it.
+    let fields: Vec<String> =
+        (0..8_000).map(|n| format!("\"x {}\":0", n + 8_000)).chain((0..8_000).map(|_| "\"x\":0".to_owned())).collect();
+    let line = format!("{{\"details\":{{{}}}}}", fields.join(","));
+    assert_eq!(archived_as(&line)["details"].as_object().unwrap().len(), 16_000);
+    let long = format!("2026-11-21 10:05:03 UTC:h(1):{}u@d:[1]:ERROR:  x", "A:".repeat(50_000));
+    let mut lines = vec![(TIME, json!(long))];
+    lines.extend((0..4_000).map(|_| (TIME, json!("2026-11-21 10:05:03 UTC:h(1):u@d:[1]:DETAIL:  y"))));
+    assert_eq!(processed(&mut pipeline(""), GROUP, &lines).lines.received, 4_001);
 }
 
 #[test]

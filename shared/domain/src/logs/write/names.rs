@@ -48,6 +48,8 @@ pub(super) struct Scope {
     seen: u64,
     /// Whether it has only usual names so far.
     is_usual: bool,
+    /// The last number that was given to a name.
+    number: usize,
     /// All of them, where there are many.
     many: Option<HashSet<Vec<u8>>>,
 }
@@ -69,7 +71,7 @@ impl Default for Names {
 impl Names {
     /// For the names of an object that begins here.
     pub(super) fn scope(&self) -> Scope {
-        Scope { first: self.written.len(), seen: 0, is_usual: true, many: None }
+        Scope { first: self.written.len(), seen: 0, is_usual: true, number: 0, many: None }
     }
 
     /// Forgets the names of an object that ends here.
@@ -120,11 +122,13 @@ impl Names {
     pub(super) fn add(&mut self, scope: &mut Scope, start: usize, out: &mut Vec<u8>) {
         scope.is_usual = false;
         let length = out.len();
-        let mut number = self.written.len() - scope.first;
+        // Never lower than before, so that many equal names do not all try the same numbers.
+        let mut number = scope.number.max(self.written.len() - scope.first);
         while self.is_taken(scope, start, out) {
             number += 1;
             out.truncate(length);
             let _ = write!(out, " {number}");
+            scope.number = number;
         }
         self.written.push((beginning(&out[start..]), start as u32..out.len() as u32));
         if let Some(many) = &mut scope.many {

@@ -354,3 +354,16 @@ fn hostile_events_take_linear_time() {
     assert_eq!(entries(&event).count(), 4_000);
     assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
 }
+
+#[test]
+fn of_a_statement_with_a_quote_too_many_nothing_is_kept_from_the_first_literal_on() {
+    let masked = |statement: &str| {
+        let line = format!("2026-11-21 10:05:03 UTC:h(1):u@d:[1]:STATEMENT:  {statement}");
+        let mut out = String::new();
+        entry(&line).unwrap().mask(&mut out);
+        out
+    };
+    assert_eq!(masked("INSERT INTO t VALUES ('O'Neil', 'Anna Semenova', 'Lenina 5')"), "INSERT INTO t VALUES (?");
+    assert_eq!(masked("INSERT INTO t VALUES ('O' Neil', 'Anna Semenova')"), "INSERT INTO t VALUES (?");
+    assert_eq!(masked("SELECT 'a'::text, 'b' FROM t WHERE x = 'c'"), "SELECT ?::text, ? FROM t WHERE x = ?");
+}

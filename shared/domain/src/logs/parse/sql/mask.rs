@@ -9,6 +9,19 @@ pub fn mask_literals(statement: &str, out: &mut String) {
     mask(statement, Kind::Statement, out);
 }
 
+/// Whether a quote of `statement` is missing or one too many, as in `('O'Neil', 'x')`: then nobody can tell
+/// literals from what is between them. Answers where the first literal begins.
+pub fn stray_quote(statement: &str) -> Option<usize> {
+    let mut parts = Scanner::new(statement, Kind::Statement);
+    let (mut first, mut is_stray) = (None, false);
+    for (part, range) in parts.by_ref().filter(|(part, _)| *part == Part::Literal) {
+        first.get_or_insert(range.start);
+        let goes_on = statement[range.end..].starts_with(|c: char| c.is_alphanumeric() || c == '_');
+        is_stray |= goes_on && statement[..range.end].ends_with('\'');
+    }
+    first.filter(|_| is_stray || parts.is_cut())
+}
+
 /// The same for a text that may hold a statement or its values, also between double quotes. Answers
 /// whether it ended within a literal or a comment: what follows would belong to that.
 pub fn mask_embedded(text: &str, out: &mut String) -> bool {
