@@ -26,6 +26,7 @@ fn text() -> impl Strategy<Value = String> {
                 "89123456789",
                 "4509 123456",
                 "4111 1111 1111 1111",
+                "{'password': hunter2, 'phone': 79123456789}",
                 "Bearer abcdef0123456789abcdef",
                 "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiI0MiJ9.c2lnbmF0dXJlLXNpZ25hdHVyZQ",
                 "AKIAIOSFODNN7EXAMPLE",

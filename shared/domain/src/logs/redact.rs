@@ -53,6 +53,11 @@ impl Redactor {
         self.names.of(name)
     }
 
+    /// Whether a field with such a name holds a person, whose `name` is a name: `buyer`, `sellers`.
+    pub fn is_person(&self, name: &str) -> bool {
+        names::is_person(name)
+    }
+
     /// What a JSON number is that no name tells anything of.
     pub fn number(&self, text: &str) -> Option<Kind> {
         numbers::of_json(text)

@@ -51,6 +51,24 @@ impl Source<'_> {
     }
 }
 
+/// What the names above a value tell of it.
+#[derive(Debug, Clone, Copy)]
+struct Told {
+    naming: Naming,
+    /// Whether it is that of a person, whose `name` is a name.
+    is_person: bool,
+}
+
+impl Told {
+    const NOTHING: Told = Told::of(Naming::Plain);
+
+    const fn of(naming: Naming) -> Told {
+        Told { naming, is_person: false }
+    }
+}
+
+const PERSONS_NAME: Naming = Naming::Personal(redact::Kind::Name);
+
 /// The place of a value in the bytes written.
 type Place = Range<u32>;
 
@@ -181,7 +199,7 @@ impl<'r> Writer<'r> {
             Some(error) if error.kind == Kind::Object => self.object_field("error", record, error, false, out),
             Some(error) => {
                 out.extend_from_slice(b",\"error\":{\"message\":");
-                self.value(record, error.token, Naming::Plain, out);
+                self.value(record, error.token, Told::NOTHING, out);
                 out.push(b'}');
             }
             None => {}
@@ -262,11 +280,11 @@ impl<'r> Writer<'r> {
     /// what is a secret, and so is redacted first.
     fn message(&mut self, record: &Record<'_>, value: Json<'_>, out: &mut Vec<u8>) {
         if value.quoted().is_some() {
-            return self.value(record, value.token, Naming::Plain, out);
+            return self.value(record, value.token, Told::NOTHING, out);
         }
         let mut text = std::mem::take(&mut self.text);
         text.clear();
-        self.value(record, value.token, Naming::Plain, &mut text);
+        self.value(record, value.token, Told::NOTHING, &mut text);
         let redacted = std::str::from_utf8(&text).unwrap_or_default();
         // A number that has become a pseudonym has quotes of its own.
         self.plain_text(redacted.strip_prefix('"').and_then(|t| t.strip_suffix('"')).unwrap_or(redacted), out);
@@ -322,7 +340,7 @@ impl<'r> Writer<'r> {
         out.extend_from_slice(name.as_bytes());
         out.extend_from_slice(b"\":");
         let begin = out.len();
-        self.object(record, value.token, Naming::Plain, are_details, out);
+        self.object(record, value.token, Told::NOTHING, are_details, out);
         if out.len() == begin + 2 {
             out.truncate(start); // `{}` says nothing.
         }
@@ -336,13 +354,13 @@ impl<'r> Writer<'r> {
         let begin = out.len();
         let mut scope = self.names.scope();
         for &name in &record.left {
-            self.field(record, name, Naming::Plain, &mut scope, out);
+            self.field(record, name, Told::NOTHING, &mut scope, out);
         }
         if !record.left_of_context.is_empty() {
             self.unusual_name("context", false, &mut scope, out);
             let (begin, mut scope) = (out.len(), self.names.scope());
             for &name in &record.left_of_context {
-                self.field(record, name, Naming::Plain, &mut scope, out);
+                self.field(record, name, Told::NOTHING, &mut scope, out);
             }
             self.names.end(&scope);
             close(begin, *b"{}", out);
@@ -392,28 +410,32 @@ impl Writer<'_> {
         &mut self,
         record: &Record<'_>,
         place: u32,
-        naming: Naming,
+        told: Told,
         scope: &mut Scope,
         out: &mut Vec<u8>,
     ) -> (Meaning, usize) {
         let meaning = self.name(record, record.tokens[place as usize], scope, out);
         let start = out.len();
-        let own = meaning.naming;
-        self.value(record, place + 1, if own == Naming::Plain { naming } else { own }, out);
+        let told = match meaning.naming {
+            Naming::Plain if told.is_person && record.json(place).text == "name" => Told::of(PERSONS_NAME),
+            Naming::Plain => Told { is_person: meaning.is_person, ..told },
+            own => Told::of(own),
+        };
+        self.value(record, place + 1, told, out);
         (meaning, start)
     }
 
     /// The value at the token `place`.
-    fn value(&mut self, record: &Record<'_>, place: u32, naming: Naming, out: &mut Vec<u8>) {
+    fn value(&mut self, record: &Record<'_>, place: u32, told: Told, out: &mut Vec<u8>) {
         let token = record.tokens[place as usize];
-        match (token.kind, naming) {
+        match (token.kind, told.naming) {
             (Kind::Null, _) => out.extend_from_slice(b"null"),
             (_, Naming::Secret) => out.extend_from_slice(b"\"[secret]\""),
-            (Kind::Object, _) => self.object(record, place, naming, false, out),
-            (Kind::Array, _) => self.array(record, place, naming, out),
+            (Kind::Object, _) => self.object(record, place, told, false, out),
+            (Kind::Array, _) => self.array(record, place, told, out),
             (Kind::Plain | Kind::Escaped, Naming::Personal(kind)) => self.personal(kind, record, token, out),
             (Kind::Plain | Kind::Escaped, _) => self.string(record, token, out),
-            (Kind::Number, _) => self.number(record.json(place).text, naming, out),
+            (Kind::Number, _) => self.number(record.json(place).text, told.naming, out),
             (Kind::True, _) => out.extend_from_slice(b"true"),
             (Kind::False, _) => out.extend_from_slice(b"false"),
         }
@@ -450,22 +472,22 @@ impl Writer<'_> {
         out.push(b'"');
     }
 
-    fn array(&mut self, record: &Record<'_>, array: u32, naming: Naming, out: &mut Vec<u8>) {
+    fn array(&mut self, record: &Record<'_>, array: u32, told: Told, out: &mut Vec<u8>) {
         let begin = out.len();
         let mut place = array + 1;
         while place < record.tokens[array as usize].next {
             out.push(b',');
-            self.value(record, place, naming, out);
+            self.value(record, place, told, out);
             place = record.tokens[place as usize].next;
         }
         close(begin, *b"[]", out);
     }
 
-    fn object(&mut self, record: &Record<'_>, object: u32, naming: Naming, are_details: bool, out: &mut Vec<u8>) {
+    fn object(&mut self, record: &Record<'_>, object: u32, told: Told, are_details: bool, out: &mut Vec<u8>) {
         let (begin, mut scope) = (out.len(), self.names.scope());
         let mut place = object + 1;
         while place < record.tokens[object as usize].next {
-            let (meaning, start) = self.field(record, place, naming, &mut scope, out);
+            let (meaning, start) = self.field(record, place, told, &mut scope, out);
             if are_details && let Some(detail) = meaning.detail {
                 self.note(detail, start, out);
             }
@@ -504,7 +526,7 @@ impl Writer<'_> {
         self.redactor.append(name, out, json::escape);
         self.names.add(scope, start, out);
         out.extend_from_slice(b"\":");
-        Meaning { naming: self.redactor.naming(name), detail: Detail::named(name) }
+        Meaning::of(name, self.redactor)
     }
 }
 

@@ -120,6 +120,18 @@ fn fields_that_are_called_secret_or_personal_are_replaced_whatever_they_hold() {
 }
 
 #[test]
+fn the_name_of_a_person_is_one_and_the_name_of_anything_else_is_not() {
+    let record = archived_as(
+        r#"{"details":{"buyer":{"name":"Анна","company":{"name":"Рога"}},"sellers":[{"name":"Анна"}],"file":{"name":"a.pdf"},"name":"sign"}}"#,
+    );
+    let details = &record["details"];
+    assert!(details["buyer"]["name"].as_str().unwrap().starts_with("[name:"), "{details}");
+    assert_eq!(details["sellers"][0]["name"], details["buyer"]["name"]);
+    let others = [&details["buyer"]["company"]["name"], &details["file"]["name"], &details["name"]];
+    assert_eq!(others, ["Рога", "a.pdf", "sign"]);
+}
+
+#[test]
 fn names_of_fields_are_texts_too() {
     let record = archived_as(r#"{"details":{"anna@example.com":1,"Anna@example.com":2,"n":3}}"#);
     let details = record["details"].as_object().unwrap();

@@ -15,7 +15,7 @@ pub enum Naming {
 }
 
 /// Names of secrets, folded: in lower case and without `_` and `-`.
-const SECRETS: [&str; 27] = [
+const SECRETS: [&str; 29] = [
     "accesstoken",
     "apikey",
     "authorization",
@@ -24,6 +24,8 @@ const SECRETS: [&str; 27] = [
     "clientsecret",
     "cookie",
     "cookies",
+    "passwords",
+    "secrets",
     "csrftoken",
     "cvc",
     "cvv",
@@ -110,6 +112,12 @@ const PERSONS: [&str; 19] = [
     "signer",
     "tenant",
 ];
+
+/// Whether a field called `name` is one of [`PERSONS`], or several, or a user.
+pub(super) fn is_person(name: &str) -> bool {
+    let one = name.strip_suffix('s').unwrap_or(name);
+    PERSONS.iter().chain(&["user"]).any(|person| person.eq_ignore_ascii_case(one))
+}
 
 /// What a person may have, and where `name` is the person's, which alone it is not.
 const OF_PERSONS: [(Kind, &[&str]); 8] = [

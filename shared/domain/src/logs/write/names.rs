@@ -22,6 +22,14 @@ pub(super) struct Meaning {
     pub(super) naming: Naming,
     /// What it is among `details`.
     pub(super) detail: Option<Detail>,
+    /// Whether it is a person: what is called `name` in it, is a name.
+    pub(super) is_person: bool,
+}
+
+impl Meaning {
+    pub(super) fn of(name: &str, redactor: &Redactor) -> Meaning {
+        Meaning { naming: redactor.naming(name), detail: Detail::named(name), is_person: redactor.is_person(name) }
+    }
 }
 
 /// A short name without escapes that is written as it is: nothing in it is personal.
@@ -98,7 +106,7 @@ impl Names {
         if redactor.append(text, &mut self.scratch, |_, _| {}) {
             return None;
         }
-        let meaning = Meaning { naming: redactor.naming(text), detail: Detail::named(text) };
+        let meaning = Meaning::of(text, redactor);
         let usual = Usual { name, begins: beginning(text.as_bytes()), meaning };
         self.usual[slot] = Some(usual);
         Some(usual)
