@@ -14,7 +14,7 @@ pub fn mask_literals(statement: &str, out: &mut String) {
 pub fn stray_quote(statement: &str) -> Option<usize> {
     let mut parts = Scanner::new(statement, Kind::Statement);
     let (mut first, mut is_stray) = (None, false);
-    for (part, range) in parts.by_ref().filter(|(part, _)| *part == Part::Literal) {
+    for (_, range) in parts.by_ref().filter(|(part, _)| *part == Part::Literal) {
         first.get_or_insert(range.start);
         let goes_on = statement[range.end..].starts_with(|c: char| c.is_alphanumeric() || c == '_');
         is_stray |= goes_on && statement[..range.end].ends_with('\'');
