@@ -175,8 +175,8 @@ impl Decoder {
         })?;
         // Of several members only the first is inflated: what follows it must not be lost with success.
         let crc = compressed[compressed.len() - 8..].first_chunk::<4>().map(|bytes| u32::from_le_bytes(*bytes));
-        let is_first = || has_second_member(compressed) && crc != Some(crc_of(&self.message[..size]));
-        if size != claimed || is_first() {
+        let is_followed = || has_second_member(compressed) && crc != Some(crc_of(&self.message[..size]));
+        if size != claimed || is_followed() {
             return Err(gzip("more than one member"));
         }
         Ok(())

@@ -7,7 +7,7 @@ mod tokens;
 use std::ops::Range;
 
 use block::Marks;
-pub use tokens::{Kind, Token, find_specials, tokenize};
+pub use tokens::{Kind, Token, fields, find_specials, tokenize};
 
 /// How deep arrays and objects may lie in each other. Deeper text is no JSON to us.
 pub const MAX_DEPTH: usize = 128;
@@ -44,11 +44,6 @@ impl<'a> Reader<'a> {
     /// At the beginning of `bytes`.
     pub fn new(bytes: &'a [u8]) -> Reader<'a> {
         Reader { bytes, at: 0 }
-    }
-
-    /// Offset of what comes next.
-    pub fn at(&self) -> usize {
-        self.at
     }
 
     /// The next byte that is no white space, without taking it.
@@ -117,7 +112,7 @@ impl<'a> Reader<'a> {
                 }
                 Some(b'\\') => {
                     escaped = true;
-                    self.at += self.escape()?;
+                    self.at += escape_length(self.bytes, self.at).ok_or_else(|| self.wrong("an escape"))?;
                 }
                 _ => return Err(self.wrong("no control character, and the end of the string,")),
             }
@@ -136,19 +131,6 @@ impl<'a> Reader<'a> {
         let (end, length) = unescape(self.bytes, self.at, into, length, positions)?;
         self.at = end + 1;
         Ok(length)
-    }
-
-    /// Length of the escape that comes next.
-    fn escape(&self) -> Result<usize, NotJson> {
-        match self.bytes.get(self.at + 1) {
-            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => Ok(2),
-            // Half a surrogate pair is no character, and a string of it no text.
-            Some(b'u') => match code_point(self.bytes, self.at) {
-                Some((taken, code)) if char::from_u32(code).is_some() => Ok(taken),
-                _ => Err(self.wrong("an escape")),
-            },
-            _ => Err(self.wrong("an escape")),
-        }
     }
 
     /// The place of a number.
@@ -319,6 +301,18 @@ fn plain_length(bytes: &[u8]) -> usize {
         }
     }
     chunks.len() * 16 + rest.iter().take_while(|&&byte| !block::is_special(byte)).count()
+}
+
+/// Length of the escape at `at`, if one is there.
+fn escape_length(bytes: &[u8], at: usize) -> Option<usize> {
+    match (bytes.get(at)?, bytes.get(at + 1)?) {
+        (b'\\', b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => Some(2),
+        // Half a surrogate pair is no character, and a string of it no text.
+        (b'\\', b'u') => {
+            code_point(bytes, at).filter(|(_, code)| char::from_u32(*code).is_some()).map(|(length, _)| length)
+        }
+        _ => None,
+    }
 }
 
 /// Four hexadecimal digits at `at`.

@@ -13,7 +13,7 @@ use crate::logs::join::{self, Line};
 use crate::logs::origin::Origin;
 use crate::logs::parse::postgres;
 use crate::logs::quarantine::{self, LineError};
-use crate::logs::record::Record;
+use crate::logs::record::{Format, Record};
 use crate::logs::redact::{self, FieldNames, PseudonymKey, Redactor};
 use crate::logs::write::{Source, Writer};
 use crate::logs::{origin, parse};
@@ -265,22 +265,24 @@ impl Stages {
                 own.received += 1;
                 own.bytes += event.message.len();
             }
-            let text = match &line.text {
-                _ if line.continues => continue,
-                Ok(text) if !(origin.is_database && is_fragment(text)) => text,
-                refused => {
-                    for event in events {
-                        let fragment = || LineError::Fragment { event_id: event.id.to_owned() };
-                        let error = refused.as_ref().err().cloned().unwrap_or_else(fragment);
-                        own.of(event).quarantined += 1;
-                        let place = (error.reason(), quarantine::day_of(event));
-                        unreadable.entry(place).or_default().push((*event, error));
-                    }
-                    continue;
+            if line.continues {
+                continue;
+            }
+            let is_read = line.text.as_ref().is_ok_and(|text| {
+                parse::parse(text, line.specials, &mut record);
+                !(origin.is_database && is_fragment(&record))
+            });
+            if !is_read {
+                for event in events {
+                    let fragment = || LineError::Fragment { event_id: event.id.to_owned() };
+                    let error = line.text.as_ref().err().cloned().unwrap_or_else(fragment);
+                    own.of(event).quarantined += 1;
+                    let place = (error.reason(), quarantine::day_of(event));
+                    unreadable.entry(place).or_default().push((*event, error));
                 }
-            };
+                continue;
+            }
             let first = events[0];
-            parse::parse(text, line.specials, &mut record);
             joined.clear();
             joined.extend(&events[1..]);
             continue_with(&mut record, line, &lines, &batch.events, &mut joined);
@@ -313,9 +315,7 @@ impl Stages {
             lines,
         }
     }
-}
 
-impl Stages {
     fn reprocess(&mut self, key: &str, lines: &[String]) -> Result<Reprocessed, ReprocessError> {
         let place = keys::ArchivePlace::parse(key).ok_or_else(|| ReprocessError::Key(key.to_owned()))?;
         let (environment, service) = (place.environment.to_owned(), place.service.to_owned());
@@ -342,8 +342,8 @@ impl Stages {
 }
 
 /// Whether a line of a database's log is none of its entries: it may begin in the middle of a literal.
-fn is_fragment(text: &str) -> bool {
-    postgres::entry(text).is_none() && !text.trim_ascii_start().starts_with('{')
+fn is_fragment(record: &Record<'_>) -> bool {
+    record.format == Format::Raw && !record.line.trim_ascii_start().starts_with('{')
 }
 
 /// Adds to `record`, which `line` begins, what continues it further down the batch.

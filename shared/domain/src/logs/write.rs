@@ -405,7 +405,7 @@ impl<'r> Writer<'r> {
 /// Values and names of JSON, redacted.
 impl Writer<'_> {
     /// The field whose name is the token `place`, with a comma before it. What lies below a personal name is
-    /// personal, which `naming` tells. Returns what the name means, and where the value begins.
+    /// personal, which `told` says. Returns what the name means, and where the value begins.
     fn field(
         &mut self,
         record: &Record<'_>,
@@ -485,13 +485,11 @@ impl Writer<'_> {
 
     fn object(&mut self, record: &Record<'_>, object: u32, told: Told, are_details: bool, out: &mut Vec<u8>) {
         let (begin, mut scope) = (out.len(), self.names.scope());
-        let mut place = object + 1;
-        while place < record.tokens[object as usize].next {
-            let (meaning, start) = self.field(record, place, told, &mut scope, out);
+        for name in json::fields(&record.tokens, object) {
+            let (meaning, start) = self.field(record, name, told, &mut scope, out);
             if are_details && let Some(detail) = meaning.detail {
                 self.note(detail, start, out);
             }
-            place = record.tokens[place as usize + 1].next;
         }
         self.names.end(&scope);
         close(begin, *b"{}", out);

@@ -4,7 +4,7 @@
 //! The positions of quotes, backslashes and control characters are given: whoever decoded the text came
 //! by each of them anyway ([`unescape`](super::unescape)), and with them a string ends where the next one is.
 
-use super::{MAX_DEPTH, NotJson, block, code_point};
+use super::{MAX_DEPTH, NotJson, block};
 
 /// What a token is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +50,20 @@ pub struct Token {
 pub fn tokenize(text: &[u8], positions: &[u32], base: u32, tokens: &mut Vec<Token>) -> Result<(), NotJson> {
     let mut tokenizer = Tokenizer { bytes: text, at: 0, positions, base, tokens };
     tokenizer.whole().map_err(|expected| NotJson { at: tokenizer.at, expected })
+}
+
+/// The fields of the object at the token `object`, by the tokens of their names. The value of each is the
+/// token after it.
+pub fn fields(tokens: &[Token], object: u32) -> impl Iterator<Item = u32> {
+    let end = tokens[object as usize].next;
+    let mut next = object + 1;
+    std::iter::from_fn(move || {
+        let place = next;
+        (place < end).then(|| {
+            next = tokens[place as usize + 1].next;
+            place
+        })
+    })
 }
 
 /// Appends the positions of all quotes, backslashes and control characters of `text` to `positions`.
@@ -191,7 +205,8 @@ impl Tokenizer<'_, '_> {
         while self.bytes[end] != b'"' {
             kind = Kind::Escaped;
             self.at = end;
-            end = self.special_from(end + self.escape()?)?;
+            let escape = super::escape_length(self.bytes, end).ok_or("an escape, and no control character,")?;
+            end = self.special_from(end + escape)?;
         }
         self.at = end + 1;
         self.push(kind, start, end);
@@ -209,19 +224,6 @@ impl Tokenizer<'_, '_> {
             }
         }
         Err("the end of a string")
-    }
-
-    /// Length of the escape at `at`.
-    fn escape(&self) -> Result<usize, &'static str> {
-        match (self.bytes[self.at], self.bytes.get(self.at + 1)) {
-            (b'\\', Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't')) => Ok(2),
-            // Half a surrogate pair is no character, and a string of it no text.
-            (b'\\', Some(b'u')) => match code_point(self.bytes, self.at) {
-                Some((length, code)) if char::from_u32(code).is_some() => Ok(length),
-                _ => Err("an escape"),
-            },
-            _ => Err("an escape, and no control character,"),
-        }
     }
 
     fn word(&mut self, kind: Kind, word: &'static [u8]) -> Taken {

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::json;
-use crate::logs::json::{Kind, NotJson};
+use crate::logs::json::{Kind, NotJson, fields};
 use crate::logs::record::{Format, Record};
 
 /// Where an archived record came from.
@@ -35,11 +35,11 @@ pub fn parse_archived<'a>(line: &'a str, record: &mut Record<'a>) -> Result<Arch
     let (extra, source) = (take(record, "extra"), take(record, "source"));
     if let Some(extra) = extra {
         let Record { tokens, left, .. } = record;
-        left.extend(json::fields(tokens, extra).filter(|name| tokens[*name as usize + 1].kind != Kind::Null));
+        left.extend(fields(tokens, extra).filter(|name| tokens[*name as usize + 1].kind != Kind::Null));
     }
     let source = source.ok_or(ArchivedError::Source("fields"))?;
     let field = |name: &'static str| {
-        let found = json::fields(&record.tokens, source).find(|place| record.json(*place).text == name);
+        let found = fields(&record.tokens, source).find(|place| record.json(*place).text == name);
         found.map(|place| record.json(place + 1)).ok_or(ArchivedError::Source(name))
     };
     let format = field("format")?.plain().and_then(Format::parse).ok_or(ArchivedError::Source("known format"))?;

@@ -139,19 +139,6 @@ fn tokenize(record: &mut Record<'_>, specials: Option<Specials<'_>>) -> Result<(
     }
 }
 
-/// The fields of the object at the token `object`, by the tokens of their names.
-pub(super) fn fields(tokens: &[Token], object: u32) -> impl Iterator<Item = u32> {
-    let end = tokens[object as usize].next;
-    let mut next = object + 1;
-    std::iter::from_fn(move || {
-        let place = next;
-        (place < end).then(|| {
-            next = tokens[place as usize + 1].next;
-            place
-        })
-    })
-}
-
 /// The fields of an object whose names are known, until they are taken.
 struct Known<'t, 'a> {
     line: &'a str,
@@ -166,7 +153,7 @@ impl<'t, 'a> Known<'t, 'a> {
     /// Of the object at the token `object`. What is unknown, or comes again, is appended to `left`.
     fn of(line: &'a str, tokens: &'t [Token], object: u32, left: &mut Vec<u32>) -> Known<'t, 'a> {
         let mut known = Known { line, tokens, present: 0, places: [0; NAMES.len()] };
-        for place in fields(tokens, object) {
+        for place in json::fields(tokens, object) {
             match known_name(line.as_bytes(), tokens[place as usize]) {
                 Some(name) if !known.has(name) => {
                     known.present |= 1 << name as u32;

@@ -187,13 +187,10 @@ fn split_query(text: &str) -> Option<(&str, &str)> {
 
 fn mask_statement(statement: &str, out: &mut String) -> Range<usize> {
     let start = out.len();
-    match sql::stray_quote(statement) {
+    if let Some(literal) = sql::mask_literals(statement, out) {
         // Better too much than too little: from there on everything may be a value.
-        Some(literal) => {
-            sql::mask_literals(&statement[..literal], out);
-            out.push('?');
-        }
-        None => sql::mask_literals(statement, out),
+        out.truncate(literal);
+        out.push('?');
     }
     start..out.len()
 }

@@ -8,7 +8,7 @@ mod shape;
 mod statements;
 
 pub use fingerprint::fingerprint;
-pub use mask::{mask_embedded, mask_literals, mask_prose, stray_quote};
+pub use mask::{mask_embedded, mask_literals, mask_prose};
 pub use shape::{Shape, shape};
 pub use statements::{Known, Statements};
 
