@@ -69,6 +69,7 @@ fn the_domain_depends_on_nothing_that_does_io() {
         "jiff",
         "libdeflater",
         "memchr",
+        "schema",
         "serde",
         "serde-saphyr",
         "serde_json",

@@ -1,7 +1,7 @@
 //! Metrics from log lines to CloudWatch: the registry of names, series that merge without losing a
 //! count, pending objects, minute rollups, and the plan of one flush.
 
-pub mod registry;
+pub use schema::registry;
 
 pub mod sketch;
 

@@ -4,125 +4,10 @@
 //! copied. It becomes bytes in one place, [`write`](super::write), which redacts as it goes.
 
 use jiff::Timestamp;
+pub use schema::{CONTEXT, Category, Level};
 
 use crate::logs::json::{Kind, Token};
 use crate::logs::parse::postgres::Entry;
-
-/// How grave a line is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
-    /// For developers.
-    Debug,
-    /// Normal work.
-    Info,
-    /// Something to look at.
-    Warning,
-    /// Something failed.
-    Error,
-    /// The service can not do its work.
-    Critical,
-}
-
-impl Level {
-    /// Reads any of the usual names, in any case, also as Python prints the source document's enum
-    /// (`LogLevel.ERROR`).
-    pub fn parse(text: &str) -> Option<Level> {
-        let name = text.trim();
-        let name = name.strip_prefix("LogLevel.").unwrap_or(name);
-        const NAMES: [(&str, Level); 15] = [
-            ("TRACE", Level::Debug),
-            ("DEBUG", Level::Debug),
-            ("INFO", Level::Info),
-            ("INFORMATION", Level::Info),
-            ("NOTICE", Level::Info),
-            ("LOG", Level::Info),
-            ("WARN", Level::Warning),
-            ("WARNING", Level::Warning),
-            ("ERR", Level::Error),
-            ("ERROR", Level::Error),
-            ("CRIT", Level::Critical),
-            ("CRITICAL", Level::Critical),
-            ("FATAL", Level::Critical),
-            ("PANIC", Level::Critical),
-            ("EMERG", Level::Critical),
-        ];
-        NAMES.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, level)| *level)
-    }
-
-    /// Reads the numbers of Bunyan and Pino: 10 trace, 20 debug, 30 info, 40 warn, 50 error, 60 fatal.
-    pub fn of_number(number: f64) -> Option<Level> {
-        match number {
-            10.0 | 20.0 => Some(Level::Debug),
-            30.0 => Some(Level::Info),
-            40.0 => Some(Level::Warning),
-            50.0 => Some(Level::Error),
-            60.0 => Some(Level::Critical),
-            _ => None,
-        }
-    }
-
-    /// Its name in schema v1.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Level::Debug => "DEBUG",
-            Level::Info => "INFO",
-            Level::Warning => "WARNING",
-            Level::Error => "ERROR",
-            Level::Critical => "CRITICAL",
-        }
-    }
-}
-
-/// What a line is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Category {
-    /// Who somebody is.
-    Authentication,
-    /// What somebody may do.
-    Authorization,
-    /// Contracts, documents, users.
-    BusinessLogic,
-    /// Queries.
-    Database,
-    /// Calls to others.
-    ExternalApi,
-    /// Durations.
-    Performance,
-    /// Attacks and what looks like them.
-    Security,
-    /// Everything else.
-    System,
-    /// Who did what, for the record.
-    Audit,
-}
-
-impl Category {
-    /// All categories with their names in schema v1.
-    pub const NAMES: [(&str, Category); 9] = [
-        ("authentication", Category::Authentication),
-        ("authorization", Category::Authorization),
-        ("business_logic", Category::BusinessLogic),
-        ("database", Category::Database),
-        ("external_api", Category::ExternalApi),
-        ("performance", Category::Performance),
-        ("security", Category::Security),
-        ("system", Category::System),
-        ("audit", Category::Audit),
-    ];
-
-    /// Reads the names of schema v1, in any case, also as Python prints the source document's enum
-    /// (`LogCategory.EXTERNAL_API`).
-    pub fn parse(text: &str) -> Option<Category> {
-        let name = text.strip_prefix("LogCategory.").unwrap_or(text);
-        Category::NAMES.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, category)| *category)
-    }
-
-    /// Its name in schema v1.
-    pub const fn as_str(self) -> &'static str {
-        // They are listed in their order.
-        Category::NAMES[self as usize].0
-    }
-}
 
 /// How a line was written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -236,10 +121,6 @@ pub enum Message<'a> {
     Server,
 }
 
-/// Names of the ids in `context`, in the order in which they are archived.
-pub const CONTEXT: [&str; 8] =
-    ["request_id", "user_id", "session_id", "service_name", "environment", "version", "trace_id", "span_id"];
-
 /// Places in [`CONTEXT`].
 pub const REQUEST_ID: usize = 0;
 /// The service that writes.
@@ -336,36 +217,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn levels_are_read_as_every_dialect_writes_them() {
-        for (text, level) in [
-            ("ERROR", Some(Level::Error)),
-            ("LogLevel.ERROR", Some(Level::Error)),
-            ("warn", Some(Level::Warning)),
-            ("Fatal", Some(Level::Critical)),
-            ("trace", Some(Level::Debug)),
-            ("LogLevel.", None),
-            ("loud", None),
-        ] {
-            assert_eq!(Level::parse(text), level, "{text}");
-        }
-        assert_eq!(Level::of_number(50.0), Some(Level::Error));
-        assert_eq!(Level::of_number(35.0), None);
-    }
-
-    #[test]
     fn names_are_listed_in_the_order_of_what_they_name() {
-        for (place, (name, category)) in Category::NAMES.into_iter().enumerate() {
-            assert_eq!((category as usize, category.as_str()), (place, name));
-        }
         for (place, (name, format)) in Format::NAMES.into_iter().enumerate() {
             assert_eq!((format as usize, format.as_str()), (place, name));
         }
-    }
-
-    #[test]
-    fn categories_are_read_by_value_and_by_enum_name() {
-        assert_eq!(Category::parse("external_api"), Some(Category::ExternalApi));
-        assert_eq!(Category::parse("LogCategory.EXTERNAL_API"), Some(Category::ExternalApi));
-        assert_eq!(Category::parse("gossip"), None);
     }
 }

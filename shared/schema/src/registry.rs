@@ -211,6 +211,18 @@ pub const METRICS: &[Definition] = &[
     gauge("cpu_usage_percent", Unit::Percent, &["service"], BY_SERVICE, "CPU in use."),
     gauge("memory_usage_percent", Unit::Percent, &["service"], BY_SERVICE, "Memory in use."),
     gauge("disk_usage_percent", Unit::Percent, &["service"], BY_SERVICE, "Disk in use."),
+    counter(
+        "operations",
+        &["service", "operation", "status"],
+        &[&[], &["service"], &["status"], &["service", "operation"]],
+        "Operations that functions and jobs ended, by how: ok, error, timeout, cancelled.",
+    ),
+    timer(
+        "operation_duration",
+        &["service", "operation"],
+        &[&[], &["service"], &["service", "operation"]],
+        "Time of an operation, also of one that failed.",
+    ),
     // Its logs.
     counter(
         "log_entries",
@@ -225,6 +237,9 @@ pub const METRICS: &[Definition] = &[
         &[&[], &["service"], &["event_type"]],
         "Security events, failed logins among them.",
     ),
+    // The library that services log and measure with.
+    counter("telemetry_lines_dropped", &["service"], BY_SERVICE, "Lines that a full buffer had no room for."),
+    counter("telemetry_series_overflow", &["service"], BY_SERVICE, "Points whose dimensions were folded into `other`."),
     // The pipeline itself. Received = archived + quarantined + filtered, for each batch.
     counter("pipeline_lines_received", &["service"], BY_SERVICE, "Log lines delivered to the log processor."),
     counter("pipeline_lines_archived", &["service"], BY_SERVICE, "Log lines written to the archive."),
