@@ -11,7 +11,7 @@ use crate::logs::record::{CONTEXT, Category, Format, Json, Level, Message, Recor
 use crate::logs::short::Short;
 
 /// A name that means something at the top level of a line or in its `context`. The ids of a context come
-/// first, as in [`CONTEXT`](crate::logs::record::CONTEXT).
+/// first, as in [`CONTEXT`].
 #[derive(Clone, Copy)]
 enum Name {
     RequestId,
