@@ -2,6 +2,7 @@
 
 pub mod failure;
 pub mod lambda;
+pub mod pipelines;
 pub mod variables;
 
 #[cfg(feature = "s3")]
