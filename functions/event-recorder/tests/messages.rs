@@ -139,7 +139,10 @@ async fn what_is_no_event_is_kept_as_it_came_and_does_not_take_the_others_along(
 async fn an_event_that_comes_again_counts_once_whatever_it_comes_with() {
     let again = event("again");
     let bucket = done(&again).await;
-    assert_eq!((records(&bucket).len(), sum(&bucket, "contracts_created"), sum(&bucket, "contracts_signed")), (2, 1.0, 1.0));
+    assert_eq!(
+        (records(&bucket).len(), sum(&bucket, "contracts_created"), sum(&bucket, "contracts_signed")),
+        (2, 1.0, 1.0)
+    );
     let before = objects(&bucket);
     // In another batch, with others, and in another order.
     let mut other = event("all-types");
