@@ -17,6 +17,9 @@ pub mod cloudwatch_reads;
 #[cfg(feature = "cloudwatchlogs")]
 pub mod log_streams;
 
+#[cfg(feature = "eventbridge")]
+pub mod event_bus;
+
 #[cfg(feature = "secretsmanager")]
 pub mod secrets;
 

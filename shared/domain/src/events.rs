@@ -58,8 +58,8 @@ pub struct Event {
     pub log_group: String,
     /// Its detail-type.
     pub log_stream: String,
-    /// What it is known by. Of one that can not be read, the fingerprint of the message: it is not to be taken for
-    /// the event that it fails to be.
+    /// What it is known by. Of one that can not be read, a fingerprint of what it says: it is not to be taken for the
+    /// event that it fails to be, which may still come.
     pub id: String,
     /// Event time in epoch milliseconds; where it tells none, when the message was sent.
     pub millis: i64,
@@ -127,6 +127,13 @@ impl<'a> Envelope<'a> {
         serde_json::from_str(self.0.get("detail")?.get()).ok()
     }
 
+    /// The publisher's own id of it.
+    fn event_id(&self) -> Option<String> {
+        let detail = self.detail()?;
+        let id = fields::text_of(detail.get(fields::EVENT_ID)?.get())?;
+        Some(id.into_owned()).filter(|id| !id.trim().is_empty())
+    }
+
     fn problems(&self) -> Vec<Problem> {
         let texts = ["id", "source", "detail-type", "account"].into_iter();
         let mut problems: Vec<Problem> = texts
@@ -171,7 +178,12 @@ fn event(envelope: &Envelope<'_>, millis: i64) -> Event {
 
 fn unreadable(body: &str, envelope: &Envelope<'_>, sent_millis: i64, error: EventError) -> Event {
     let millis = envelope.time().map_or(sent_millis, Timestamp::as_millisecond);
-    Event { id: keys::fingerprint([body.as_bytes()]), line: Err(error), ..event(envelope, millis) }
+    // With the publisher's id, it is known whatever EventBridge calls it.
+    let says = match (envelope.event_id(), envelope.0.get("detail")) {
+        (Some(_), Some(detail)) => detail.get(),
+        _ => body,
+    };
+    Event { id: keys::fingerprint([says.as_bytes()]), line: Err(error), ..event(envelope, millis) }
 }
 
 /// Whether `text` is JSON that every stage can read, and not too much of it.
@@ -203,8 +215,7 @@ fn line_of(envelope: &Envelope<'_>) -> Result<(String, i64, String), EventError>
             return Err(EventError::Detail { detail_type: known.detail_type, problems });
         }
     }
-    let own_id = detail.get(fields::EVENT_ID).and_then(|raw| fields::text_of(raw.get()));
-    let id = own_id.filter(|id| !id.trim().is_empty()).unwrap_or(id).into_owned();
+    let id = envelope.event_id().unwrap_or_else(|| id.into_owned());
     let resources = envelope.0.get("resources").filter(|raw| !fields::is_empty_list(raw.get()));
     let line = line::of(known, &detail_type, time, &detail, resources.copied());
     check(&line)?;

@@ -323,6 +323,11 @@ fn an_event_and_a_quarantined_one_of_the_same_id_are_two() {
     let bad = created(|event| event["detail"] = json!({ "event_id": "7", "user_role": "b" }));
     let good = created(|event| event["detail"] = json!({ "event_id": "7", "user_role": "b", "contract_value": 1 }));
     assert_ne!(process(&bad).pending.unwrap().key, process(&good).pending.unwrap().key);
+    // Published again it is the same, as long as it says the same.
+    let again = bad.replace("6a7e8feb", "00000000");
+    assert_eq!(process(&bad).pending, process(&again).pending);
+    let other = bad.replace(r#""user_role":"b""#, r#""user_role":"c""#);
+    assert_ne!(process(&bad).pending.unwrap().key, process(&other).pending.unwrap().key);
 }
 
 #[test]
