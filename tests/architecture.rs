@@ -193,6 +193,7 @@ fn every_sample_trigger_is_of_its_functions_trigger_type() {
                 // Anything may come to it: what is not a delivery is kept in quarantine.
                 "log-processor" => Ok(()),
                 "log-processor-kinesis" => serde_json::from_value::<log_processor::StreamEvent>(event).map(drop),
+                "event-recorder" => serde_json::from_value::<event_recorder::QueueEvent>(event).map(drop),
                 "slack-notifier" => serde_json::from_value::<aws_lambda_events::sns::SnsEvent>(event).map(drop),
                 "daily-reporter" => serde_json::from_value::<Tick<daily_reporter::Detail>>(event).map(drop),
                 _ => serde_json::from_value::<Tick>(event).map(drop),

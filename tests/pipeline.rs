@@ -5,6 +5,7 @@
 
 mod chromium;
 
+use aws::event_bus::{EventBus, NewEvent};
 use aws::s3_bucket::S3Bucket;
 use aws::secrets::Secrets;
 use aws::sns_topic::SnsTopic;
@@ -88,10 +89,13 @@ async fn a_day_goes_in_and_archive_metrics_alerts_and_a_report_come_out() {
     let day = &stack.calendar.day;
     let player = Player::new(&stack.deployment).unwrap();
     player.begin(day).await.unwrap();
-    let mut lines = 0;
+    let (mut lines, mut published) = (0, 0);
     for (from, batches) in day.batches(STEP_MINUTES) {
-        lines += player.step(&batches, from.plus(STEP_MINUTES)).await.unwrap().lines;
+        let events = day.events(from, STEP_MINUTES);
+        let sent = player.step(&batches, &events, from.plus(STEP_MINUTES)).await.unwrap();
+        (lines, published) = (lines + sent.total(), published + sent.events);
     }
+    assert!(published > 0, "events come by the bus");
     player.ticks(day.end().plus(5)).await.unwrap();
 
     // Every line is kept once, counted once, and tells nothing personal.
@@ -331,4 +335,62 @@ async fn a_stack_that_goes_leaves_the_archive_and_the_key_behind() {
     assert_eq!(secret.expose().len(), 64);
     let bucket = S3Bucket::new(&stack.deployment.sdk, stack.deployment.bucket().unwrap());
     assert_eq!(bucket.list("archive/", 100).await.unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn events_that_come_twice_or_out_of_order_or_are_none_are_kept_and_counted_once() {
+    let stack = Stack::up("pipeline-events").await;
+    let player = Player::new(&stack.deployment).unwrap();
+    let bus = EventBus::new(&stack.deployment.sdk, stack.deployment.output("EventBusName").unwrap());
+    let bucket = S3Bucket::new(&stack.deployment.sdk, stack.deployment.bucket().unwrap());
+    let count = async |prefix: &str| bucket.list(prefix, 100).await.unwrap().len();
+    let now = Minute::of(Timestamp::now());
+    let event = |detail_type: &str, minutes_ago: i64, detail: Value| NewEvent {
+        source: "land-contracts.contract".to_owned(),
+        detail_type: detail_type.to_owned(),
+        detail: detail.to_string(),
+        epoch_seconds: now.plus(-minutes_ago).start().as_second(),
+    };
+    let created = |id: u32| {
+        let detail = json!({ "event_id": id.to_string(), "user_role": "buyer", "contract_value": 1_000, "email": "anna@example.com" });
+        event("ContractCreated", i64::from(id), detail)
+    };
+    let bad = event("ContractCreated", 1, json!({ "event_id": "9", "user_role": "buyer", "contract_value": "a lot" }));
+    let unheard = event("ContractArchived", 2, json!({ "event_id": "10", "active_users": 7 }));
+    // The newest first, the second twice, and among them what violates its schema and what has none.
+    bus.publish(&[created(1), created(3), bad.clone(), created(2), created(2), unheard.clone()]).await.unwrap();
+    let queue = aws_sdk_sqs::Client::new(&stack.deployment.sdk);
+    let url = stack.deployment.output("EventQueueUrl").unwrap();
+    // What could not be written comes again after a second, and not after six minutes.
+    let visibility = aws_sdk_sqs::types::QueueAttributeName::VisibilityTimeout;
+    queue.set_queue_attributes().queue_url(url).attributes(visibility, "1").send().await.unwrap();
+    queue.send_message().queue_url(url).message_body("no event at all").send().await.unwrap();
+    eventually("what is no event in quarantine", async || count("quarantine/").await == 2).await;
+    // Three contracts, the event of an unknown type, and two in quarantine.
+    eventually("the metrics of all", async || count("metrics/pending/").await == 6).await;
+    player.tick("metric-flusher", Timestamp::now()).await.unwrap();
+
+    // Published again, after all has been counted; and one that could not be written at first.
+    let open_again = nobody_may_write(&stack, "archive/").await;
+    bus.publish(&[created(2), bad, unheard, created(4)]).await.unwrap();
+    eventually("the quarantined one again", async || count("metrics/pending/").await == 1).await;
+    open_again().await;
+    eventually("the events that could not be written", async || count("metrics/pending/").await == 4).await;
+    player.tick("metric-flusher", Timestamp::now()).await.unwrap();
+
+    let outcome = stack.outcome().await;
+    assert_eq!((outcome.archived_lines(), outcome.duplicates), (4 + 1, 0));
+    assert_eq!((outcome.quarantined_lines, outcome.quarantined_deliveries, outcome.quarantined_others), (2, 0, 0));
+    for (metric, total) in [
+        ("contracts_created", 4.0),
+        ("contract_value", 4_000.0),
+        ("log_entries", 5.0),
+        ("active_users", 0.0),
+        ("pipeline_lines_received", 7.0),
+        ("pipeline_lines_archived", 5.0),
+        ("pipeline_lines_quarantined", 2.0),
+    ] {
+        let counted = outcome::sum(&stack.deployment, metric, now.plus(-60), now.plus(5)).await.unwrap();
+        assert_eq!(counted, total, "{metric}");
+    }
 }

@@ -68,6 +68,7 @@ fn the_template_sets_exactly_the_variables_that_each_config_reads() {
     let expected = BTreeMap::from([
         ("alert-evaluator", variables_of(&alert_evaluator::Config::VARIABLES)),
         ("daily-reporter", variables_of(&daily_reporter::Config::VARIABLES)),
+        ("event-recorder", variables_of(&event_recorder::Config::VARIABLES)),
         ("log-processor", variables_of(&log_processor::Config::VARIABLES)),
         ("log-processor-kinesis", variables_of(&log_processor::Config::VARIABLES)),
         ("metric-flusher", variables_of(&metric_flusher::Config::VARIABLES)),
@@ -129,7 +130,10 @@ fn each_function_may_do_what_its_ports_need_and_nothing_else() {
     };
     let read_stream = ["DescribeStream", "DescribeStreamSummary", "GetRecords", "GetShardIterator", "ListShards"]
         .map(|action| format!("kinesis:{action} on LogStreamArn"));
+    let take_events = ["DeleteMessage", "GetQueueAttributes", "ReceiveMessage"]
+        .map(|action| format!("sqs:{action} on EventQueue.Arn"));
     let expected: BTreeMap<&str, Vec<Vec<String>>> = BTreeMap::from([
+        ("event-recorder", [process_logs(), vec![take_events.to_vec()]].concat()),
         ("log-processor", process_logs()),
         ("log-processor-kinesis", [process_logs(), vec![read_stream.to_vec()]].concat()),
         (
@@ -258,6 +262,8 @@ fn names_do_not_collide_between_two_stacks_of_an_account() {
         ("AWS::S3::Bucket", "BucketName"),
         ("AWS::IAM::Role", "RoleName"),
         ("AWS::SecretsManager::Secret", "Name"),
+        ("AWS::Events::EventBus", "Name"),
+        ("AWS::Events::Rule", "Name"),
     ] {
         for (id, resource) in resources(kind) {
             let name = &resource["Properties"][property];
@@ -329,7 +335,13 @@ fn what_fails_for_good_is_kept_in_a_queue() {
         configured += 1;
     }
     for (id, mapping) in resources("AWS::Lambda::EventSourceMapping") {
-        assert_eq!(on_failure(&mapping["Properties"]), "DeadLetterQueue.Arn", "{id}");
+        let source = text(&mapping["Properties"]["EventSourceArn"]);
+        // A queue gives its messages up itself.
+        let kept = match source.strip_suffix(".Arn").and_then(|queue| resources("AWS::SQS::Queue").remove(queue)) {
+            Some(queue) => text(&queue["Properties"]["RedrivePolicy"]["deadLetterTargetArn"]),
+            None => on_failure(&mapping["Properties"]),
+        };
+        assert_eq!(kept, "DeadLetterQueue.Arn", "{id}");
         configured += 1;
     }
     assert_eq!(configured, functions().len(), "each function says what becomes of its failures");
@@ -346,6 +358,44 @@ fn a_stream_is_read_from_its_beginning_record_by_record_and_not_for_ever() {
     // What is given up is only in the stream any more, which keeps it for a day at least.
     assert!((3_600..=12 * 3_600).contains(&age), "{age} s");
     assert!((1..=10_000).contains(&mapping["MaximumRetryAttempts"].as_i64().unwrap()));
+}
+
+#[test]
+fn events_come_by_one_rule_into_an_encrypted_queue_and_are_tried_five_times_each() {
+    let queues = resources("AWS::SQS::Queue");
+    assert!(queues.values().all(|queue| queue["Properties"]["SqsManagedSseEnabled"] == true));
+    let queue = &queues["EventQueue"]["Properties"];
+    assert_eq!(queue["RedrivePolicy"]["maxReceiveCount"], 5);
+    let timeout = functions()["event-recorder"]["Properties"]["Timeout"].as_i64().unwrap();
+    assert!(queue["VisibilityTimeout"].as_i64().unwrap() >= 6 * timeout, "a message comes again while it is worked on");
+    let mapping = resource_of("AWS::Lambda::EventSourceMapping", "FunctionName", "EventRecorderFunction");
+    assert_eq!(text(&mapping["EventSourceArn"]), "EventQueue.Arn");
+    assert_eq!(mapping["FunctionResponseTypes"], serde_json::json!(["ReportBatchItemFailures"]));
+    // SQS takes a batch of more than ten only with a window.
+    let of_mapping = |name: &str| mapping[name].as_i64().unwrap();
+    assert!(of_mapping("BatchSize") >= 10 && of_mapping("MaximumBatchingWindowInSeconds") > 0);
+    let rule = resource_of("AWS::Events::Rule", "EventBusName", "EventBus");
+    let [target] = &rule["Targets"].as_array().unwrap()[..] else { panic!("one target: {rule}") };
+    assert_eq!(text(&target["Arn"]), "EventQueue.Arn");
+    assert_eq!(text(&target["DeadLetterConfig"]["Arn"]), "DeadLetterQueue.Arn");
+    for queue in ["EventQueue", "DeadLetterQueue"] {
+        let policy = resource_of("AWS::SQS::QueuePolicy", "Queues", queue);
+        let statements = policy["PolicyDocument"]["Statement"].as_array().unwrap();
+        let from_events: Vec<_> =
+            statements.iter().filter(|statement| statement["Principal"]["Service"] == "events.amazonaws.com").collect();
+        let [allowed] = &from_events[..] else { panic!("one statement: {policy}") };
+        assert_eq!(allowed["Action"], "sqs:SendMessage");
+        assert_eq!(condition(allowed), " if ArnEquals aws:SourceArn EventRule.Arn");
+    }
+}
+
+#[test]
+fn all_that_process_records_redact_alike() {
+    let functions = functions();
+    let of = |name: &str| &functions[name]["Properties"]["Environment"]["Variables"];
+    for variable in ["BUCKET_NAME", "ENVIRONMENT", "PSEUDONYM_KEY_SECRET", "PERSONAL_FIELDS"] {
+        assert_eq!(of("event-recorder")[variable], of("log-processor")[variable], "{variable}");
+    }
 }
 
 #[test]

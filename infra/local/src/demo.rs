@@ -180,7 +180,8 @@ async fn play(
     let mut sent = Sent::default();
     for (from, batches) in day.batches(settings.step_minutes) {
         let until = from.plus(settings.step_minutes);
-        let step = player.step(&batches, until).await?;
+        let events = day.events(from, settings.step_minutes);
+        let step = player.step(&batches, &events, until).await?;
         sent = sent + step;
         progress.advance(settings.step_minutes as u64, sent.lines);
     }

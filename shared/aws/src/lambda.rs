@@ -48,6 +48,23 @@ pub struct Tick<D = IgnoredAny> {
     pub detail: D,
 }
 
+/// Which items of a stream's or a queue's batch are not done: Lambda sends these again. (Of a stream also what comes
+/// after the first of them.)
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BatchResponse {
+    /// A failure for each item, in their order.
+    pub batch_item_failures: Vec<BatchItemFailure>,
+}
+
+/// An item that is not done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BatchItemFailure {
+    /// A record's sequence number, or a message's id.
+    pub item_identifier: String,
+}
+
 /// How far a tick may be ahead of the wall clock: as far as two clocks may differ, and no further.
 const MAX_AHEAD: SignedDuration = SignedDuration::from_mins(5);
 

@@ -2,6 +2,7 @@
 
 pub mod failure;
 pub mod lambda;
+pub mod pipelines;
 pub mod variables;
 
 #[cfg(feature = "s3")]
@@ -15,6 +16,9 @@ pub mod cloudwatch_reads;
 
 #[cfg(feature = "cloudwatchlogs")]
 pub mod log_streams;
+
+#[cfg(feature = "eventbridge")]
+pub mod event_bus;
 
 #[cfg(feature = "secretsmanager")]
 pub mod secrets;

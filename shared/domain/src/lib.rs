@@ -3,6 +3,7 @@
 //! delivery, seen twice, decides the same thing.
 
 pub mod alerting;
+pub mod events;
 pub mod keys;
 pub mod logs;
 pub mod metrics;

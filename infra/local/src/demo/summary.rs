@@ -45,7 +45,7 @@ impl Summary<'_> {
                 problems.push(problem);
             }
         };
-        check(kept == self.sent.lines, format!("{} lines in, {kept} lines out", self.sent.lines));
+        check(kept == self.sent.total(), format!("{} lines in, {kept} lines out", self.sent.total()));
         check(outcome.duplicates == 0, format!("{} lines are in the archive twice", outcome.duplicates));
         check(outcome.quarantined_others == 0, format!("{} metrics in quarantine", outcome.quarantined_others));
         check(outcome.leaks.is_empty(), format!("personal data in the bucket: {:?}", outcome.leaks));
@@ -109,12 +109,17 @@ impl Summary<'_> {
     fn render_lines(&self, text: &mut String) {
         let (sent, outcome) = (&self.sent, self.outcome);
         let archived = outcome.archived_lines();
-        let lost = sent.lines as i64 - (archived + outcome.quarantined_lines) as i64;
+        let lost = sent.total() as i64 - (archived + outcome.quarantined_lines) as i64;
         let rows = [
             (
                 "lines in",
                 thousands(sent.lines),
                 format!("{:.1} MB, by {} calls of PutLogEvents", megabytes(sent.bytes), thousands(sent.calls)),
+            ),
+            (
+                "events in",
+                thousands(sent.events),
+                "business events, by PutEvents, a rule and a queue; each is a line from here on".to_owned(),
             ),
             (
                 "archived",
@@ -238,7 +243,7 @@ mod tests {
     fn summary(outcome: &Outcome, lines: usize) -> Summary<'_> {
         Summary {
             date: "2026-11-21".into(),
-            sent: Sent { lines, bytes: 100, calls: 1 },
+            sent: Sent { lines: lines - 1, events: 1, bytes: 100, calls: 1 },
             outcome,
             incidents: &[],
             start: "2026-11-20T21:00Z".parse().unwrap(),

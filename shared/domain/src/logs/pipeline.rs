@@ -1,9 +1,11 @@
 //! The stages in order: open the envelope, read each line, redact it, archive it, derive metrics from
 //! it. What can not be read goes to quarantine, and the rest of the batch goes on.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use crate::Minute;
+use crate::events::{self, Event};
 use crate::keys;
 use crate::logs::archive::Hours;
 use crate::logs::derive::Derivation;
@@ -106,7 +108,7 @@ struct Stages {
 /// Whether lines are counted as received by this batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Occasion {
-    /// They came by subscription.
+    /// They came by subscription, or as an event.
     Delivery,
     /// They were counted when they were quarantined.
     Replay,
@@ -132,6 +134,18 @@ impl Pipeline {
     pub fn process_message(&mut self, compressed: &[u8]) -> Outcome {
         let Pipeline { decoder, stages } = self;
         stages.decide(decoder.open_compressed(compressed), compressed)
+    }
+
+    /// Decides what becomes of a message that brings a business event, and was sent at `sent_millis` (epoch
+    /// milliseconds): the event is a batch of its own, whatever it comes with. Filters are about log lines only.
+    pub fn process_event(&mut self, body: &str, sent_millis: i64) -> Processed {
+        self.stages.event(body, sent_millis, Occasion::Delivery)
+    }
+
+    /// Processes an event that was in quarantine. Where the same event was published again meanwhile and could be
+    /// read, it comes to the same batch, and counts once.
+    pub fn replay_event(&mut self, body: &str, sent_millis: i64) -> Processed {
+        self.stages.event(body, sent_millis, Occasion::Replay)
     }
 
     /// Processes lines that were in quarantine. They become a batch of their own: the one that they came
@@ -248,17 +262,38 @@ impl Stages {
     }
 
     fn batch(&mut self, batch: &Batch<'_>, occasion: Occasion) -> Processed {
+        self.lines(batch, batch_id(batch, occasion), &join::lines(&batch.events), occasion)
+    }
+
+    fn event(&mut self, body: &str, sent_millis: i64, occasion: Occasion) -> Processed {
+        let Event { owner, log_group, log_stream, id, millis, line } = events::read(body, sent_millis);
+        let message = line.as_deref().unwrap_or(body).as_bytes();
+        let batch = Batch {
+            owner: Cow::Owned(owner),
+            log_group: Cow::Owned(log_group),
+            log_stream: Cow::Owned(log_stream),
+            events: vec![LogEvent { id: &id, timestamp_millis: millis, message, specials: None }],
+        };
+        let text = line.as_deref().map(Cow::Borrowed).map_err(|error| LineError::Event(error.clone()));
+        let line = Line { text, specials: None, events: 0..1, next: 0, continues: false };
+        // Not another batch for a replay: what can be read by now is the event, and not what was counted before.
+        let batch_id = batch_id(&batch, Occasion::Delivery);
+        let filters = std::mem::take(&mut self.filters);
+        let processed = self.lines(&batch, batch_id, &[line], occasion);
+        self.filters = filters;
+        processed
+    }
+
+    fn lines(&mut self, batch: &Batch<'_>, batch_id: String, lines: &[Line<'_>], occasion: Occasion) -> Processed {
         let Stages { redactor, environment, filters, hours, .. } = self;
-        let batch_id = batch_id(batch, occasion);
         let origin = origin::of(&batch.log_group, environment);
-        let lines = join::lines(&batch.events);
         let mut writer = Writer::new(redactor, batch, &origin);
         let mut derivation = Derivation::of(&origin.service);
         let mut unreadable: Unreadable<'_> = BTreeMap::new();
         let mut own = Figures::default();
         let mut record = Record::default();
         let mut joined = Vec::new();
-        for line in &lines {
+        for line in lines {
             let events = &batch.events[line.events.clone()];
             for event in events {
                 let own = own.of(event);
@@ -285,7 +320,7 @@ impl Stages {
             let first = events[0];
             joined.clear();
             joined.extend(&events[1..]);
-            continue_with(&mut record, line, &lines, &batch.events, &mut joined);
+            continue_with(&mut record, line, lines, &batch.events, &mut joined);
             let millis = parse::event_millis(first.timestamp_millis);
             let out = hours.lines_of(Minute::of_epoch_millis(millis));
             let start = out.len();

@@ -6,6 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
 use crate::Minute;
+use crate::events::EventError;
 use crate::keys;
 use crate::logs::envelope::{Batch, EnvelopeError, LogEvent};
 use crate::ports::Object;
@@ -108,6 +109,9 @@ pub enum LineError {
         /// The log event.
         event_id: String,
     },
+    /// A business event that is none.
+    #[error(transparent)]
+    Event(EventError),
 }
 
 impl LineError {
@@ -117,6 +121,7 @@ impl LineError {
             LineError::Oversize { .. } => "oversize",
             LineError::NotUtf8 { .. } => "not-utf-8",
             LineError::Fragment { .. } => "fragment",
+            LineError::Event(error) => error.reason(),
         }
     }
 }

@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 use std::io;
 
+use crate::events;
 use crate::keys;
 use crate::logs::archive;
 use crate::logs::envelope::{Batch, LogEvent};
@@ -72,6 +73,11 @@ pub fn object(pipeline: &mut Pipeline, key: &str, body: &[u8]) -> Result<Replay,
         Some(Item { origin: None, original, .. }) if held.items.len() == 1 => {
             Ok(delivery(pipeline, key, &original.bytes()?))
         }
+        Some(Item { origin: Some(origin), original, .. })
+            if held.items.len() == 1 && origin.log_group.starts_with(events::LOG_GROUP) =>
+        {
+            Ok(event(pipeline, key, origin.timestamp_millis, &original.bytes()?))
+        }
         Some(Item { origin: Some(origin), .. }) => lines(pipeline, origin, &held.items),
         _ => Err(ReplayError::Origin),
     }
@@ -113,6 +119,16 @@ fn delivery(pipeline: &mut Pipeline, key: &str, original: &[u8]) -> Replay {
             writes: if object.key == key { Vec::new() } else { vec![object] },
         },
     }
+}
+
+/// The message of a business event. Messages are texts.
+fn event(pipeline: &mut Pipeline, key: &str, sent_millis: i64, original: &[u8]) -> Replay {
+    let processed = pipeline.replay_event(&String::from_utf8_lossy(original), sent_millis);
+    // With another reason it goes to another folder.
+    if processed.quarantine.iter().any(|object| object.key == key) {
+        return Replay { told: "still unreadable: an event".to_owned(), is_left: true, ..Replay::default() };
+    }
+    done(&processed)
 }
 
 fn lines(pipeline: &mut Pipeline, origin: &LineOrigin, items: &[Item]) -> Result<Replay, ReplayError> {
