@@ -17,6 +17,7 @@ fn pipeline(filters: &str) -> Pipeline {
         pseudonym_key: PseudonymKey::from_secret("made up for tests, 0123456789abcdef").unwrap(),
         personal_fields: vec!["nick_name".into()],
         filters: Filters::parse(filters).unwrap(),
+        metric_namespace: "Shop".into(),
     })
 }
 
