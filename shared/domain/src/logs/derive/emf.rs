@@ -366,3 +366,6 @@ impl Said {
         Aggregate { count, sum, min, max, last: (at_millis, last), sketch: Sketch::of_counted(points) }
     }
 }
+
+#[cfg(test)]
+mod tests;
