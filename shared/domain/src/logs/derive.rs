@@ -126,7 +126,8 @@ impl Derivation {
 
     fn add_extracted(&mut self, at: Moment, members: &str, event_millis: i64) {
         let emf::Told { refused, folded } = self.extracted.add(members, event_millis, &self.service);
-        for (metric, times) in [(metric::PIPELINE_VALUES_REFUSED, refused), (metric::PIPELINE_SERIES_OVERFLOW, folded)] {
+        for (metric, times) in [(metric::PIPELINE_VALUES_REFUSED, refused), (metric::PIPELINE_SERIES_OVERFLOW, folded)]
+        {
             (0..times).for_each(|_| self.tally.count(at, metric, &[]));
         }
     }

@@ -118,10 +118,12 @@ enum Occasion {
 impl Pipeline {
     /// A pipeline that works by `settings`.
     pub fn new(settings: Settings) -> Pipeline {
-        let Settings { own_log_groups, environment, pseudonym_key, personal_fields, filters, metric_namespace } = settings;
+        let Settings { own_log_groups, environment, pseudonym_key, personal_fields, filters, metric_namespace } =
+            settings;
         let personal = personal_fields.into_iter().map(|name| (name, redact::Kind::Personal));
         let redactor = Redactor::new(pseudonym_key, FieldNames::new(personal));
-        let stages = Stages { own_log_groups, environment, redactor, filters, metric_namespace, hours: Hours::default() };
+        let stages =
+            Stages { own_log_groups, environment, redactor, filters, metric_namespace, hours: Hours::default() };
         Pipeline { decoder: Decoder::default(), stages }
     }
 

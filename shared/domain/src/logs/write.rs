@@ -216,7 +216,9 @@ impl<'r> Writer<'r> {
             level: record.level,
             category: record.category,
             at_millis: source.millis(),
-            emf: Some(extra).filter(|_| record.format == Format::Emf).and_then(|extra| str::from_utf8(out.get(extra)?).ok()),
+            emf: Some(extra)
+                .filter(|_| record.format == Format::Emf)
+                .and_then(|extra| str::from_utf8(out.get(extra)?).ok()),
             duration_ms: duration_ms.and_then(|number| number.parse().ok()),
             details: self.noted(out),
         }

@@ -179,11 +179,13 @@ mod tests {
     #[test]
     fn a_batch_counts_once_however_often_it_comes() {
         let mut rollup = Rollup::empty(minute());
-        let first = deltas([&batch("a", 1.0), &batch("b", 2.0), &batch("a", 1.0)], Extraction::CloudWatch, |_, _| false);
+        let first =
+            deltas([&batch("a", 1.0), &batch("b", 2.0), &batch("a", 1.0)], Extraction::CloudWatch, |_, _| false);
         assert!(apply(&mut rollup, &first[&minute()]));
         assert!(!apply(&mut rollup, &first[&minute()]), "a repeated try of the same sweep adds nothing");
         let counted = |rollup: &Rollup, at: Minute, id: &str| at == rollup.minute && rollup.batches.contains(id);
-        let again = deltas([&batch("a", 1.0), &batch("c", 4.0)], Extraction::CloudWatch, |at, id| counted(&rollup, at, id));
+        let again =
+            deltas([&batch("a", 1.0), &batch("c", 4.0)], Extraction::CloudWatch, |at, id| counted(&rollup, at, id));
         assert_eq!(again[&minute()].batches, BTreeSet::from(["c".to_owned()]));
         assert!(apply(&mut rollup, &again[&minute()]));
         assert_eq!(rollup.series.get(&key()).map(|a| a.sum), Some(7.0));
@@ -235,7 +237,11 @@ mod tests {
         let journal = Journal {
             lease_until: "2026-11-21T10:06:30Z".parse().unwrap(),
             pending: vec![keys::pending("a")],
-            minutes: deltas([&PendingMetrics { extracted: series(2.0), ..batch("a", 1.0) }], Extraction::CloudWatch, |_, _| false),
+            minutes: deltas(
+                [&PendingMetrics { extracted: series(2.0), ..batch("a", 1.0) }],
+                Extraction::CloudWatch,
+                |_, _| false,
+            ),
             acknowledged: 1,
         };
         let state = FlushState { journal: Some(journal), generation: 7, repeated_puts: 2 };

@@ -19,9 +19,9 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::dimension::{DimensionValue, Known};
-use super::{endpoint, facts};
 use super::metric::{LOG_ENTRIES, MAX_DIMENSIONS, Metric, PERFORMANCE_ISSUES};
 use super::tally::MAX_MAGNITUDE;
+use super::{endpoint, facts};
 use crate::Minute;
 use crate::logs::json::{self, Token};
 use crate::logs::record::Json;
@@ -77,12 +77,7 @@ struct Key {
 impl Extracted {
     /// Of lines whose metrics are in `namespace`.
     pub(super) fn new(namespace: &str) -> Extracted {
-        Extracted {
-            namespace: namespace.to_owned(),
-            series: BTreeMap::new(),
-            known: Vec::new(),
-            room: Room::default(),
-        }
+        Extracted { namespace: namespace.to_owned(), series: BTreeMap::new(), known: Vec::new(), room: Room::default() }
     }
 
     /// Adds the metrics of a line. `json` is an object with its root members, as they are archived; `service`

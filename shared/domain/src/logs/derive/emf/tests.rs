@@ -123,9 +123,7 @@ fn a_metric_that_is_named_twice_counts_once() {
 fn what_is_wrong_is_left_out_and_told() {
     let of = |value: Value| line(&["contracts_created"], json!({ "contracts_created": value }));
     let aws = |aws: Value| json!({ "_aws": aws, "contracts_created": 1 });
-    let entry = |entry: Value| {
-        aws(json!({ "CloudWatchMetrics": [{ "Namespace": NAMESPACE, "Metrics": [entry] }] }))
-    };
+    let entry = |entry: Value| aws(json!({ "CloudWatchMetrics": [{ "Namespace": NAMESPACE, "Metrics": [entry] }] }));
     for (line, taken, refused) in [
         // Values.
         (of(json!("NaN")), 0.0, 1),
@@ -276,7 +274,8 @@ fn plainly(lines: &[(i64, Value)]) -> (BTreeMap<Minute, SeriesSet>, usize) {
                         for value in values {
                             match value.as_f64() {
                                 Some(value) => {
-                                    let key = SeriesKey { name: definition.name.to_owned(), dimensions: dimensions.clone() };
+                                    let key =
+                                        SeriesKey { name: definition.name.to_owned(), dimensions: dimensions.clone() };
                                     let set = minutes.entry(Minute::of_epoch_millis(at)).or_default();
                                     set.add(key, &Aggregate::of(value, 0));
                                 }
@@ -324,13 +323,17 @@ fn any_line() -> impl Strategy<Value = (i64, Value)> {
     let directives = prop::collection::vec(any_directive(), 0..4);
     let values = prop::array::uniform5(any_value());
     let dimensions = prop::array::uniform3(dimension());
-    (0..900_000_i64, timestamp, directives, values, dimensions).prop_map(|(early, timestamp, directives, values, named)| {
-        let mut line = json!({ "_aws": { "Timestamp": timestamp, "CloudWatchMetrics": directives } });
-        for (name, value) in NAMES.into_iter().zip(values).chain(["service", "role", "endpoint"].into_iter().zip(named)) {
-            line[name] = value;
-        }
-        (AT - early, line)
-    })
+    (0..900_000_i64, timestamp, directives, values, dimensions).prop_map(
+        |(early, timestamp, directives, values, named)| {
+            let mut line = json!({ "_aws": { "Timestamp": timestamp, "CloudWatchMetrics": directives } });
+            for (name, value) in
+                NAMES.into_iter().zip(values).chain(["service", "role", "endpoint"].into_iter().zip(named))
+            {
+                line[name] = value;
+            }
+            (AT - early, line)
+        },
+    )
 }
 
 /// Any JSON, of names that mean something here.
@@ -345,8 +348,23 @@ fn any_json() -> impl Strategy<Value = Value> {
     ];
     leaf.prop_recursive(6, 40, 6, |inner| {
         let names = [
-            "_aws", "CloudWatchMetrics", "Timestamp", "Namespace", "Metrics", "Name", "Unit", "Values", "Counts", "Sum",
-            "Count", "Min", "Max", "active_users", "contracts_created", "service", "role",
+            "_aws",
+            "CloudWatchMetrics",
+            "Timestamp",
+            "Namespace",
+            "Metrics",
+            "Name",
+            "Unit",
+            "Values",
+            "Counts",
+            "Sum",
+            "Count",
+            "Min",
+            "Max",
+            "active_users",
+            "contracts_created",
+            "service",
+            "role",
         ];
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..6).prop_map(Value::Array),
