@@ -21,7 +21,6 @@
 //! A line in CloudWatch's embedded metric format is not derived from: CloudWatch has counted it already.
 
 mod dimension;
-mod endpoint;
 mod facts;
 mod metric;
 mod tally;
@@ -66,7 +65,7 @@ struct Scratch {
 impl Derivation {
     /// For the lines of `service`.
     pub fn of(service: &str) -> Derivation {
-        let service = dimension::sanitised(service, &mut String::new()).to_owned();
+        let service = schema::dimension::sanitised(service, &mut String::new()).to_owned();
         Derivation { service, tally: Tally::new(), scratch: Scratch::default(), own: Vec::new() }
     }
 
@@ -120,7 +119,7 @@ impl Derivation {
             return;
         };
         let Scratch { template, first, second, third } = &mut self.scratch;
-        let endpoint = DimensionValue::of(endpoint::template(&target, template), first);
+        let endpoint = DimensionValue::of(schema::endpoint::template(&target, template), first);
         let of_whom = DimensionValue::of(&of_whom, second);
         let status = DimensionValue::of(&status, third);
         // In the registry's order of their dimensions.
