@@ -13,6 +13,7 @@
 
 mod layer;
 mod line;
+pub mod metrics;
 
 pub use layer::LogLayer;
 

@@ -1,0 +1,6 @@
+//! Metrics.
+
+mod distribution;
+mod emf;
+mod series;
+mod store;
