@@ -14,6 +14,7 @@
 mod layer;
 mod line;
 pub mod metrics;
+pub mod web;
 
 pub use layer::LogLayer;
 

@@ -2,5 +2,6 @@
 
 mod distribution;
 mod emf;
+mod recorder;
 mod series;
 mod store;

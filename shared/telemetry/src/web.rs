@@ -1,0 +1,5 @@
+//! The web layer.
+
+mod proxies;
+
+pub use proxies::{NetworkError, TrustedProxies};
