@@ -2,6 +2,7 @@
 
 mod distribution;
 mod emf;
+mod flush;
 mod recorder;
 mod series;
 mod store;
