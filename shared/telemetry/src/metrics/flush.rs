@@ -10,34 +10,37 @@ use super::store::Store;
 
 const MINUTE_MILLIS: i64 = 60_000;
 
-/// Writes what was recorded since the last time. `head` begins a line of an instant, up to where members follow;
-/// `write` takes a line. What it does not take is put back, for the next time.
+/// Tells what was recorded since the last time, as the members of a line each, with a comma before each member. What
+/// `write` does not take is put back, for the next time.
 pub(crate) fn flush(
     store: &Store,
     origin: Origin<'_>,
     at_interval: bool,
     at_millis: i64,
-    mut head: impl FnMut(&mut Vec<u8>),
     mut write: impl FnMut(&[u8]) -> bool,
 ) {
-    let mut line = Vec::new();
     for (members, told) in emf::lines(store.take(at_interval), at_millis, origin) {
-        line.clear();
-        head(&mut line);
-        line.extend_from_slice(&members);
-        line.push(b'}');
-        if !write(&line) {
+        if !write(&members) {
             told.iter().for_each(|taken| taken.put_back());
         }
     }
 }
 
-/// The end of the interval that `now_millis` lies in. Intervals begin with the minute, and none goes beyond it.
-fn interval_end(now_millis: i64, interval: Duration) -> i64 {
+/// How long before the end of a minute its last flush is. The line is to reach the log within the minute that it is
+/// about, since the pipeline believes a line's own time only within the hour in which it came.
+const MARGIN_MILLIS: i64 = 250;
+
+/// When to flush next. Intervals begin and end with the minute, but for the margin.
+fn next_flush(now_millis: i64, interval: Duration) -> i64 {
     let length = i64::try_from(interval.as_millis()).unwrap_or(MINUTE_MILLIS).clamp(1_000, MINUTE_MILLIS);
-    let minute = now_millis.div_euclid(MINUTE_MILLIS) * MINUTE_MILLIS;
-    let end = minute + ((now_millis - minute) / length + 1) * length;
-    end.min(minute + MINUTE_MILLIS)
+    let now = now_millis + MARGIN_MILLIS;
+    let minute = minute_of(now);
+    let end = minute + ((now - minute) / length + 1) * length;
+    end.min(minute + MINUTE_MILLIS) - MARGIN_MILLIS
+}
+
+fn minute_of(millis: i64) -> i64 {
+    millis.div_euclid(MINUTE_MILLIS) * MINUTE_MILLIS
 }
 
 /// The wall clock, in epoch milliseconds.
@@ -59,7 +62,7 @@ impl fmt::Debug for Flusher {
 }
 
 impl Flusher {
-    /// Calls `flush` with the last millisecond of each interval when it is over: what it takes was recorded in it.
+    /// Calls `flush` at the end of each interval, with a time in the minute that the interval is of.
     ///
     /// # Errors
     ///
@@ -69,7 +72,7 @@ impl Flusher {
         let shared = Arc::clone(&stopped);
         let run = move || {
             let (stopped, wake) = &*shared;
-            let mut end = interval_end(now_millis(), interval);
+            let mut end = next_flush(now_millis(), interval);
             let mut guard = stopped.lock().unwrap_or_else(PoisonError::into_inner);
             while !*guard {
                 let now = now_millis();
@@ -79,13 +82,13 @@ impl Flusher {
                     let waited = wake.wait_timeout(guard, Duration::from_millis(left));
                     guard = waited.unwrap_or_else(PoisonError::into_inner).0;
                     if now_millis() < now {
-                        end = interval_end(now_millis(), interval);
+                        end = next_flush(now_millis(), interval);
                     }
                     continue;
                 }
                 drop(guard);
-                flush(end - 1);
-                end = interval_end(now_millis(), interval);
+                flush(now.min(minute_of(end) + MINUTE_MILLIS - 1));
+                end = next_flush(now_millis(), interval);
                 guard = stopped.lock().unwrap_or_else(PoisonError::into_inner);
             }
         };
@@ -118,20 +121,20 @@ mod tests {
     const ORIGIN: Origin<'_> = Origin { service: "contract", namespace: "LandContracts" };
 
     #[test]
-    fn intervals_end_with_the_minute() {
+    fn intervals_end_with_the_minute_but_for_a_margin() {
         let minute = 1_795_000_020_000;
         assert_eq!(minute % MINUTE_MILLIS, 0);
         for (after, seconds, expected) in [
             (0, 60, 60_000),
-            (59_999, 60, 60_000),
+            (59_749, 60, 60_000), (59_750, 60, 120_000),
             (0, 10, 10_000),
-            (10_000, 10, 20_000),
+            (9_750, 10, 20_000),
             (45_000, 40, 60_000),
             (1, 300, 60_000),
             (1, 0, 1_000),
         ] {
-            let end = interval_end(minute + after, Duration::from_secs(seconds));
-            assert_eq!(end - minute, expected, "{after} {seconds}");
+            let end = next_flush(minute + after, Duration::from_secs(seconds));
+            assert_eq!(end - minute, expected - MARGIN_MILLIS, "{after} {seconds}");
         }
     }
 
@@ -166,15 +169,15 @@ mod tests {
         let (store, done, refused) = (Store::new(), AtomicUsize::new(0), AtomicBool::new(false));
         let mut lines = Vec::new();
         let flush_once = |lines: &mut Vec<Vec<u8>>, refuse: bool| {
-            let write = |line: &[u8]| {
+            let write = |members: &[u8]| {
                 // Every other line finds a full buffer.
                 let taken = !refuse || refused.fetch_xor(true, Ordering::Relaxed);
                 if taken {
-                    lines.push(line.to_vec());
+                    lines.push([b"{\"level\":\"INFO\"", members, b"}"].concat());
                 }
                 taken
             };
-            flush(&store, ORIGIN, true, 0, |line| line.extend_from_slice(b"{\"level\":\"INFO\""), write);
+            flush(&store, ORIGIN, true, 0, write);
         };
         thread::scope(|scope| {
             for thread in 0..THREADS {
@@ -210,7 +213,7 @@ mod tests {
         let (sender, received) = mpsc::channel();
         let flusher = Flusher::start(Duration::from_secs(1), move |at| sender.send(at).unwrap()).unwrap();
         let at = received.recv().unwrap();
-        assert_eq!(at % 1_000, 999);
+        assert!((now_millis() - at).abs() < MINUTE_MILLIS);
         drop(flusher);
         assert!(received.iter().count() <= 1, "the thread is gone, and what it sent with it");
     }

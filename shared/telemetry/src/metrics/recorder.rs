@@ -14,11 +14,11 @@ use super::store::{Handle, Store};
 /// Values are taken in the unit of the registry. The facade turns a `Duration` into seconds: give a timer of the
 /// registry milliseconds, or use [`record_timer`](super::record_timer).
 pub struct Recorder {
-    store: &'static Store,
+    store: Arc<Store>,
 }
 
 impl Recorder {
-    pub(crate) fn new(store: &'static Store) -> Recorder {
+    pub(crate) fn new(store: Arc<Store>) -> Recorder {
         Recorder { store }
     }
 
@@ -119,19 +119,14 @@ mod tests {
     use crate::metrics::series::Value;
     use std::collections::BTreeMap;
 
-    /// A store that a recorder can have: it lives as long as the test's process.
-    fn store() -> &'static Store {
-        Box::leak(Box::new(Store::new()))
-    }
-
     fn taken(store: &Store) -> BTreeMap<String, Value> {
         store.take(false).into_iter().map(|one| (one.series.metric.name.clone(), one.value)).collect()
     }
 
     #[test]
     fn units_are_the_registrys_or_what_was_described() {
-        let store = store();
-        ::metrics::with_local_recorder(&Recorder::new(store), || {
+        let store = Arc::new(Store::new());
+        ::metrics::with_local_recorder(&Recorder::new(Arc::clone(&store)), || {
             ::metrics::gauge!("conversion_rate").set(3.5);
             ::metrics::histogram!("document_size", "type" => "pdf").record(1.5);
             ::metrics::describe_histogram!("pause", Unit::Seconds, "");
@@ -148,15 +143,15 @@ mod tests {
 
     #[test]
     fn what_is_counted_through_it_is_what_a_flush_takes() {
-        let store = store();
-        ::metrics::with_local_recorder(&Recorder::new(store), || {
+        let store = Arc::new(Store::new());
+        ::metrics::with_local_recorder(&Recorder::new(Arc::clone(&store)), || {
             let contracts = ::metrics::counter!("contracts_created", "role" => "seller");
             (0..5).for_each(|_| contracts.increment(1));
             ::metrics::counter!("seen").absolute(7);
             ::metrics::gauge!("open").increment(3.0);
             ::metrics::gauge!("open").decrement(1.0);
         });
-        let told = taken(store);
+        let told = taken(&store);
         let expected = [("contracts_created", 5.0), ("open", 2.0), ("seen", 7.0)];
         assert_eq!(told, expected.map(|(name, value)| (name.to_owned(), Value::Number(value))).into());
     }

@@ -1,0 +1,356 @@
+//! What a function does, told as one: its record, its metrics and its span.
+//!
+//! ```
+//! # #[derive(Debug, thiserror::Error)]
+//! # #[error("no such contract")]
+//! # struct NoContract;
+//! # async fn load(id: u64) -> Result<String, NoContract> { Ok(String::new()) }
+//! fn parse(text: &str) -> Result<u64, std::num::ParseIntError> {
+//!     telemetry::operation("parse_contract_id").run(|| text.parse())
+//! }
+//!
+//! async fn contract(id: u64) -> Result<String, NoContract> {
+//!     telemetry::operation("load_contract").instrument(load(id)).await
+//! }
+//! ```
+//!
+//! The work keeps its result and its error. How it ended is told once: `ok`; `error`, with the error and its causes;
+//! `timeout`, where a cause of the error is one (an [`std::io::Error`] that timed out, or tokio's `Elapsed`);
+//! `cancelled`, where the future was dropped before it was done. A panic is an `error`, and goes on.
+//!
+//! [`operation`] counts `operations` and `operation_duration`, [`database_query`] and [`external_call`] the metrics of
+//! their kind, with a span of kind client.
+
+use std::error::Error;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use schema::endpoint;
+use schema::trace::SpanStatus;
+use tracing::Span;
+use tracing::field::Empty;
+
+use crate::metrics::{Point, count_beside_record, count_with_record, millis};
+use crate::trace;
+
+/// An operation of the application, called `name`: a name of the code, not of the data.
+pub fn operation(name: &str) -> Operation<'_> {
+    Operation { name }
+}
+
+/// A query of `query_type` (`SELECT`) on `table`.
+pub fn database_query<'a>(query_type: &'a str, table: &'a str) -> DatabaseQuery<'a> {
+    DatabaseQuery { query_type, table }
+}
+
+/// A call of a service outside the platform. Of `target`, a path or URL, only the path without its ids is told.
+pub fn external_call<'a>(service: &'a str, method: &'a str, target: &'a str) -> ExternalCall<'a> {
+    ExternalCall { service, method, target }
+}
+
+/// Made by [`operation`].
+#[derive(Debug, Clone, Copy)]
+#[must_use = "it does nothing until it is run"]
+pub struct Operation<'a> {
+    name: &'a str,
+}
+
+impl Operation<'_> {
+    /// Does the work.
+    ///
+    /// # Errors
+    ///
+    /// Those of the work.
+    pub fn run<T, E: AsError<M>, M>(self, work: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+        self.begin().run(work, |result| Outcome::of(result, |_| None))
+    }
+
+    /// Does work that can't fail.
+    pub fn run_value<T>(self, work: impl FnOnce() -> T) -> T {
+        self.begin().run(work, |_| Outcome::default())
+    }
+
+    /// The future, told of when it is done or dropped.
+    pub fn instrument<F, T, E, M>(self, future: F) -> impl Future<Output = Result<T, E>>
+    where
+        F: Future<Output = Result<T, E>>,
+        E: AsError<M>,
+    {
+        self.begin().instrument(future, |result| Outcome::of(result, |_| None))
+    }
+
+    /// The same of a future that can't fail.
+    pub fn instrument_value<F: Future>(self, future: F) -> impl Future<Output = F::Output> {
+        self.begin().instrument(future, |_| Outcome::default())
+    }
+
+    fn begin(self) -> Running {
+        let span = tracing::info_span!("operation", span.name = self.name, span.status = Empty);
+        Running::new(span, Subject::Operation { name: self.name.to_owned() })
+    }
+}
+
+/// Made by [`database_query`].
+#[derive(Debug, Clone, Copy)]
+#[must_use = "it does nothing until it is run"]
+pub struct DatabaseQuery<'a> {
+    query_type: &'a str,
+    table: &'a str,
+}
+
+impl DatabaseQuery<'_> {
+    /// Does the query. `rows` says how many it returned or changed.
+    ///
+    /// # Errors
+    ///
+    /// Those of the query.
+    pub fn run<T, E: AsError<M>, M>(
+        self,
+        query: impl FnOnce() -> Result<T, E>,
+        rows: impl FnOnce(&T) -> Option<u64>,
+    ) -> Result<T, E> {
+        self.begin().run(query, |result| Outcome::of(result, rows))
+    }
+
+    /// The same of a future.
+    pub fn instrument<F, T, E, M>(
+        self,
+        query: F,
+        rows: impl FnOnce(&T) -> Option<u64>,
+    ) -> impl Future<Output = Result<T, E>>
+    where
+        F: Future<Output = Result<T, E>>,
+        E: AsError<M>,
+    {
+        self.begin().instrument(query, |result| Outcome::of(result, rows))
+    }
+
+    fn begin(self) -> Running {
+        let DatabaseQuery { query_type, table } = self;
+        let span = tracing::info_span!(
+            "database query",
+            span.name = format_args!("{query_type} {table}"),
+            span.kind = "client",
+            span.status = Empty,
+            db.operation = query_type,
+            db.sql.table = table,
+        );
+        Running::new(span, Subject::Query { query_type: query_type.to_owned(), table: table.to_owned() })
+    }
+}
+
+/// Made by [`external_call`].
+#[derive(Debug, Clone, Copy)]
+#[must_use = "it does nothing until it is run"]
+pub struct ExternalCall<'a> {
+    service: &'a str,
+    method: &'a str,
+    target: &'a str,
+}
+
+impl ExternalCall<'_> {
+    /// Does the call. `status` reads the HTTP status of the answer; a call without one has the status `error`.
+    ///
+    /// # Errors
+    ///
+    /// Those of the call.
+    pub fn run<T, E: AsError<M>, M>(
+        self,
+        call: impl FnOnce() -> Result<T, E>,
+        status: impl FnOnce(&T) -> u16,
+    ) -> Result<T, E> {
+        self.begin().run(call, |result| Outcome::of(result, |answer| Some(u64::from(status(answer)))))
+    }
+
+    /// The same of a future. Within it, [`trace::inject`] gives the headers that tell the other service its parent.
+    pub fn instrument<F, T, E, M>(self, call: F, status: impl FnOnce(&T) -> u16) -> impl Future<Output = Result<T, E>>
+    where
+        F: Future<Output = Result<T, E>>,
+        E: AsError<M>,
+    {
+        self.begin().instrument(call, |result| Outcome::of(result, |answer| Some(u64::from(status(answer)))))
+    }
+
+    fn begin(self) -> Running {
+        let ExternalCall { service, method, target } = self;
+        let endpoint = endpoint::template(target, &mut String::new()).to_owned();
+        let span = tracing::info_span!(
+            "external call",
+            span.name = format_args!("{method} {service}"),
+            span.kind = "client",
+            span.status = Empty,
+            span.resource = endpoint,
+            http.method = method,
+            http.status_code = Empty,
+            peer.service = service,
+        );
+        Running::new(span, Subject::External { service: service.to_owned(), method: method.to_owned(), endpoint })
+    }
+}
+
+/// An error whose causes can be told: any [`Error`], and what holds one (`anyhow::Error`, `Box<dyn Error + Send +
+/// Sync>`). `M` tells the two apart and is always inferred.
+pub trait AsError<M> {
+    /// The error.
+    fn as_error(&self) -> &(dyn Error + 'static);
+}
+
+/// Marks what is an error itself.
+#[derive(Debug)]
+pub enum Itself {}
+
+/// Marks what holds one.
+#[derive(Debug)]
+pub enum Held {}
+
+impl<E: Error + 'static> AsError<Itself> for E {
+    fn as_error(&self) -> &(dyn Error + 'static) {
+        self
+    }
+}
+
+impl<E: AsRef<dyn Error + Send + Sync + 'static>> AsError<Held> for E {
+    fn as_error(&self) -> &(dyn Error + 'static) {
+        self.as_ref()
+    }
+}
+
+/// How work ended.
+#[derive(Default)]
+struct Outcome<'a> {
+    error: Option<&'a (dyn Error + 'static)>,
+    /// Rows of a query, HTTP status of a call.
+    number: Option<u64>,
+}
+
+impl<'a> Outcome<'a> {
+    fn of<T, E: AsError<M>, M>(result: &'a Result<T, E>, number: impl FnOnce(&T) -> Option<u64>) -> Outcome<'a> {
+        match result {
+            Ok(value) => Outcome { error: None, number: number(value) },
+            Err(error) => Outcome { error: Some(error.as_error()), number: None },
+        }
+    }
+
+    fn status(&self) -> SpanStatus {
+        match (self.error, self.number) {
+            (Some(error), _) if is_timeout(error) => SpanStatus::Timeout,
+            (Some(_), _) => SpanStatus::Error,
+            (None, _) => SpanStatus::Ok,
+        }
+    }
+}
+
+/// Whether an error or one of its causes says that something took too long.
+fn is_timeout(error: &(dyn Error + 'static)) -> bool {
+    let mut chain = std::iter::successors(Some(error), |error| error.source()).take(16);
+    chain.any(|error| match error.downcast_ref::<io::Error>() {
+        Some(error) => error.kind() == io::ErrorKind::TimedOut,
+        None => format!("{error:?}").starts_with("Elapsed("),
+    })
+}
+
+/// What is done, and what its record and metrics are about.
+enum Subject {
+    Operation { name: String },
+    Query { query_type: String, table: String },
+    External { service: String, method: String, endpoint: String },
+}
+
+/// Work that has begun. Dropped before it has ended, it was cancelled or has panicked.
+struct Running {
+    span: Span,
+    subject: Subject,
+    started: Instant,
+    in_panic: bool,
+    ended: bool,
+}
+
+impl Running {
+    fn new(span: Span, subject: Subject) -> Running {
+        Running { span, subject, started: Instant::now(), in_panic: thread::panicking(), ended: false }
+    }
+
+    fn run<T>(mut self, work: impl FnOnce() -> T, judge: impl FnOnce(&T) -> Outcome<'_>) -> T {
+        let span = self.span.clone();
+        let result = span.in_scope(work);
+        self.end(&judge(&result));
+        result
+    }
+
+    fn instrument<F, J>(self, future: F, judge: J) -> Instrumented<F, J>
+    where
+        F: Future,
+        J: FnOnce(&F::Output) -> Outcome<'_>,
+    {
+        Instrumented { running: self, future, judge: Some(judge) }
+    }
+
+    fn end(&mut self, outcome: &Outcome<'_>) {
+        self.tell(outcome.status(), outcome);
+    }
+
+    fn tell(&mut self, status: SpanStatus, outcome: &Outcome<'_>) {
+        self.ended = true;
+        let duration = self.started.elapsed();
+        let _in = self.span.enter();
+        match &self.subject {
+            Subject::Operation { name } => tell_operation(name, status, duration, outcome.error),
+            Subject::Query { query_type, table } => tell_query(query_type, table, status, duration, outcome),
+            Subject::External { service, method, endpoint } => {
+                if let Some(code) = outcome.number {
+                    self.span.record("http.status_code", code);
+                }
+                tell_call((service, method, endpoint), status, duration, outcome);
+            }
+        }
+        let failed = matches!((&self.subject, outcome.number), (Subject::External { .. }, Some(500..)));
+        let status = if failed && status == SpanStatus::Ok { SpanStatus::Error } else { status };
+        trace::set_status_if_unset(&self.span, status);
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if self.ended {
+            return;
+        }
+        // A panic has been told where it happened.
+        let panicked = thread::panicking() && !self.in_panic;
+        let status = if panicked { SpanStatus::Error } else { SpanStatus::Cancelled };
+        self.tell(status, &Outcome::default());
+    }
+}
+
+pin_project_lite::pin_project! {
+    struct Instrumented<F, J> {
+        // Before the future: what it drops is dropped within the span still.
+        running: Running,
+        #[pin]
+        future: F,
+        judge: Option<J>,
+    }
+}
+
+impl<F, J> Future for Instrumented<F, J>
+where
+    F: Future,
+    J: FnOnce(&F::Output) -> Outcome<'_>,
+{
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        let this = self.project();
+        let output = {
+            let _in = this.running.span.enter();
+            ready!(this.future.poll(context))
+        };
+        if let Some(judge) = this.judge.take() {
+            this.running.end(&judge(&output));
+        }
+        Poll::Ready(output)
+    }
+}
