@@ -39,9 +39,10 @@ mod store;
 
 pub use recorder::Recorder;
 
-pub(crate) use flush::Flusher;
+pub(crate) use flush::{Flusher, now_millis};
 pub(crate) use store::Store;
 
+use std::io;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
@@ -49,10 +50,11 @@ use schema::dimension::sanitised;
 use schema::{Category, Level};
 
 use crate::handle::Telemetry;
+use crate::json;
 use crate::line::with_members;
 use emf::{Members, Origin};
-use flush::now_millis;
 use series::{Kind, Series, Value};
+use store::Doubt;
 
 /// Who counts the calls that have a record.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -66,7 +68,7 @@ pub enum Source {
 }
 
 /// What was counted before there was a subscriber, and by libraries on threads that have none.
-static PROCESS: LazyLock<Arc<Store>> = LazyLock::new(|| Arc::new(Store::new()));
+static PROCESS: LazyLock<Arc<Store>> = LazyLock::new(Arc::default);
 
 /// The store of the process.
 pub(crate) fn process_store() -> Arc<Store> {
@@ -118,14 +120,36 @@ fn record(kind: Kind, name: &str, value: f64, labels: &[(&str, &str)]) {
 /// Writes what was counted since the last flush, as of an instant.
 pub(crate) fn flush_of(telemetry: &Telemetry, at_millis: i64, at_interval: bool) {
     let store = telemetry.store();
-    for doubt in store.doubts() {
-        tracing::warn!(target: "telemetry::metrics", metric = doubt.metric, doubt = doubt.about, "metric not as registered");
+    for Doubt { metric, about } in store.doubts() {
+        let mut members = b",\"details\":{\"metric\":".to_vec();
+        json::text(&mut members, &metric);
+        members.extend_from_slice(b",\"doubt\":");
+        json::text(&mut members, about);
+        members.push(b'}');
+        telemetry.write_own(Level::Warning, Category::System, Some("a metric is not as it should be"), &members);
+    }
+    let dropped = telemetry.sink().dropped();
+    if dropped > 0 {
+        let none = std::iter::empty();
+        store.with(Kind::Counter, "telemetry_lines_dropped", none, |handle| handle.raise(dropped));
     }
     let mut scratch = String::new();
     let origin = origin(telemetry, &mut scratch);
     flush::flush(store, origin, at_interval, at_millis, |members| {
         telemetry.write_own(Level::Info, Category::Performance, None, members)
     });
+}
+
+/// Flushes at the intervals that are set.
+///
+/// # Errors
+///
+/// Where the system has no thread for it.
+pub(crate) fn flush_at_intervals(telemetry: &Telemetry) -> io::Result<Option<Flusher>> {
+    let seconds = telemetry.settings().flush_seconds;
+    let telemetry = telemetry.clone();
+    let flush = move |at_millis| flush_of(&telemetry, at_millis, true);
+    (seconds > 0).then(|| Flusher::start(Duration::from_secs(seconds.into()), flush)).transpose()
 }
 
 fn origin<'a>(telemetry: &'a Telemetry, scratch: &'a mut String) -> Origin<'a> {
@@ -169,36 +193,30 @@ pub(crate) fn count_beside_record(points: &[Point<'_>], emit: impl FnOnce()) {
 }
 
 fn count(points: &[Point<'_>], derivable: bool, emit: impl FnOnce()) {
-    Telemetry::with_current(|telemetry| {
-        let store = telemetry.map_or(&*PROCESS, |telemetry| telemetry.store());
-        let counted: Vec<(Arc<Series>, f64)> = points
-            .iter()
-            .filter_map(|Point { kind, name, labels, value }| {
-                let series = store.with(*kind, name, labels.iter().copied(), |handle| handle.for_value(*value, 1).cloned());
-                Some((series?, *value))
-            })
-            .collect();
-        let Some(telemetry) = telemetry else {
+    let telemetry = Telemetry::current();
+    let store = telemetry.as_ref().map_or(&*PROCESS, |telemetry| telemetry.store());
+    let mut counted: Vec<(Arc<Series>, f64)> = Vec::with_capacity(points.len());
+    for Point { kind, name, labels, value } in points {
+        let series = store.with(*kind, name, labels.iter().copied(), |handle| handle.for_value(*value, 1).cloned());
+        counted.extend(series.map(|series| (series, *value)));
+    }
+    let Some(telemetry) = &telemetry else {
+        counted.iter().for_each(|(series, value)| series.record(*value, 1));
+        return emit();
+    };
+    if derivable && telemetry.settings().metrics == Source::Derived {
+        if !with_members(&[], emit) {
             counted.iter().for_each(|(series, value)| series.record(*value, 1));
-            return emit();
-        };
-        if derivable && telemetry.settings().metrics == Source::Derived {
-            if !with_members(&[], emit) {
-                counted.iter().for_each(|(series, value)| series.record(*value, 1));
-            }
-            return;
         }
-        let mut scratch = String::new();
-        let mut members = Members::new(origin(telemetry, &mut scratch));
-        let fits: Vec<bool> =
-            counted.iter().map(|(series, value)| members.add(series, &Value::Number(*value))).collect();
-        let mut text = Vec::new();
-        members.write(now_millis(), &mut text);
-        let told = with_members(&text, emit);
-        for ((series, value), fits) in counted.iter().zip(fits) {
-            if !(told && fits) {
-                series.record(*value, 1);
-            }
-        }
-    });
+        return;
+    }
+    let mut scratch = String::new();
+    let mut members = Members::new(origin(telemetry, &mut scratch));
+    let (told, others): (Vec<_>, Vec<_>) =
+        counted.iter().partition(|(series, value)| members.add(series, &Value::Number(*value)));
+    let mut text = Vec::new();
+    members.write(now_millis(), &mut text);
+    let written = with_members(&text, emit);
+    let left = if written { &[][..] } else { &told[..] };
+    others.iter().chain(left).for_each(|(series, value)| series.record(*value, 1));
 }

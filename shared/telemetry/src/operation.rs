@@ -29,11 +29,13 @@ use std::task::{Context, Poll, ready};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use schema::endpoint;
 use schema::trace::SpanStatus;
+use schema::{Level, endpoint};
 use tracing::Span;
 use tracing::field::Empty;
 
+use crate::business::{count_query, track_api_request};
+use crate::calls::{self, ApiCall, Direction, log_database_query};
 use crate::metrics::{Point, count_beside_record, count_with_record, millis};
 use crate::trace;
 
@@ -246,11 +248,20 @@ impl<'a> Outcome<'a> {
 
 /// Whether an error or one of its causes says that something took too long.
 fn is_timeout(error: &(dyn Error + 'static)) -> bool {
-    let mut chain = std::iter::successors(Some(error), |error| error.source()).take(16);
-    chain.any(|error| match error.downcast_ref::<io::Error>() {
-        Some(error) => error.kind() == io::ErrorKind::TimedOut,
-        None => format!("{error:?}").starts_with("Elapsed("),
-    })
+    let mut next = Some(error);
+    // An error may be its own cause.
+    for _ in 0..16 {
+        let Some(error) = next else { break };
+        let timed_out = match error.downcast_ref::<io::Error>() {
+            Some(error) => error.kind() == io::ErrorKind::TimedOut,
+            None => format!("{error:?}").starts_with("Elapsed("),
+        };
+        if timed_out {
+            return true;
+        }
+        next = error.source();
+    }
+    false
 }
 
 /// What is done, and what its record and metrics are about.
@@ -352,5 +363,80 @@ where
             this.running.end(&judge(&output));
         }
         Poll::Ready(output)
+    }
+}
+
+fn tell_operation(name: &str, status: SpanStatus, duration: Duration, error: Option<&(dyn Error + 'static)>) {
+    let labels = [("operation", name), ("status", status.as_str())];
+    let points =
+        [Point::count("operations", &labels), Point::value("operation_duration", millis(duration), &labels[..1])];
+    let level = level_of(status);
+    let (category, status, duration_ms) = ("performance", status.as_str(), millis(duration));
+    count_beside_record(&points, || match level {
+        Level::Info => tracing::info!(category, operation = name, status, duration_ms, "operation"),
+        Level::Warning => tracing::warn!(category, operation = name, status, duration_ms, "operation"),
+        _ => tracing::error!(category, error, operation = name, status, duration_ms, "operation"),
+    });
+}
+
+fn tell_query(query_type: &str, table: &str, status: SpanStatus, duration: Duration, outcome: &Outcome<'_>) {
+    let rows = outcome.number;
+    count_query(query_type, table, duration, rows, || {
+        let (category, duration_ms) = ("database", millis(duration));
+        let status_text = status.as_str();
+        match level_of(status) {
+            Level::Info => {
+                log_database_query(&calls::DatabaseQuery { query_type, table, duration, rows_affected: rows })
+            }
+            Level::Warning => {
+                tracing::warn!(category, query_type, table, status = status_text, duration_ms, "database query");
+            }
+            _ => {
+                let error = outcome.error;
+                tracing::error!(
+                    category,
+                    error,
+                    query_type,
+                    table,
+                    status = status_text,
+                    duration_ms,
+                    "database query"
+                );
+            }
+        }
+    });
+}
+
+/// `call` is the service, the method and the endpoint's template.
+fn tell_call(call: (&str, &str, &str), status: SpanStatus, duration: Duration, outcome: &Outcome<'_>) {
+    let (service, method, endpoint) = call;
+    if let Some(status_code) = outcome.number.and_then(|code| u16::try_from(code).ok()) {
+        let direction = Direction::Outbound { service };
+        return track_api_request(&ApiCall { direction, method, endpoint, status_code, duration });
+    }
+    // Without an answer, how it ended stands in the place of its status.
+    let status_code = status.as_str();
+    let labels = [("external_service", service), ("endpoint", endpoint), ("status_code", status_code)];
+    let points = [
+        Point::count("external_api_calls", &labels),
+        Point::value("external_api_duration", millis(duration), &labels[..2]),
+    ];
+    let (category, duration_ms) = ("external_api", millis(duration));
+    count_with_record(&points, || match level_of(status) {
+        Level::Warning => {
+            tracing::warn!(category, service, method, endpoint, status_code, duration_ms, "api call");
+        }
+        _ => {
+            let error = outcome.error;
+            tracing::error!(category, error, service, method, endpoint, status_code, duration_ms, "api call");
+        }
+    });
+}
+
+fn level_of(status: SpanStatus) -> Level {
+    match status {
+        SpanStatus::Ok => Level::Info,
+        SpanStatus::Cancelled => Level::Warning,
+        SpanStatus::Error | SpanStatus::Timeout => Level::Error,
     }
 }

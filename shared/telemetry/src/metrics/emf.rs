@@ -68,11 +68,6 @@ impl<'a> Members<'a> {
         true
     }
 
-    /// Whether there is none.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.metrics.is_empty()
-    }
-
     /// Writes them as members of an object that has others before, so beginning with a comma.
     pub(crate) fn write(&self, at_millis: i64, out: &mut Vec<u8>) {
         out.extend_from_slice(b",\"_aws\":{\"Timestamp\":");
@@ -224,7 +219,7 @@ mod tests {
 
     #[test]
     fn metrics_with_the_same_dimensions_are_one_line_with_the_sets_of_the_registry() {
-        let store = Store::new();
+        let store = Store::default();
         record(&store, Kind::Counter, "contracts_created", &[("role", "seller")], 2.0);
         for price in [3e6, 2.5e6, 3e6] {
             record(&store, Kind::Distribution, "contract_value", &[("role", "seller")], price);
@@ -247,7 +242,7 @@ mod tests {
 
     #[test]
     fn values_beyond_a_hundred_are_told_with_their_counts() {
-        let store = Store::new();
+        let store = Store::default();
         (0..300).for_each(|n| record(&store, Kind::Distribution, "user_session_duration", &[], f64::from(n % 3) + 0.5));
         let line = &flushed(&store)[0];
         let expected = value!({
@@ -258,7 +253,7 @@ mod tests {
 
     #[test]
     fn the_metrics_of_a_call_share_its_line_where_their_dimensions_agree() {
-        let store = Store::new();
+        let store = Store::default();
         record(&store, Kind::Counter, "api_requests", &[("endpoint", "/a"), ("status_code", "200")], 1.0);
         record(&store, Kind::Distribution, "api_request_duration", &[("endpoint", "/a")], 12.5);
         record(&store, Kind::Distribution, "external_api_duration", &[("endpoint", "/b")], 1.0);
@@ -283,7 +278,7 @@ mod tests {
     #[test]
     fn a_metric_called_as_a_dimension_or_a_field_keeps_out_of_its_way() {
         // Defect 41: a dimension called `name` or `value` took the metric's own.
-        let store = Store::new();
+        let store = Store::default();
         for name in ["service", "level", "region", "_aws"] {
             record(&store, Kind::Counter, name, &[("region", "77"), ("message", "m")], 1.0);
         }
@@ -351,7 +346,7 @@ mod tests {
                 1..200,
             ),
         ) {
-            let store = Store::new();
+            let store = Store::default();
             let mut recorded: BTreeMap<&str, (f64, f64)> = BTreeMap::new();
             for (which, labels, value) in &calls {
                 let (kind, name) = [

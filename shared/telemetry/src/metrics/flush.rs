@@ -126,7 +126,8 @@ mod tests {
         assert_eq!(minute % MINUTE_MILLIS, 0);
         for (after, seconds, expected) in [
             (0, 60, 60_000),
-            (59_749, 60, 60_000), (59_750, 60, 120_000),
+            (59_749, 60, 60_000),
+            (59_750, 60, 120_000),
             (0, 10, 10_000),
             (9_750, 10, 20_000),
             (45_000, 40, 60_000),
@@ -166,7 +167,7 @@ mod tests {
         // Defect 40: what came between sending and clearing was dropped, and what had been sent was sent again.
         const THREADS: usize = 4;
         const CALLS: usize = 20_000;
-        let (store, done, refused) = (Store::new(), AtomicUsize::new(0), AtomicBool::new(false));
+        let (store, done, refused) = (Store::default(), AtomicUsize::new(0), AtomicBool::new(false));
         let mut lines = Vec::new();
         let flush_once = |lines: &mut Vec<Vec<u8>>, refuse: bool| {
             let write = |members: &[u8]| {

@@ -125,7 +125,7 @@ mod tests {
 
     #[test]
     fn units_are_the_registrys_or_what_was_described() {
-        let store = Arc::new(Store::new());
+        let store = Arc::<Store>::default();
         ::metrics::with_local_recorder(&Recorder::new(Arc::clone(&store)), || {
             ::metrics::gauge!("conversion_rate").set(3.5);
             ::metrics::histogram!("document_size", "type" => "pdf").record(1.5);
@@ -143,7 +143,7 @@ mod tests {
 
     #[test]
     fn what_is_counted_through_it_is_what_a_flush_takes() {
-        let store = Arc::new(Store::new());
+        let store = Arc::<Store>::default();
         ::metrics::with_local_recorder(&Recorder::new(Arc::clone(&store)), || {
             let contracts = ::metrics::counter!("contracts_created", "role" => "seller");
             (0..5).for_each(|_| contracts.increment(1));

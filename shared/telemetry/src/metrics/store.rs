@@ -4,6 +4,7 @@
 //! gives its unit, dimensions and sets, and values beyond the bounds are folded into `other`.
 
 use std::collections::{HashMap, HashSet};
+use std::fmt;
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
@@ -113,8 +114,14 @@ struct Entry {
     series: HashMap<Vec<Dimension>, Arc<Series>>,
 }
 
-impl Store {
-    pub(crate) fn new() -> Store {
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Store")
+    }
+}
+
+impl Default for Store {
+    fn default() -> Store {
         let mut catalog = Catalog::default();
         let mut own = |name: &str| {
             let (series, _) = catalog.resolve(Kind::Counter, name, std::iter::empty());
@@ -128,7 +135,9 @@ impl Store {
             own: Arc::new(own),
         }
     }
+}
 
+impl Store {
     /// Does something with where the values of a call go.
     pub(crate) fn with<'a, R>(
         &self,
@@ -407,7 +416,7 @@ mod tests {
 
     #[test]
     fn a_metric_of_the_registry_has_its_dimensions_in_its_order() {
-        let store = Store::new();
+        let store = Store::default();
         let labels = [("status_code", "200"), ("method", "GET"), ("endpoint", "/contracts")];
         count(&store, "api_requests", &labels);
         count(&store, "api_requests", &[("method", "GET")]);
@@ -426,7 +435,7 @@ mod tests {
 
     #[test]
     fn a_name_outside_the_registry_is_taken_and_told_once() {
-        let store = Store::new();
+        let store = Store::default();
         for _ in 0..3 {
             count(&store, "parcels_checked", &[("region", "77"), ("level", "deep"), ("имя", "да")]);
         }
@@ -437,14 +446,14 @@ mod tests {
 
     #[test]
     fn a_given_service_is_told_instead_of_the_own_one() {
-        let store = Store::new();
+        let store = Store::default();
         store.with(Kind::Gauge, "cpu_usage_percent", [("service", "user")].into_iter(), |handle| handle.record(7.5, 1));
         assert_eq!(taken(&store), ["cpu_usage_percent{service=user} 7.5"]);
     }
 
     #[test]
     fn values_beyond_a_hundred_are_folded_and_counted() {
-        let store = Store::new();
+        let store = Store::default();
         for round in 0..2 {
             for n in 0..150 {
                 count(&store, "contract_creation_errors", &[("reason", &format!("r{n}"))]);
@@ -459,7 +468,7 @@ mod tests {
 
     #[test]
     fn series_and_names_are_bounded_whatever_comes() {
-        let store = Store::new();
+        let store = Store::default();
         for n in 0..20_000 {
             let (a, b) = ((n % 90).to_string(), (n / 90 % 90).to_string());
             count(&store, "api_requests", &[("endpoint", &a), ("method", &b)]);
@@ -481,7 +490,7 @@ mod tests {
 
     #[test]
     fn labels_are_bounded() {
-        let store = Store::new();
+        let store = Store::default();
         let names: Vec<String> = (0..20).map(|n| format!("l{n}")).collect();
         let labels: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "x")).collect();
         count(&store, "strange", &labels);
@@ -494,7 +503,7 @@ mod tests {
 
     #[test]
     fn values_that_no_metric_can_hold_are_refused_and_counted() {
-        let store = Store::new();
+        let store = Store::default();
         for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e200, -1.0] {
             store.with(Kind::Counter, "contracts_created", NONE.into_iter(), |handle| handle.record(value, 1));
         }
@@ -504,7 +513,7 @@ mod tests {
 
     #[test]
     fn a_kind_other_than_the_registrys_is_told_and_taken() {
-        let store = Store::new();
+        let store = Store::default();
         count(&store, "document_size", &NONE);
         assert_eq!(taken(&store), ["document_size{service=~,type=unknown} 1"]);
         assert_eq!(store.doubts()[0].about, "is of another kind in the registry");
@@ -512,7 +521,7 @@ mod tests {
 
     #[test]
     fn calls_whose_hashes_collide_are_told_apart() {
-        let store = Store::new();
+        let store = Store::default();
         let at = |name: &str| store.with(Kind::Counter, name, NONE.into_iter(), |handle| Arc::clone(handle));
         let (a, b) = (at("a"), at("b"));
         assert!(Arc::ptr_eq(&a, &at("a")) && !Arc::ptr_eq(&a, &b));
