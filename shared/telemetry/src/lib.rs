@@ -1,5 +1,6 @@
 //! What services log, measure and trace with.
 
+mod calls;
 mod chance;
 mod clock;
 mod handle;
@@ -16,8 +17,13 @@ mod start;
 mod testing;
 pub mod trace;
 
+pub use calls::{
+    ApiCall, AuditEvent, DatabaseQuery, Direction, Outcome, SecurityEvent, log_api_call, log_audit_event,
+    log_database_query, log_performance, log_security_event,
+};
 pub use handle::Telemetry;
 pub use layer::LogLayer;
+pub use line::type_name;
 pub use scope::RequestScope;
 pub use secret::{Masked, secret};
 pub use settings::{Debug, Identity, LevelsError, Settings, SettingsError, Traces, parse_levels};
