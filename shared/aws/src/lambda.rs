@@ -17,7 +17,7 @@ use tracing_subscriber::filter::Targets;
 use crate::variables::{ConfigError, Variables};
 
 /// What every function reads from its environment beside its own configuration.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Telemetry {
     /// `ENVIRONMENT`: production, staging, ...
     pub environment: String,

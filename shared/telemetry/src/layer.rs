@@ -85,9 +85,7 @@ impl LogLayer {
     fn place(&self, metadata: &Metadata<'_>, found: &Found, outer: Option<Place>, now: &mut Now) -> Placed {
         let remote = found.remote.or_else(trace::take_parent);
         let spans = &self.telemetry.settings().traces.spans;
-        let traced = metadata.target() != scope::TARGET
-            && (spans.would_enable(metadata.target(), metadata.level())
-                || (found.kind.is_some() && spans.default_level() != Some(LevelFilter::OFF)));
+        let traced = metadata.target() != scope::TARGET && spans.would_enable(metadata.target(), metadata.level());
         let name = found.name.as_deref().unwrap_or(metadata.name());
         let decide = |trace_id, now: &mut Now| self.telemetry.sampler().decide(trace_id, name, || now.get());
         let around = match (remote, outer) {

@@ -27,6 +27,7 @@ pub use calls::{
 };
 pub use handle::Telemetry;
 pub use layer::LogLayer;
+pub use line::type_name;
 pub use operation::{database_query, external_call, operation};
 pub use scope::RequestScope;
 pub use secret::{Masked, secret};

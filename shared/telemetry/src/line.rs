@@ -425,27 +425,45 @@ pub(crate) fn chain(out: &mut Vec<u8>, error: &(dyn Error + 'static)) {
 fn type_of(out: &mut Vec<u8>, error: &(dyn Error + 'static)) {
     struct Name<'a> {
         out: &'a mut Vec<u8>,
-        ended: Option<char>,
+        /// Up to two characters that come after the name.
+        after: String,
     }
     impl fmt::Write for Name<'_> {
         fn write_str(&mut self, text: &str) -> fmt::Result {
             for character in text.chars() {
-                if !(character.is_ascii_alphanumeric() || character == '_') || self.out.len() > 100 {
-                    self.ended = Some(character);
+                if !self.after.is_empty() || !(character.is_ascii_alphanumeric() || character == '_') {
+                    self.after.push(character);
+                } else {
+                    self.out.push(character as u8);
+                }
+                if self.after.chars().count() == 2 || self.out.len() > 100 {
                     return Err(fmt::Error);
                 }
-                self.out.push(character as u8);
             }
             Ok(())
         }
     }
-    let mut name = Name { out, ended: None };
+    let mut name = Name { out, after: String::new() };
     let _ = fmt::write(&mut name, format_args!("{error:?}"));
-    // `Name`, `Name(..)`, `Name { .. }`: a blank may also be that of a sentence, which begins like a name at most.
-    let is_name = matches!(name.ended, None | Some('(' | ' '));
+    // `Name`, `Name(..)`, `Name { .. }`. A sentence may begin with a capital, too.
+    let is_name = name.after.is_empty() || name.after.starts_with('(') || name.after == " {";
     if !is_name || !out.first().is_some_and(u8::is_ascii_uppercase) {
         out.clear();
     }
+}
+
+/// The name of an error's type, without its path and parameters, for a field `error.type`: where an error is at hand
+/// as what it is, this says more than its `Debug`, from which the name is taken otherwise.
+///
+/// ```
+/// let error = "x".parse::<u8>().unwrap_err();
+/// tracing::error!(%error, error.type = telemetry::type_name(&error), "no port");
+/// # assert_eq!(telemetry::type_name(&error), "ParseIntError");
+/// ```
+pub fn type_name<E: ?Sized>(_: &E) -> &'static str {
+    let name = std::any::type_name::<E>();
+    let name = name.split('<').next().unwrap_or(name);
+    name.rsplit("::").next().unwrap_or(name)
 }
 
 /// Members for the next line of a thread, and what became of it.

@@ -142,10 +142,32 @@ fn an_error_is_written_with_its_type_its_causes_and_its_duration() {
         assert_eq!(lines[0]["error"], json!({ "type": "Outer", "message": expected }));
         assert_eq!(lines[0]["duration_ms"], 3.0);
     }
-    // A text has no type that could be had.
-    let boxed: Box<dyn Error + Send + Sync> = "Could not".into();
-    let lines = events_of(settings(), |_| tracing::error!(error = &*boxed as &dyn Error));
-    assert_eq!(lines[0]["error"], json!({ "type": "Error", "message": "Could not" }));
+    // What is no name is no type.
+    struct Sentence(&'static str);
+    impl fmt::Debug for Sentence {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(self.0)
+        }
+    }
+    impl fmt::Display for Sentence {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("said")
+        }
+    }
+    impl Error for Sentence {}
+    for (written, kind) in [
+        ("Could not", "Error"),
+        ("\"Text\"", "Error"),
+        ("lower", "Error"),
+        ("", "Error"),
+        ("Name", "Name"),
+        ("Name2 { a: 1 }", "Name2"),
+        ("Name_(1)", "Name_"),
+        ("Timeout: no answer", "Error"),
+    ] {
+        let lines = events_of(settings(), |_| tracing::error!(error = &Sentence(written) as &dyn Error));
+        assert_eq!(lines[0]["error"], json!({ "type": kind, "message": "said" }), "{written}");
+    }
 }
 
 #[test]
