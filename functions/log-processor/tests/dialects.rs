@@ -11,6 +11,7 @@ use domain::logs::archive;
 use domain::logs::json::{self, Kind};
 use domain::logs::pipeline::{Outcome, Pipeline, Processed};
 use domain::metrics::pending::PendingMetrics;
+use domain::metrics::series::{Aggregate, SeriesKey, SeriesSet};
 use serde_json::Value;
 use testkit::{pipeline, subscription};
 
@@ -60,7 +61,28 @@ const CASES: &[Case<'static>] = &[
         &[r#"{"level":"info","msg":"retry","request_id":"r-2","user_id":42,"err":"connection reset"}"#],
     ),
     (
-        "CloudWatch's embedded metric format: archived, not counted again",
+        "Our lines with their metrics, in CloudWatch's embedded format: its details are not derived from",
+        SERVICE,
+        &[
+            r#"{"timestamp":"2026-11-21T10:05:03.123Z","level":"INFO","category":"business_logic","message":"contract created for anna.petrova@example.com","context":{"request_id":"9f1c2d","service_name":"contract"},"details":{"method":"POST","url":"/contracts","status_code":201},"duration_ms":31.25,"_aws":{"Timestamp":1795255503123,"CloudWatchMetrics":[{"Namespace":"LandContracts","Dimensions":[[],["service"],["status_code"]],"Metrics":[{"Name":"api_requests","Unit":"Count"},{"Name":"api_request_duration","Unit":"Milliseconds"},{"Name":"contracts_created","Unit":"Count"}]}]},"service":"contract","endpoint":"/contracts","method":"POST","status_code":"201","role":"buyer","api_requests":1,"api_request_duration":31.25,"contracts_created":1}"#,
+        ],
+    ),
+    (
+        "Metrics alone, aggregated over the minute before; a unit that is not the registry's is refused",
+        SERVICE,
+        &[
+            r#"{"timestamp":"2026-11-21T10:05:03.900Z","level":"INFO","_aws":{"Timestamp":1795255499000,"CloudWatchMetrics":[{"Namespace":"LandContracts","Dimensions":[[],["service"]],"Metrics":[{"Name":"database_query_duration","Unit":"Milliseconds"},{"Name":"active_users"},{"Name":"cpu_usage_percent","Unit":"Bytes"}]}]},"service":"contract","query_type":"SELECT","table":"contracts","database_query_duration":{"Values":[1.5,20.25],"Counts":[40,2],"Max":20.25,"Min":1.5,"Count":42,"Sum":100.5},"active_users":[17,18],"cpu_usage_percent":7}"#,
+        ],
+    ),
+    (
+        "Python's standard logging with `docs/python/landlog.py`",
+        SERVICE,
+        &[
+            r#"{"timestamp":"2026-11-21T10:05:03.123Z","level":"ERROR","category":"external_api","message":"не подписан: anna.petrova@example.com","context":{"request_id":"req-2","service_name":"contract","environment":"production","version":"2.3.4"},"error":{"type":"TimeoutError","message":"https://rosreestr.example/v1/sign did not answer","traceback":"Traceback (most recent call last):\n  File \"/app/service.py\", line 43, in sign\nTimeoutError: https://rosreestr.example/v1/sign did not answer\n"},"_aws":{"Timestamp":1795255503123,"CloudWatchMetrics":[{"Namespace":"LandContracts","Dimensions":[[],["service"],["reason"]],"Metrics":[{"Name":"contract_creation_errors","Unit":"Count"}]}]},"reason":"timeout","service":"contract","contract_creation_errors":1}"#,
+        ],
+    ),
+    (
+        "CloudWatch's embedded metric format of another namespace: archived, its metrics are not ours",
         SERVICE,
         &[
             r#"{"_aws":{"Timestamp":1795255503123,"CloudWatchMetrics":[{"Namespace":"Shop","Dimensions":[["page"]],"Metrics":[{"Name":"latency","Unit":"Milliseconds"}]}]},"page":"cart","latency":12.5}"#,
@@ -188,23 +210,23 @@ fn source(text: &str) -> String {
 
 fn metrics(processed: &Processed) -> Vec<String> {
     let pending = PendingMetrics::parse(&processed.pending.as_ref().unwrap().body).unwrap();
-    let series = pending.minutes.values().flat_map(|series| series.iter());
-    let derived = series.filter(|(key, _)| !key.name.starts_with("pipeline_"));
-    derived
-        .map(|(key, held)| {
-            let dimensions: Vec<String> =
-                key.dimensions.iter().map(|(name, value)| format!("{name}={value}")).collect();
-            format!("`{}{{{}}} {}`", key.name, dimensions.join(","), held.sum)
-        })
-        .collect()
+    let show = |(key, held): (&SeriesKey, &Aggregate)| {
+        let dimensions: Vec<String> = key.dimensions.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        format!("`{}{{{}}} {}`", key.name, dimensions.join(","), held.sum)
+    };
+    let is_own = |name: &str| name.starts_with("pipeline_lines") || name.starts_with("pipeline_bytes");
+    let derived = pending.minutes.values().flat_map(SeriesSet::iter).filter(|(key, _)| !is_own(&key.name));
+    let extracted = pending.extracted.values().flat_map(SeriesSet::iter);
+    derived.map(show).chain(extracted.map(|series| format!("{} (brought along)", show(series)))).collect()
 }
 
 fn page() -> String {
     let mut page = String::from(
         "# Dialects of log lines\n\n\
          What is understood, and what becomes of it: each case shows log events as they come in, the record that is\n\
-         archived, one field a line (of its `source` only what differs), and the metrics that are derived. The page is\n\
-         written by `functions/log-processor/tests/dialects.rs`, which fails where it is not true.\n\n\
+         archived, one field a line (of its `source` only what differs), and the metrics that are derived, or that the\n\
+         line has brought along. The page is written by `functions/log-processor/tests/dialects.rs`, which fails where it\n\
+         is not true.\n\n\
          | case | format | level | category | time | lines |\n|---|---|---|---|---|---|\n",
     );
     let mut sections = String::new();

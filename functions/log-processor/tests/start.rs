@@ -16,6 +16,7 @@ fn configured(changed: &[(&str, &str)]) -> Result<Config, String> {
         ("PSEUDONYM_KEY_SECRET", "arn:aws:secretsmanager:eu-west-1:123456789012:secret:key-a1b2c3"),
         ("PERSONAL_FIELDS", ""),
         ("LOG_FILTERS", ""),
+        ("METRIC_NAMESPACE", "LandContracts"),
     ];
     let lookup = |name: &str| {
         let found = changed.iter().chain(&set).find(|(found, _)| *found == name);

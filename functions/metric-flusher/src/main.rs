@@ -17,6 +17,7 @@ async fn main() -> anyhow::Result<()> {
         bucket: S3Bucket::new(&sdk, &config.bucket_name),
         metrics: CloudWatchPuts::new(&sdk),
         namespace: config.metric_namespace,
+        extraction: config.emf_extraction,
     };
     let flusher = &flusher;
     aws::lambda::run(|tick: Tick| async move {

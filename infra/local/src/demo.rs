@@ -160,6 +160,8 @@ pub async fn deploy(
         ("AlertEmail", ALERT_EMAIL),
         ("SlackWebhookUrl", slack_url.as_str()),
         ("TimeZone", TIME_ZONE),
+        // Nothing extracts metrics from log lines here.
+        ("EmfExtraction", "flusher"),
         // The ticks are sent with their simulated time; the real clock must not tick in between.
         ("ScheduleState", "DISABLED"),
     ];

@@ -230,6 +230,7 @@ mod tests {
     use crate::metrics::Source;
     use crate::testing::{lines_of, settings, text_of};
     use crate::{Settings, parse_levels};
+    use domain::logs::pipeline::Outcome;
     use serde_json::{Value, json};
     use std::collections::BTreeMap;
 
@@ -328,21 +329,101 @@ mod tests {
         told
     }
 
-    /// What the pipeline derives from lines.
-    fn derived(text: &str) -> BTreeMap<String, (u64, f64)> {
-        let event = testkit::subscription::Subscription::of("/aws/ecs/production/contract", text.lines()).event();
-        let outcome = testkit::pipeline::process(&event);
-        assert!(outcome.quarantine.is_empty());
-        let mut derived = BTreeMap::<String, (u64, f64)>::new();
-        for (key, aggregate) in outcome.batches.iter().flat_map(|batch| batch.series()) {
-            let dimensions: Vec<String> = key.dimensions.iter().map(|(name, value)| format!("{name}={value}")).collect();
-            if key.name.starts_with("pipeline_") || key.name == "log_entries" {
-                continue;
-            }
-            let entry = derived.entry(format!("{}{{{}}}", key.name, dimensions.join(","))).or_default();
-            entry.0 += aggregate.count;
-            entry.1 += aggregate.sum;
+    /// What the pipeline counts of lines: what it derives, and what they bring along.
+    fn counted(lines: &[Value]) -> BTreeMap<String, (u64, f64)> {
+        let texts: Vec<String> = lines.iter().map(Value::to_string).collect();
+        let at =
+            |line: &Value| line["timestamp"].as_str().unwrap().parse::<jiff::Timestamp>().unwrap().as_millisecond();
+        let events: Vec<(i64, &str)> = lines.iter().zip(&texts).map(|(line, text)| (at(line), text.as_str())).collect();
+        let event = testkit::subscription::delivery("/aws/ecs/production/contract", "stream", &events);
+        let Outcome::Batch(processed) = testkit::pipeline::process(&event.to_string()) else { panic!("no batch") };
+        assert!(processed.quarantine.is_empty());
+        let pending: Value = serde_json::from_slice(&processed.pending.unwrap().body).unwrap();
+        let mut counted = BTreeMap::<String, (u64, f64)>::new();
+        let sets = ["minutes", "extracted"].into_iter().filter_map(|kind| pending[kind].as_object());
+        for series in sets.flat_map(|minutes| minutes.values()).flat_map(|set| set.as_array().unwrap()) {
+            let name = series["name"].as_str().unwrap();
+            let dimensions: Vec<String> = series["dimensions"]
+                .as_object()
+                .unwrap()
+                .iter()
+                .map(|(name, value)| format!("{name}={}", value.as_str().unwrap()))
+                .collect();
+            let entry = counted.entry(format!("{name}{{{}}}", dimensions.join(","))).or_default();
+            entry.0 += series["count"].as_u64().unwrap();
+            entry.1 += series["sum"].as_f64().unwrap();
         }
-        derived
+        counted.retain(|name, _| {
+            !name.starts_with("pipeline_lines")
+                && !name.starts_with("pipeline_bytes")
+                && !name.starts_with("log_entries")
+        });
+        counted
+    }
+
+    /// In every way of counting, and whatever is written of the records.
+    fn configurations() -> Vec<(&'static str, Settings)> {
+        let mut all = Vec::new();
+        for (name, source) in [("emf", Source::Emf), ("derived", Source::Derived)] {
+            for (levels, hold_bytes) in [("debug", 0), ("info", 0), ("info", 100_000), ("error", 0), ("off", 0)] {
+                let mut settings = Settings { levels: parse_levels(levels).unwrap(), metrics: source, ..settings() };
+                settings.debug.hold_bytes = hold_bytes;
+                all.push((name, settings));
+            }
+        }
+        all
+    }
+
+    #[test]
+    fn a_call_is_counted_once_whoever_counts_and_whatever_is_logged() {
+        for (name, settings) in configurations() {
+            let case = format!("{name}, {}, {} held", settings.levels, settings.debug.hold_bytes);
+            // In a request, so that its DEBUG lines can be held back and, since an error comes last, are written.
+            let lines = lines_of(settings, |_| {
+                crate::RequestScope::new("r-1").in_scope(|| {
+                    everything();
+                    tracing::error!("the end");
+                });
+            });
+            assert_eq!(counted(&lines), expected(), "{case}");
+        }
+    }
+
+    #[test]
+    fn a_record_and_its_metrics_are_one_line_with_the_sets_of_the_registry() {
+        let lines = lines_of(Settings { levels: parse_levels("debug").unwrap(), ..settings() }, |_| everything());
+        assert_eq!(lines.len(), 12, "no line but those of the records");
+        assert_eq!(told(&lines), expected());
+        let line = &lines[1];
+        assert_eq!((&line["details"]["event"], &line["contracts_created"]), (&json!("contract_created"), &json!(1)));
+        assert_eq!(line["message"], "contract created");
+    }
+
+    #[test]
+    fn where_the_pipeline_counts_lines_bring_nothing_along() {
+        let settings = Settings { levels: parse_levels("debug").unwrap(), metrics: Source::Derived, ..settings() };
+        let text = text_of(settings, |_| everything());
+        assert_eq!((text.lines().count(), text.matches("_aws").count()), (12, 0));
+    }
+
+    #[test]
+    fn a_failure_is_an_error_of_the_business() {
+        let lines = lines_of(settings(), |_| track_contract_creation_failed("validation"));
+        assert_eq!((&lines[0]["level"], &lines[0]["category"]), (&json!("ERROR"), &json!("business_logic")));
+    }
+
+    #[test]
+    fn a_session_names_its_user_in_the_record_only() {
+        // Defect 43: the user was given and not used.
+        let line = &lines_of(settings(), |_| track_user_session("u-7", Duration::from_secs(60)))[0];
+        assert_eq!((&line["context"]["user_id"], &line["user_session_duration"]), (&json!("u-7"), &json!(1)));
+        assert!(line.get("user_id").is_none());
+    }
+
+    #[test]
+    fn a_value_that_is_none_is_refused_and_the_rest_is_counted() {
+        let lines = lines_of(settings(), |_| track_contract_creation(f64::NAN, "buyer"));
+        assert_eq!((&lines[0]["contracts_created"], lines[0].get("contract_value")), (&json!(1), None));
+        assert_eq!(lines[1]["telemetry_values_refused"], 1);
     }
 }

@@ -11,6 +11,9 @@ pub const KEY: &str = "a made-up key, 64 characters long: everybody may read it,
 /// The environment that [`settings`] are of.
 pub const ENVIRONMENT: &str = "production";
 
+/// The namespace of the metrics that lines bring along.
+pub const NAMESPACE: &str = "LandContracts";
+
 /// Settings whose own log groups begin with `/aws/lambda/observability-`; no filters.
 pub fn settings() -> Settings {
     Settings {
@@ -19,6 +22,7 @@ pub fn settings() -> Settings {
         pseudonym_key: key(),
         personal_fields: Vec::new(),
         filters: Filters::default(),
+        metric_namespace: NAMESPACE.to_owned(),
     }
 }
 

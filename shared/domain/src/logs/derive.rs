@@ -18,9 +18,11 @@
 //! | category `security`, `details.event_type` | `security_events` |
 //! | every record | `log_entries`; over 5 s also `performance_issues` |
 //!
-//! A line in CloudWatch's embedded metric format is not derived from: CloudWatch has counted it already.
+//! A line in CloudWatch's embedded metric format brings its metrics along ([`emf`]); of the table only the
+//! last row holds for it. They are kept apart, since CloudWatch may have extracted them already.
 
 mod dimension;
+mod emf;
 mod facts;
 mod metric;
 mod tally;
@@ -35,6 +37,7 @@ use crate::logs::record::Category;
 use crate::metrics::registry;
 use crate::metrics::series::{Aggregate, Dimensions, SeriesKey, SeriesSet};
 use dimension::DimensionValue;
+use emf::Extracted;
 use metric::Metric;
 use tally::{Moment, Tally};
 
@@ -49,9 +52,19 @@ pub const PERFORMANCE_ISSUE_MS: f64 = 5_000.0;
 pub struct Derivation {
     service: String,
     tally: Tally,
+    extracted: Extracted,
     /// What the values of a line's dimensions are written to, where they are not as the line has them.
     scratch: Scratch,
     own: Vec<(&'static str, Minute, usize)>,
+}
+
+/// The series of a batch, by event minute.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Derived {
+    /// What its lines speak of.
+    pub minutes: BTreeMap<Minute, SeriesSet>,
+    /// What its lines have brought along in CloudWatch's embedded metric format.
+    pub extracted: BTreeMap<Minute, SeriesSet>,
 }
 
 #[derive(Default)]
@@ -63,10 +76,11 @@ struct Scratch {
 }
 
 impl Derivation {
-    /// For the lines of `service`.
-    pub fn of(service: &str) -> Derivation {
+    /// For the lines of `service`. Metrics that lines bring along are taken where they are in `namespace`.
+    pub fn of(service: &str, namespace: &str) -> Derivation {
         let service = schema::dimension::sanitised(service, &mut String::new()).to_owned();
-        Derivation { service, tally: Tally::new(), scratch: Scratch::default(), own: Vec::new() }
+        let extracted = Extracted::new(namespace);
+        Derivation { service, tally: Tally::new(), extracted, scratch: Scratch::default(), own: Vec::new() }
     }
 
     /// Adds what a line says.
@@ -76,7 +90,10 @@ impl Derivation {
         if facts.duration_ms.is_some_and(|ms| ms > PERFORMANCE_ISSUE_MS) {
             self.tally.count(at, metric::PERFORMANCE_ISSUES, &[]);
         }
-        if facts.counted_by_cloudwatch || facts.details.is_empty() {
+        if let Some(members) = facts.emf {
+            return self.add_extracted(at, members, facts.at_millis);
+        }
+        if facts.details.is_empty() {
             return;
         }
         self.add_request(at, facts);
@@ -94,7 +111,7 @@ impl Derivation {
     }
 
     /// The series by minute.
-    pub fn finish(self) -> BTreeMap<Minute, SeriesSet> {
+    pub fn finish(self) -> Derived {
         let mut minutes = self.tally.finish(&self.service);
         for (name, minute, value) in self.own {
             let has_service = registry::find(name).is_some_and(|metric| metric.dimensions.contains(&"service"));
@@ -103,7 +120,15 @@ impl Derivation {
             let aggregate = Aggregate::of(value as f64, minute.start().as_millisecond());
             minutes.entry(minute).or_default().add(key, &aggregate);
         }
-        minutes
+        Derived { minutes, extracted: self.extracted.finish() }
+    }
+
+    fn add_extracted(&mut self, at: Moment, members: &str, event_millis: i64) {
+        let emf::Told { refused, folded } = self.extracted.add(members, event_millis, &self.service);
+        for (metric, times) in [(metric::PIPELINE_VALUES_REFUSED, refused), (metric::PIPELINE_SERIES_OVERFLOW, folded)]
+        {
+            (0..times).for_each(|_| self.tally.count(at, metric, &[]));
+        }
     }
 
     fn add_request(&mut self, at: Moment, facts: &Facts<'_>) {
@@ -262,7 +287,7 @@ mod tests {
         level: Level,
         category: Category,
         at_millis: i64,
-        counted_by_cloudwatch: bool,
+        emf: Option<String>,
         duration_ms: Option<f64>,
         /// The JSON text of each.
         details: Vec<(&'static str, String)>,
@@ -277,7 +302,7 @@ mod tests {
                 level: text("level").and_then(Level::parse).unwrap_or(Level::Info),
                 category: text("category").and_then(Category::parse).unwrap_or(Category::System),
                 at_millis: AT,
-                counted_by_cloudwatch: line.get("_aws").is_some(),
+                emf: line.get("_aws").map(|_| line.to_string()),
                 duration_ms: line.get("duration_ms").and_then(Value::as_f64),
                 details: ALL.iter().filter_map(|(name, _)| detail(name)).collect(),
             }
@@ -288,23 +313,27 @@ mod tests {
             for (name, json) in &self.details {
                 details.set(Detail::named(name).expect("tests use known names"), json);
             }
-            let Line { level, category, at_millis, counted_by_cloudwatch, duration_ms, .. } = *self;
-            Facts { level, category, at_millis, counted_by_cloudwatch, duration_ms, details }
+            let Line { level, category, at_millis, duration_ms, .. } = *self;
+            Facts { level, category, at_millis, emf: self.emf.as_deref(), duration_ms, details }
         }
     }
 
     /// Every series of a line as `name{dimension=value,...} sum`.
     fn derived(lines: &[Value]) -> Vec<String> {
-        let mut derivation = Derivation::of("api");
+        let mut derivation = Derivation::of("api", "Ours");
         for line in lines {
             derivation.add(&Line::of(line).facts());
         }
-        let minutes = derivation.finish();
+        let Derived { minutes, extracted } = derivation.finish();
         let describe = |(key, aggregate): (&SeriesKey, &Aggregate)| {
             let dimensions: Vec<String> = key.dimensions.iter().map(|(k, v)| format!("{k}={v}")).collect();
             format!("{}{{{}}} {}", key.name, dimensions.join(","), aggregate.sum)
         };
-        minutes.values().flat_map(|set| set.iter().map(describe)).collect()
+        let set_apart = |series: String| format!("extracted {series}");
+        let all = |minutes: &BTreeMap<Minute, SeriesSet>| -> Vec<String> {
+            minutes.values().flat_map(|set| set.iter().map(describe)).collect()
+        };
+        all(&minutes).into_iter().chain(all(&extracted).into_iter().map(set_apart)).collect()
     }
 
     fn line(level: &str, category: &str, details: &Value, duration_ms: Option<f64>) -> Value {
@@ -394,10 +423,25 @@ mod tests {
     }
 
     #[test]
-    fn what_cloudwatch_has_counted_is_not_counted_again() {
-        let emf =
-            json!({ "_aws": { "Timestamp": 1 }, "level": "INFO", "message": "m", "details": { "active_users": 3 } });
-        assert_eq!(derived(&[emf]), ["log_entries{level=INFO,service=api} 1"]);
+    fn what_a_line_brings_along_is_not_derived_from_it_again() {
+        let emf = json!({
+            "_aws": { "Timestamp": AT, "CloudWatchMetrics": [
+                { "Namespace": "Ours", "Dimensions": [[]], "Metrics": [{ "Name": "active_users" }] },
+                { "Namespace": "Theirs", "Dimensions": [[]], "Metrics": [{ "Name": "conversion_rate" }] },
+                "junk"
+            ] },
+            "level": "INFO", "message": "m", "active_users": 3, "conversion_rate": 5, "duration_ms": 6_000,
+            "details": { "active_users": 3, "daily_contracts": 7 }
+        });
+        assert_eq!(
+            derived(&[emf]),
+            [
+                "log_entries{level=INFO,service=api} 1",
+                "performance_issues{service=api} 1",
+                "pipeline_values_refused{service=api} 1",
+                "extracted active_users{} 3"
+            ]
+        );
     }
 
     #[test]
@@ -522,15 +566,15 @@ mod tests {
             prop::sample::select(levels.to_vec()),
             prop::sample::select(categories.to_vec()),
             at_millis,
-            prop::bool::weighted(0.05),
+            prop::option::weighted(0.05, Just(r#"{"_aws":{"CloudWatchMetrics":[]}}"#.to_owned())),
             prop::option::of(duration),
             any_details(),
         )
-            .prop_map(|(level, category, at_millis, counted_by_cloudwatch, duration_ms, details)| Line {
+            .prop_map(|(level, category, at_millis, emf, duration_ms, details)| Line {
                 level,
                 category,
                 at_millis,
-                counted_by_cloudwatch,
+                emf,
                 duration_ms,
                 details,
             })
@@ -542,7 +586,7 @@ mod tests {
             level: Level::Warning,
             category: Category::Security,
             at_millis: AT,
-            counted_by_cloudwatch: false,
+            emf: None,
             duration_ms: None,
             details: vec![("event_type", json)],
         })
@@ -552,7 +596,7 @@ mod tests {
         ["pipeline_lines_received", "pipeline_series_overflow", "active_users", "not_in_the_registry"];
 
     fn same_as_the_reference(lines: &[Line], own: &[(usize, i64, usize)]) -> Result<(), TestCaseError> {
-        let (mut fast, mut plain) = (Derivation::of(" апи"), reference::Derivation::of(" апи"));
+        let (mut fast, mut plain) = (Derivation::of(" апи", "Ours"), reference::Derivation::of(" апи"));
         for line in lines {
             fast.add(&line.facts());
             plain.add(&line.facts(), &reference::details(&line.details));
@@ -561,7 +605,8 @@ mod tests {
             fast.add_own(OWN[name], Minute::of_epoch_millis(at_millis), value);
             plain.add_own(OWN[name], Minute::of_epoch_millis(at_millis), value);
         }
-        let (fast, plain) = (fast.finish(), plain.finish());
+        let (Derived { minutes: fast, extracted }, plain) = (fast.finish(), plain.finish());
+        prop_assert!(extracted.is_empty());
         // As texts: numbers differ in them by a bit, and zero by its sign.
         let texts = |minutes: &BTreeMap<Minute, SeriesSet>| -> BTreeSet<String> {
             let series = minutes.iter().flat_map(|(minute, set)| set.iter().map(move |series| (minute, series)));

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use crate::Minute;
 use crate::keys;
 use crate::logs::archive::Hours;
-use crate::logs::derive::Derivation;
+use crate::logs::derive::{Derivation, Derived};
 use crate::logs::envelope::{Batch, Decoder, Delivery, EnvelopeError, LogEvent};
 use crate::logs::filter::Filters;
 use crate::logs::join::{self, Line};
@@ -86,6 +86,8 @@ pub struct Settings {
     pub personal_fields: Vec<String>,
     /// What is left out of the archive.
     pub filters: Filters,
+    /// CloudWatch namespace of the metrics that lines bring along; those of others are not ours.
+    pub metric_namespace: String,
 }
 
 /// The stages, with the room that they work in: it is used again from delivery to delivery, and nothing of
@@ -100,6 +102,7 @@ struct Stages {
     environment: String,
     redactor: Redactor,
     filters: Filters,
+    metric_namespace: String,
     hours: Hours,
 }
 
@@ -115,10 +118,12 @@ enum Occasion {
 impl Pipeline {
     /// A pipeline that works by `settings`.
     pub fn new(settings: Settings) -> Pipeline {
-        let Settings { own_log_groups, environment, pseudonym_key, personal_fields, filters } = settings;
+        let Settings { own_log_groups, environment, pseudonym_key, personal_fields, filters, metric_namespace } =
+            settings;
         let personal = personal_fields.into_iter().map(|name| (name, redact::Kind::Personal));
         let redactor = Redactor::new(pseudonym_key, FieldNames::new(personal));
-        let stages = Stages { own_log_groups, environment, redactor, filters, hours: Hours::default() };
+        let stages =
+            Stages { own_log_groups, environment, redactor, filters, metric_namespace, hours: Hours::default() };
         Pipeline { decoder: Decoder::default(), stages }
     }
 
@@ -248,12 +253,12 @@ impl Stages {
     }
 
     fn batch(&mut self, batch: &Batch<'_>, occasion: Occasion) -> Processed {
-        let Stages { redactor, environment, filters, hours, .. } = self;
+        let Stages { redactor, environment, filters, metric_namespace, hours, .. } = self;
         let batch_id = batch_id(batch, occasion);
         let origin = origin::of(&batch.log_group, environment);
         let lines = join::lines(&batch.events);
         let mut writer = Writer::new(redactor, batch, &origin);
-        let mut derivation = Derivation::of(&origin.service);
+        let mut derivation = Derivation::of(&origin.service, metric_namespace);
         let mut unreadable: Unreadable<'_> = BTreeMap::new();
         let mut own = Figures::default();
         let mut record = Record::default();
@@ -301,8 +306,7 @@ impl Stages {
         let own = own.finish();
         let lines = count(&own);
         count_own(&mut derivation, &own, occasion);
-        let minutes = derivation.finish();
-        let pending = PendingMetrics { version: pending::VERSION, batch_id: batch_id.clone(), minutes };
+        let pending = pending_metrics(batch_id.clone(), derivation);
         Processed {
             archive: hours.finish(&origin, &batch_id),
             quarantine: unreadable
@@ -321,7 +325,7 @@ impl Stages {
         let (environment, service) = (place.environment.to_owned(), place.service.to_owned());
         let origin = Origin { environment, service, is_database: false };
         let mut writer = Writer::new(&self.redactor, &Batch::default(), &origin);
-        let mut derivation = Derivation::of(&origin.service);
+        let mut derivation = Derivation::of(&origin.service, &self.metric_namespace);
         let (mut record, mut out, mut own) = (Record::default(), Vec::new(), BTreeMap::<Minute, Own>::new());
         for (number, line) in (1..).zip(lines) {
             let source = parse::parse_archived(line, &mut record)
@@ -332,13 +336,18 @@ impl Stages {
         }
         count_own(&mut derivation, &own, Occasion::Delivery);
         let batch_id = place.batch_id.to_owned();
-        let pending = PendingMetrics { version: pending::VERSION, batch_id, minutes: derivation.finish() };
+        let pending = pending_metrics(batch_id, derivation);
         Ok(Reprocessed {
             archive: self.hours.object(key.to_owned(), &out),
             pending: pending.to_object_named(&format!("{}.{}T{}", place.batch_id, place.day, place.hour)),
             lines: count(&own).received,
         })
     }
+}
+
+fn pending_metrics(batch_id: String, derivation: Derivation) -> PendingMetrics {
+    let Derived { minutes, extracted } = derivation.finish();
+    PendingMetrics { version: pending::VERSION, batch_id, minutes, extracted }
 }
 
 /// Whether a line of a database's log is none of its entries: it may begin in the middle of a literal.

@@ -208,13 +208,17 @@ impl<'r> Writer<'r> {
             out.extend_from_slice(b",\"duration_ms\":");
             out.extend_from_slice(duration.as_bytes());
         }
+        let extra = out.len() + ",\"extra\":".len();
         self.extra(record, out);
+        let extra = extra..out.len();
         self.source(record.format, source, out);
         Facts {
             level: record.level,
             category: record.category,
             at_millis: source.millis(),
-            counted_by_cloudwatch: record.format == Format::Emf,
+            emf: Some(extra)
+                .filter(|_| record.format == Format::Emf)
+                .and_then(|extra| str::from_utf8(out.get(extra)?).ok()),
             duration_ms: duration_ms.and_then(|number| number.parse().ok()),
             details: self.noted(out),
         }

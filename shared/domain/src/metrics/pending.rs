@@ -1,7 +1,7 @@
 //! Metrics of one batch that wait to be flushed: `metrics/pending/<name>.json`. The name is the batch id,
 //! but where lines of a batch are counted again later, apart from the rest of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +20,10 @@ pub struct PendingMetrics {
     pub batch_id: String,
     /// Series by event minute.
     pub minutes: BTreeMap<Minute, SeriesSet>,
+    /// Series that lines have brought along in CloudWatch's embedded metric format, likewise: rollups hold them with
+    /// the others, but where CloudWatch extracts them itself they must not be put to it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub extracted: BTreeMap<Minute, SeriesSet>,
 }
 
 /// The only version there is.
@@ -37,6 +41,11 @@ pub enum PendingError {
 }
 
 impl PendingMetrics {
+    /// The minutes that it adds to.
+    pub fn all_minutes(&self) -> BTreeSet<Minute> {
+        self.minutes.keys().chain(self.extracted.keys()).copied().collect()
+    }
+
     /// The object to be written, named after its batch.
     pub fn to_object(&self) -> Object {
         self.to_object_named(&self.batch_id)
@@ -63,7 +72,12 @@ mod tests {
 
     #[test]
     fn a_name_of_its_own_changes_the_key_alone() {
-        let pending = PendingMetrics { version: VERSION, batch_id: "b1".to_owned(), minutes: BTreeMap::new() };
+        let pending = PendingMetrics {
+            version: VERSION,
+            batch_id: "b1".to_owned(),
+            minutes: BTreeMap::new(),
+            extracted: BTreeMap::new(),
+        };
         let (usual, named) = (pending.to_object(), pending.to_object_named("b1-replayed"));
         assert_eq!(
             (usual.key.as_str(), named.key.as_str()),
@@ -71,5 +85,13 @@ mod tests {
         );
         assert_eq!(usual.body, named.body);
         assert_eq!(PendingMetrics::parse(&named.body).unwrap(), pending);
+    }
+
+    #[test]
+    fn an_object_without_extracted_metrics_reads_as_one_that_has_none() {
+        let before = br#"{"version":1,"batch_id":"b1","minutes":{"2026-11-21T10:05Z":[]}}"#;
+        let read = PendingMetrics::parse(before).unwrap();
+        assert_eq!((read.minutes.len(), read.extracted.len()), (1, 0));
+        assert_eq!(read.to_object().body, before);
     }
 }

@@ -143,12 +143,7 @@ impl<'a> Details<'a> {
     /// A detail as text: a text that is not blank, or a number as JSON writes it. Borrowed, but for
     /// texts with escapes and numbers that are not plain integers.
     pub fn text(&self, detail: Detail) -> Option<Cow<'a, str>> {
-        let json = self.json(detail)?;
-        match json.as_bytes().first()? {
-            b'"' => text(json).filter(|text| !text.chars().all(char::is_whitespace)),
-            b'-' | b'0'..=b'9' => number_text(json),
-            _ => None,
-        }
+        scalar_text(self.json(detail)?)
     }
 
     /// A detail as a number; `None` where it is something else, or too large for one.
@@ -162,6 +157,15 @@ impl<'a> Details<'a> {
 
     fn json(&self, detail: Detail) -> Option<&'a str> {
         (self.present & detail.bit() != 0).then(|| self.json[detail as usize])
+    }
+}
+
+/// The text of a JSON value that is a text which is not blank, or a number.
+pub(super) fn scalar_text(json: &str) -> Option<Cow<'_, str>> {
+    match json.as_bytes().first()? {
+        b'"' => text(json).filter(|text| !text.chars().all(char::is_whitespace)),
+        b'-' | b'0'..=b'9' => number_text(json),
+        _ => None,
     }
 }
 
@@ -193,8 +197,9 @@ pub struct Facts<'a> {
     pub category: Category,
     /// CloudWatch's time of it, in epoch milliseconds: decides to which minute it belongs.
     pub at_millis: i64,
-    /// Whether CloudWatch has taken the metrics of the line already (its embedded metric format).
-    pub counted_by_cloudwatch: bool,
+    /// Of a line in CloudWatch's embedded metric format: an object with its root members, as they are archived.
+    /// It brings its metrics along, and nothing else is derived from it.
+    pub emf: Option<&'a str>,
     /// How long what it speaks of took, in milliseconds.
     pub duration_ms: Option<f64>,
     /// What else it says.

@@ -50,7 +50,7 @@ impl Derivation {
         if facts.duration_ms.is_some_and(|ms| ms > PERFORMANCE_ISSUE_MS) {
             self.count(record, "performance_issues", &[]);
         }
-        if facts.counted_by_cloudwatch {
+        if facts.emf.is_some() {
             return;
         }
         self.add_request(record);

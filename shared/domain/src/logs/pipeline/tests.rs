@@ -3,9 +3,11 @@
 use super::*;
 use crate::logs::archive;
 use crate::logs::envelope::tests::{event, gzip};
-use crate::metrics::series::{Dimensions, SeriesKey};
+use crate::metrics::registry;
+use crate::metrics::series::{Dimensions, SeriesKey, SeriesSet};
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 const GROUP: &str = "/aws/ecs/production/api";
 const TIME: i64 = 1_795_000_000_000; // 2026-11-18T11:06:40Z
@@ -17,6 +19,7 @@ fn pipeline(filters: &str) -> Pipeline {
         pseudonym_key: PseudonymKey::from_secret("made up for tests, 0123456789abcdef").unwrap(),
         personal_fields: vec!["nick_name".into()],
         filters: Filters::parse(filters).unwrap(),
+        metric_namespace: "Shop".into(),
     })
 }
 
@@ -345,13 +348,14 @@ fn the_archive_processed_again_is_the_same_byte_for_byte() {
         "raw text, phone +79123456789",
         "2026-11-21 10:05:03 UTC:h(1):u@d:[9]:LOG:  duration: 6123.4 ms  statement: SELECT * FROM contracts WHERE id = 7",
         r#"{"_aws":{"Timestamp":1},"latency":3}"#,
+        r#"{"_aws":{"Timestamp":1794999990000,"CloudWatchMetrics":[{"Namespace":"Shop","Metrics":[{"Name":"active_users"},{"Name":"contracts_created"}]}]},"active_users":{"Values":[1,2],"Counts":[3,4]},"contracts_created":[1,2,"x"],"role":"anna@example.com"}"#,
         r#"{"timestamp": "2026-11-21T10:05:03.123456", "level": "LogLevel.ERROR", "message": "x", "category": "LogCategory.DATABASE"}"#,
     ];
     let first = process(&lines);
     let object = &first.archive[0];
     let again = pipeline("").reprocess(&object.key, &archive::lines(&object.body).unwrap()).unwrap();
     assert_eq!(archive::lines(&again.archive.body).unwrap(), archive::lines(&object.body).unwrap());
-    assert_eq!((&again.archive, again.lines), (object, 5));
+    assert_eq!((&again.archive, again.lines), (object, 6));
     let metrics = |object: &Object| {
         let mut pending = PendingMetrics::parse(&object.body).unwrap();
         // Only the delivery knew how many bytes came.
@@ -366,6 +370,37 @@ fn the_archive_processed_again_is_the_same_byte_for_byte() {
     };
     assert_eq!(metrics(&again.pending), metrics(first.pending.as_ref().unwrap()));
     assert!(again.pending.key.ends_with(".2026-11-18T11.json"), "{}", again.pending.key);
+    assert_eq!(metrics(&again.pending).extracted.values().map(SeriesSet::len).sum::<usize>(), 2);
+}
+
+#[test]
+fn every_metric_that_lines_may_bring_along_comes_through_redaction_as_it_was_written() {
+    let ours = |name: &str| name.starts_with("pipeline_") || ["log_entries", "performance_issues"].contains(&name);
+    for metric in registry::METRICS.iter().filter(|metric| !ours(metric.name)) {
+        let mut line = json!({
+            "timestamp": "2026-11-18T11:06:40.000Z", "level": "INFO", "category": "system", "message": "m",
+            "details": { "event": "contract_created", "active_users": 5, "method": "GET", "url": "/", "status_code": 200 },
+            "_aws": { "Timestamp": TIME - 30_000, "CloudWatchMetrics": [{
+                "Namespace": "Shop", "Dimensions": metric.sets,
+                "Metrics": [{ "Name": metric.name, "Unit": metric.unit.as_str() }]
+            }] }
+        });
+        line[metric.name] = json!([1, 2.5]);
+        for name in metric.dimensions {
+            line[name] = json!(format!("of {name}"));
+        }
+        let processed = process(&[&line.to_string()]);
+        let pending = PendingMetrics::parse(&processed.pending.unwrap().body).unwrap();
+        let derived: BTreeSet<String> =
+            pending.minutes.values().flat_map(|set| set.iter()).map(|(key, _)| key.name.clone()).collect();
+        let others = ["log_entries", "pipeline_bytes_received", "pipeline_lines_archived", "pipeline_lines_received"];
+        assert_eq!(derived, others.map(str::to_owned).into(), "{}", metric.name);
+        let [(minute, series)] = &pending.extracted.iter().collect::<Vec<_>>()[..] else { panic!("{}", metric.name) };
+        assert_eq!(**minute, Minute::of_epoch_millis(TIME - 30_000));
+        let dimensions = metric.dimensions.iter().map(|&name| (name.to_owned(), format!("of {name}"))).collect();
+        let held = series.get(&SeriesKey { name: metric.name.to_owned(), dimensions }).unwrap();
+        assert_eq!((series.len(), held.count, held.sum), (1, 2, 3.5), "{}", metric.name);
+    }
 }
 
 fn any_line() -> impl Strategy<Value = String> {
