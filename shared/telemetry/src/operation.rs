@@ -307,6 +307,10 @@ impl Running {
     fn tell(&mut self, status: SpanStatus, outcome: &Outcome<'_>) {
         self.ended = true;
         let duration = self.started.elapsed();
+        // Before the record, whose error would be how the span ended.
+        let failed = matches!((&self.subject, outcome.number), (Subject::External { .. }, Some(500..)));
+        let ended = if failed { SpanStatus::Error } else { status };
+        trace::set_status_if_unset(&self.span, ended);
         let _in = self.span.enter();
         match &self.subject {
             Subject::Operation { name } => tell_operation(name, status, duration, outcome.error),
@@ -318,9 +322,6 @@ impl Running {
                 tell_call((service, method, endpoint), status, duration, outcome);
             }
         }
-        let failed = matches!((&self.subject, outcome.number), (Subject::External { .. }, Some(500..)));
-        let status = if failed && status == SpanStatus::Ok { SpanStatus::Error } else { status };
-        trace::set_status_if_unset(&self.span, status);
     }
 }
 
@@ -438,5 +439,206 @@ fn level_of(status: SpanStatus) -> Level {
         SpanStatus::Ok => Level::Info,
         SpanStatus::Cancelled => Level::Warning,
         SpanStatus::Error | SpanStatus::Timeout => Level::Error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{lines_of, settings};
+    use crate::{RequestScope, Settings, parse_levels};
+    use serde_json::{Value, json};
+    use std::future::{pending, ready};
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::pin::pin;
+    use std::task::Waker;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("could not save")]
+    struct SaveError(#[source] io::Error);
+
+    fn refused() -> SaveError {
+        SaveError(io::Error::new(io::ErrorKind::ConnectionRefused, "connection refused"))
+    }
+
+    fn timed_out() -> SaveError {
+        SaveError(io::Error::new(io::ErrorKind::TimedOut, "nobody answered"))
+    }
+
+    /// The record of an operation, and its span.
+    fn told(work: impl FnOnce()) -> (Value, Value) {
+        let levels = parse_levels("debug").unwrap();
+        let lines = lines_of(Settings { levels, ..settings() }, |_| work());
+        let (mut spans, mut records): (Vec<Value>, Vec<Value>) =
+            lines.into_iter().partition(|line| line.get("span").is_some());
+        assert_eq!((records.len(), spans.len()), (1, 1), "{records:?} {spans:?}");
+        (records.remove(0), spans.remove(0))
+    }
+
+    fn poll_once<F: Future>(future: F) -> Poll<F::Output> {
+        pin!(future).poll(&mut Context::from_waker(Waker::noop()))
+    }
+
+    fn finished<T>(future: impl Future<Output = T>) -> T {
+        let Poll::Ready(output) = poll_once(future) else { panic!("it waits") };
+        output
+    }
+
+    #[test]
+    fn how_work_ended_is_told_in_record_metrics_and_span() {
+        // Defect 43: an error was counted as a duration of another name, and by nothing else.
+        type Work = fn();
+        let cases: [(Work, &str, &str, Option<&str>); 8] = [
+            (|| drop(operation("save").run(|| Ok::<_, SaveError>(1))), "ok", "INFO", None),
+            (|| assert_eq!(operation("save").run_value(|| 7), 7), "ok", "INFO", None),
+            (
+                || drop(operation("save").run(|| Err::<(), _>(refused()))),
+                "error",
+                "ERROR",
+                Some("could not save: connection refused"),
+            ),
+            (
+                || drop(operation("save").run(|| Err::<(), _>(timed_out()))),
+                "timeout",
+                "ERROR",
+                Some("could not save: nobody answered"),
+            ),
+            (
+                || drop(finished(operation("save").instrument(ready(Err::<(), _>(refused()))))),
+                "error",
+                "ERROR",
+                Some("could not save: connection refused"),
+            ),
+            (|| assert_eq!(finished(operation("save").instrument_value(ready(7))), 7), "ok", "INFO", None),
+            (
+                || assert!(poll_once(operation("save").instrument_value(pending::<()>())).is_pending()),
+                "cancelled",
+                "WARNING",
+                None,
+            ),
+            (|| drop(catch_unwind(|| operation("save").run_value(|| panic!("a test panics")))), "error", "ERROR", None),
+        ];
+        for (at, (work, status, level, error)) in cases.into_iter().enumerate() {
+            let (record, span) = told(work);
+            assert_eq!((&record["level"], &record["category"]), (&json!(level), &json!("performance")), "{at}");
+            assert_eq!(record["details"], json!({ "operation": "save", "status": status }), "{at}");
+            assert_eq!(record["error"].get("message").and_then(Value::as_str), error, "{at}");
+            let metrics = (&record["operation"], &record["status"], &record["operations"]);
+            assert_eq!(metrics, (&json!("save"), &json!(status), &json!(1)), "{at}");
+            assert_eq!(record["operation_duration"], record["duration_ms"], "{at}");
+            assert_eq!((&span["message"], &span["span"]["status"]), (&json!("save"), &json!(status)), "{at}");
+            assert_eq!(record["context"]["span_id"], span["context"]["span_id"], "{at}");
+        }
+    }
+
+    #[test]
+    fn a_panic_goes_on() {
+        let (_, span) = told(|| {
+            let panic = catch_unwind(AssertUnwindSafe(|| {
+                finished(operation("save").instrument_value(async { panic!("a test panics") }));
+            }));
+            assert_eq!(panic.unwrap_err().downcast_ref::<&str>(), Some(&"a test panics"));
+        });
+        assert_eq!(span["span"]["status"], "error");
+    }
+
+    #[test]
+    fn errors_of_any_kind_stay_what_they_are() {
+        let (record, _) = told(|| {
+            let error: anyhow::Error = anyhow::Error::new(refused()).context("contract 7");
+            let result = operation("save").run(|| Err::<(), _>(error));
+            assert!(result.unwrap_err().downcast_ref::<SaveError>().is_some());
+        });
+        assert_eq!(record["error"]["message"], "contract 7: could not save: connection refused");
+        let (record, _) = told(|| {
+            let error: Box<dyn Error + Send + Sync> = "no such plot".into();
+            assert_eq!(operation("save").run(|| Err::<(), _>(error)).unwrap_err().to_string(), "no such plot");
+        });
+        assert_eq!(record["error"]["message"], "no such plot");
+    }
+
+    #[test]
+    fn what_the_work_says_of_its_span_holds() {
+        let (_, span) = told(|| {
+            operation("save").run_value(|| trace::set_status(&Span::current(), SpanStatus::Timeout));
+        });
+        assert_eq!(span["span"]["status"], "timeout");
+    }
+
+    #[test]
+    fn nested_work_is_one_trace() {
+        // Defect 45: each nested call began a trace of its own.
+        let lines = lines_of(settings(), |_| {
+            RequestScope::new("r-1")
+                .in_scope(|| {
+                    operation("outer").run_value(|| {
+                        finished(external_call("egrn", "GET", "/plots/4711").instrument(
+                            async {
+                                let mut headers = Vec::new();
+                                trace::inject(|name, value| headers.push((name, value)));
+                                assert_eq!(headers.len(), 2);
+                                Ok::<_, SaveError>(())
+                            },
+                            |()| 200,
+                        ))
+                    })
+                })
+                .unwrap();
+        });
+        let spans: Vec<&Value> = lines.iter().filter(|line| line.get("span").is_some()).collect();
+        let [inner, outer] = spans[..] else { panic!("{spans:?}") };
+        assert_eq!(inner["span"]["parent_span_id"], outer["context"]["span_id"]);
+        assert_eq!(inner["context"]["trace_id"], outer["context"]["trace_id"]);
+        assert!(lines.iter().all(|line| line["context"]["request_id"] == "r-1"));
+    }
+
+    #[test]
+    fn a_query_is_told_with_its_rows_and_its_error() {
+        let (record, span) = told(|| {
+            let rows = database_query("SELECT", "contracts")
+                .run(|| Ok::<_, SaveError>(vec![1, 2]), |rows| Some(rows.len() as u64));
+            assert_eq!(rows.unwrap(), [1, 2]);
+        });
+        assert_eq!(record["details"], json!({ "query_type": "SELECT", "table": "contracts", "rows_affected": 2 }));
+        assert_eq!((&record["level"], &record["database_rows_affected"]), (&json!("DEBUG"), &json!(2)));
+        assert_eq!((&span["message"], &span["span"]["kind"]), (&json!("SELECT contracts"), &json!("client")));
+        let (record, span) = told(|| {
+            let query = database_query("INSERT", "contracts").instrument(ready(Err::<(), _>(refused())), |()| None);
+            assert!(finished(query).is_err());
+        });
+        assert_eq!((&record["level"], &span["span"]["status"]), (&json!("ERROR"), &json!("error")));
+        assert_eq!(record["error"]["message"], "could not save: connection refused");
+        assert!(record["database_query_duration"].is_number() && record.get("database_rows_affected").is_none());
+    }
+
+    #[test]
+    fn a_call_is_told_with_its_status_or_how_it_ended() {
+        let call = || external_call("egrn", "POST", "https://egrn.example/v1/plots/4711?key=secret");
+        type Work<'a> = &'a dyn Fn();
+        let answered = |status: u16| move || drop(call().run(|| Ok::<_, SaveError>(()), |()| status));
+        let cases: [(Work<'_>, Value, &str, &str); 5] = [
+            (&answered(201), json!("201"), "INFO", "ok"),
+            (&answered(404), json!("404"), "WARNING", "ok"),
+            (&answered(503), json!("503"), "ERROR", "error"),
+            (&|| drop(call().run(|| Err::<(), _>(timed_out()), |()| 0)), json!("timeout"), "ERROR", "timeout"),
+            (
+                &|| drop(poll_once(call().instrument(pending::<Result<(), SaveError>>(), |()| 0))),
+                json!("cancelled"),
+                "WARNING",
+                "cancelled",
+            ),
+        ];
+        for (work, status_code, level, status) in cases {
+            let (record, span) = told(work);
+            assert_eq!(
+                (&record["level"], &record["category"]),
+                (&json!(level), &json!("external_api")),
+                "{status_code}"
+            );
+            assert_eq!((&record["status_code"], &record["external_api_calls"]), (&status_code, &json!(1)));
+            assert_eq!(record["endpoint"], "/v1/plots/{id}");
+            assert_eq!((&span["span"]["status"], &span["span"]["kind"]), (&json!(status), &json!("client")));
+            assert!(!record.to_string().contains("secret") && !span.to_string().contains("secret"));
+        }
     }
 }

@@ -357,3 +357,6 @@ fn method_name(method: &Method) -> &str {
     ];
     if known.contains(method) { method.as_str() } else { "OTHER" }
 }
+
+#[cfg(test)]
+mod tests;
