@@ -254,7 +254,7 @@ where
             let level = level_of(*event.metadata().level(), record.critical);
             let at = SystemTime::now();
             let span = context.event_span(event);
-            let request = self.make_line(record, at, level, span.as_ref());
+            let Made { request, sampled } = self.make_line(record, at, level, span.as_ref());
             match way {
                 Way::Hold(request) => {
                     record.line.push(b'}');
@@ -268,7 +268,7 @@ where
                     armed.written(self.telemetry.sink().write_line(&record.line));
                 }
             }
-            if record.span_log.unwrap_or(level >= Level::Warning) {
+            if sampled && record.span_log.unwrap_or(level >= Level::Warning) {
                 add_to_span(record, at, level, span);
             }
         });
@@ -289,31 +289,36 @@ where
 }
 
 impl LogLayer {
-    /// Makes the line of an event, and gives the request whose held lines are to be written before it.
-    fn make_line<S>(
-        &self,
-        record: &mut Record,
-        at: SystemTime,
-        level: Level,
-        span: Option<&SpanRef<'_, S>>,
-    ) -> Option<Arc<Request>>
+    /// Makes the line of an event.
+    fn make_line<S>(&self, record: &mut Record, at: SystemTime, level: Level, span: Option<&SpanRef<'_, S>>) -> Made
     where
         S: for<'a> LookupSpan<'a>,
     {
         let identity = self.telemetry.identity_json();
         let releases = level >= Level::Error && self.telemetry.settings().debug.hold_bytes > 0;
-        let request = span.and_then(|span| {
+        let made = span.and_then(|span| {
             trace::nearest(span, |state| {
                 let ids = state.ids.as_deref();
                 record.make_line(at, level, identity, ids, state.place.as_ref());
-                ids.filter(|_| releases).map(|ids| Arc::clone(&ids.request))
+                Made {
+                    request: ids.filter(|_| releases).map(|ids| Arc::clone(&ids.request)),
+                    sampled: state.place.is_some_and(|place| place.sampled),
+                }
             })
         });
-        request.unwrap_or_else(|| {
+        made.unwrap_or_else(|| {
             record.make_line(at, level, identity, None, None);
-            None
+            Made { request: None, sampled: false }
         })
     }
+}
+
+/// What is to be done with a line beside writing it.
+struct Made {
+    /// The request whose held lines are to be written before it.
+    request: Option<Arc<Request>>,
+    /// Whether a span around it will be a line.
+    sampled: bool,
 }
 
 /// Adds the record to the nearest span around it that will be a line.

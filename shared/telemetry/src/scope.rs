@@ -90,7 +90,7 @@ impl RequestScope {
     }
 
     /// The future, in it wherever it is polled.
-    pub fn instrument<F: Future>(&self, future: F) -> Instrumented<F> {
+    pub fn instrument<F: Future>(self, future: F) -> Instrumented<F> {
         future.instrument(self.span())
     }
 }

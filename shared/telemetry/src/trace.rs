@@ -187,3 +187,6 @@ fn with_state<R>(span: &Span, work: impl FnOnce(&Telemetry, &mut SpanState) -> R
     });
     found.flatten()
 }
+
+#[cfg(test)]
+mod tests;
