@@ -1,6 +1,7 @@
 //! The `tracing` layer that turns events and spans into lines.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::SystemTime;
 
 use tracing::level_filters::LevelFilter;
@@ -12,6 +13,7 @@ use tracing_subscriber::layer::{Context, Layer};
 use tracing_subscriber::registry::{LookupSpan, SpanRef};
 
 use schema::Level;
+use schema::trace::SpanId;
 
 use crate::chance;
 use crate::handle::Telemetry;
@@ -28,6 +30,8 @@ pub struct LogLayer {
     telemetry: Telemetry,
     /// Whether events below the level may be written after all.
     wants_debug: bool,
+    /// Spans that will be lines. Mostly there are none, and then no span that closes is looked at.
+    open_spans: AtomicUsize,
 }
 
 /// What becomes of an event.
@@ -42,7 +46,7 @@ impl LogLayer {
     pub(crate) fn new(telemetry: Telemetry) -> LogLayer {
         let debug = &telemetry.settings().debug;
         let wants_debug = debug.share > 0.0 || debug.hold_bytes > 0;
-        LogLayer { telemetry, wants_debug }
+        LogLayer { telemetry, wants_debug, open_spans: AtomicUsize::new(0) }
     }
 
     pub(crate) fn telemetry(&self) -> &Telemetry {
@@ -67,28 +71,37 @@ impl LogLayer {
             return Way::Write;
         }
         let Some(span) = context.event_span(event) else { return Way::Skip };
-        let extensions = span.extensions();
-        let Some(state) = extensions.get::<SpanState>() else { return Way::Skip };
-        match (&state.ids, state.place) {
+        let way = trace::nearest(&span, |state| match (&state.ids, state.place) {
             (Some(ids), _) if ids.request.debug => Way::Write,
             (Some(ids), _) if settings.debug.hold_bytes > 0 => Way::Hold(Arc::clone(&ids.request)),
             (None, Some(place)) if self.debugs_trace(place) => Way::Write,
             _ => Way::Skip,
-        }
+        });
+        way.unwrap_or(Way::Skip)
     }
 
     fn debugs_trace(&self, place: Place) -> bool {
         chance::is_in_share(trace::bits_of(place.trace_id), self.telemetry.settings().debug.share)
     }
 
-    /// Where a span stands, its parent elsewhere, and whether it is a span of the trace itself.
-    fn place(&self, metadata: &Metadata<'_>, found: &Found, outer: Option<Place>, now: &mut Now) -> Placed {
-        let remote = found.remote.or_else(trace::take_parent);
+    /// Whether a span is one of a trace, and not only hands on what it is handed.
+    fn traces(&self, metadata: &Metadata<'_>) -> bool {
         let spans = &self.telemetry.settings().traces.spans;
-        let traced = metadata.target() != scope::TARGET && spans.would_enable(metadata.target(), metadata.level());
+        metadata.target() != scope::TARGET && spans.would_enable(metadata.target(), metadata.level())
+    }
+
+    /// Where a span stands, and its parent.
+    fn place(
+        &self,
+        metadata: &Metadata<'_>,
+        traced: bool,
+        found: &Found,
+        outer: Option<Place>,
+        now: &mut Now,
+    ) -> Placed {
         let name = found.name.as_deref().unwrap_or(metadata.name());
         let decide = |trace_id, now: &mut Now| self.telemetry.sampler().decide(trace_id, name, || now.get());
-        let around = match (remote, outer) {
+        let around = match (found.remote, outer) {
             (Some(remote), _) => {
                 let sampled = remote.sampled.unwrap_or_else(|| decide(remote.trace_id, now));
                 Some(Place { trace_id: remote.trace_id, span_id: remote.span_id, sampled })
@@ -96,7 +109,7 @@ impl LogLayer {
             (None, outer) => outer,
         };
         if !traced {
-            return Placed { place: around, parent: None, traced };
+            return Placed { place: around, parent: None };
         }
         let span_id = Some(trace::span_id());
         let (place, parent) = match around {
@@ -106,7 +119,7 @@ impl LogLayer {
                 (Place { trace_id, span_id, sampled: decide(trace_id, now) }, None)
             }
         };
-        Placed { place: Some(place), parent, traced }
+        Placed { place: Some(place), parent }
     }
 
     fn ids(&self, found: &mut Found, outer: Option<Arc<Ids>>, place: Option<Place>) -> Option<Arc<Ids>> {
@@ -143,8 +156,7 @@ impl LogLayer {
 
 struct Placed {
     place: Option<Place>,
-    parent: Option<schema::trace::SpanId>,
-    traced: bool,
+    parent: Option<SpanId>,
 }
 
 /// The time, asked for once and only where it is needed.
@@ -181,25 +193,39 @@ where
     }
 
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        let metadata = attributes.metadata();
+        let traced = self.traces(metadata);
+        let remote = trace::take_parent();
+        let inherits = remote.is_none() && !metadata.fields().iter().any(|field| trace::is_inherited(field.name()));
+        let parent = match attributes.parent() {
+            Some(id) => context.span(id),
+            None if attributes.is_contextual() => context.lookup_current(),
+            None => None,
+        };
+        let outer = parent.as_ref().and_then(|parent| {
+            trace::nearest(parent, |state| {
+                let kept = state.place.is_none_or(|place| place.sampled);
+                if inherits && !(traced && kept) { None } else { Some((state.ids.clone(), state.place)) }
+            })
+        });
+        let (outer_ids, outer_place) = match outer {
+            // Nothing of its own to hand on: what is in it looks at what is around it.
+            Some(None) => return,
+            None if inherits && !traced => return,
+            None => (None, None),
+            Some(Some(outer)) => outer,
+        };
         let Some(span) = context.span(id) else { return };
         let masked = self.telemetry.masked();
-        let mut found = Found::default();
-        if !attributes.metadata().fields().is_empty() {
-            attributes.record(&mut SpanFields { found: &mut found, tags: None, masked });
-        }
-        let (outer_ids, outer_place) = match span.parent() {
-            Some(parent) => match parent.extensions().get::<SpanState>() {
-                Some(state) => (state.ids.clone(), state.place),
-                None => (None, None),
-            },
-            None => (None, None),
-        };
+        let (mut found, mut tags) = (Found::default(), Tags::default());
+        attributes.record(&mut SpanFields { found: &mut found, tags: None, masked });
+        found.remote = remote.or(found.remote);
         let mut now = Now::default();
-        let Placed { place, parent, traced } = self.place(attributes.metadata(), &found, outer_place, &mut now);
+        let Placed { place, parent } = self.place(metadata, traced, &found, outer_place, &mut now);
         let ids = self.ids(&mut found, outer_ids, place);
         let open = (traced && place.is_some_and(|place| place.sampled)).then(|| {
-            let mut tags = Tags::default();
             attributes.record(&mut SpanFields { found: &mut Found::default(), tags: Some(&mut tags), masked });
+            self.open_spans.fetch_add(1, Ordering::Relaxed);
             Box::new(OpenSpan::begin(now.get(), parent, found, tags))
         });
         span.extensions_mut().insert(SpanState { ids, place, open });
@@ -228,7 +254,7 @@ where
             let level = level_of(*event.metadata().level(), record.critical);
             let at = SystemTime::now();
             let span = context.event_span(event);
-            let request = self.make_line(record, at, level, span.as_ref());
+            let Made { request, sampled } = self.make_line(record, at, level, span.as_ref());
             match way {
                 Way::Hold(request) => {
                     line::end_held(&mut record.line);
@@ -242,45 +268,57 @@ where
                     armed.written(self.telemetry.sink().write_line(&record.line));
                 }
             }
-            if record.span_log.unwrap_or(level >= Level::Warning) {
+            if sampled && record.span_log.unwrap_or(level >= Level::Warning) {
                 add_to_span(record, at, level, span);
             }
         });
     }
 
     fn on_close(&self, id: Id, context: Context<'_, S>) {
+        if self.open_spans.load(Ordering::Relaxed) == 0 {
+            return;
+        }
         let Some(span) = context.span(&id) else { return };
         let extensions = span.extensions();
-        if let Some(state) = extensions.get::<SpanState>() {
-            state.write(&self.telemetry, span.name(), false);
+        if let Some(state) = extensions.get::<SpanState>()
+            && state.write(&self.telemetry, span.name(), false).is_some()
+        {
+            self.open_spans.fetch_sub(1, Ordering::Relaxed);
         }
     }
 }
 
 impl LogLayer {
-    /// Makes the line of an event, and gives the request whose held lines are to be written before it.
-    fn make_line<S>(
-        &self,
-        record: &mut Record,
-        at: SystemTime,
-        level: Level,
-        span: Option<&SpanRef<'_, S>>,
-    ) -> Option<Arc<Request>>
+    /// Makes the line of an event.
+    fn make_line<S>(&self, record: &mut Record, at: SystemTime, level: Level, span: Option<&SpanRef<'_, S>>) -> Made
     where
         S: for<'a> LookupSpan<'a>,
     {
         let identity = self.telemetry.identity_json();
-        let Some(span) = span else {
-            record.make_line(at, level, identity, None, None);
-            return None;
-        };
-        let extensions = span.extensions();
-        let state = extensions.get::<SpanState>();
-        let ids = state.and_then(|state| state.ids.as_deref());
-        record.make_line(at, level, identity, ids, state.and_then(|state| state.place.as_ref()));
         let releases = level >= Level::Error && self.telemetry.settings().debug.hold_bytes > 0;
-        ids.filter(|_| releases).map(|ids| Arc::clone(&ids.request))
+        let made = span.and_then(|span| {
+            trace::nearest(span, |state| {
+                let ids = state.ids.as_deref();
+                record.make_line(at, level, identity, ids, state.place.as_ref());
+                Made {
+                    request: ids.filter(|_| releases).map(|ids| Arc::clone(&ids.request)),
+                    sampled: state.place.is_some_and(|place| place.sampled),
+                }
+            })
+        });
+        made.unwrap_or_else(|| {
+            record.make_line(at, level, identity, None, None);
+            Made { request: None, sampled: false }
+        })
     }
+}
+
+/// What is to be done with a line beside writing it.
+struct Made {
+    /// The request whose held lines are to be written before it.
+    request: Option<Arc<Request>>,
+    /// Whether a span around it will be a line.
+    sampled: bool,
 }
 
 /// Adds the record to the nearest span around it that will be a line.
@@ -293,8 +331,8 @@ where
         match extensions.get_mut::<SpanState>() {
             Some(SpanState { open: Some(open), .. }) => return open.add_event(record, at, level),
             // No span around it is kept.
-            Some(SpanState { place: None | Some(Place { sampled: false, .. }), .. }) | None => return,
-            Some(_) => {}
+            Some(SpanState { place: None | Some(Place { sampled: false, .. }), .. }) => return,
+            Some(_) | None => {}
         }
     }
 }

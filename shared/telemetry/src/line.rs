@@ -426,27 +426,29 @@ fn type_of(out: &mut Vec<u8>, error: &(dyn Error + 'static)) {
     struct Name<'a> {
         out: &'a mut Vec<u8>,
         /// Up to two characters that come after the name.
-        after: String,
+        after: [Option<char>; 2],
     }
     impl fmt::Write for Name<'_> {
         fn write_str(&mut self, text: &str) -> fmt::Result {
             for character in text.chars() {
-                if !self.after.is_empty() || !(character.is_ascii_alphanumeric() || character == '_') {
-                    self.after.push(character);
-                } else {
-                    self.out.push(character as u8);
+                match self.after {
+                    [None, _] if character.is_ascii_alphanumeric() || character == '_' => {
+                        self.out.push(character as u8);
+                    }
+                    [None, _] => self.after[0] = Some(character),
+                    [Some(_), _] => self.after[1] = Some(character),
                 }
-                if self.after.chars().count() == 2 || self.out.len() > 100 {
+                if self.after[1].is_some() || self.out.len() > 100 {
                     return Err(fmt::Error);
                 }
             }
             Ok(())
         }
     }
-    let mut name = Name { out, after: String::new() };
+    let mut name = Name { out, after: [None; 2] };
     let _ = fmt::write(&mut name, format_args!("{error:?}"));
     // `Name`, `Name(..)`, `Name { .. }`. A sentence may begin with a capital, too.
-    let is_name = name.after.is_empty() || name.after.starts_with('(') || name.after == " {";
+    let is_name = matches!(name.after, [None | Some('('), _] | [Some(' '), Some('{')]);
     if !is_name || !out.first().is_some_and(u8::is_ascii_uppercase) {
         out.clear();
     }

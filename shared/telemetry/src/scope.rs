@@ -90,7 +90,7 @@ impl RequestScope {
     }
 
     /// The future, in it wherever it is polled.
-    pub fn instrument<F: Future>(&self, future: F) -> Instrumented<F> {
+    pub fn instrument<F: Future>(self, future: F) -> Instrumented<F> {
         future.instrument(self.span())
     }
 }
@@ -119,9 +119,8 @@ pub(crate) fn with_current<R>(look: impl FnOnce(&SpanState) -> R) -> Option<R> {
     dispatcher::get_default(|dispatch| {
         let current = dispatch.current_span();
         let span = dispatch.downcast_ref::<Registry>()?.span(current.id()?)?;
-        let extensions = span.extensions();
         // Called once, which its type does not say.
-        extensions.get::<SpanState>().zip(look.take()).map(|(state, look)| look(state))
+        trace::nearest(&span, look.take()?)
     })
 }
 

@@ -48,19 +48,28 @@ impl<T> fmt::Display for Masked<T> {
 #[derive(Debug)]
 pub(crate) struct MaskedNames {
     names: Vec<String>,
-    /// A bit for each length that one of them has: most names are told apart by it.
+    /// A bit for each length and for each first letter that one of them has: most names are told apart by these.
     lengths: u64,
+    initials: u32,
 }
 
 impl MaskedNames {
     pub(crate) fn new(names: &[String]) -> MaskedNames {
         let lengths = names.iter().fold(0, |lengths, name| lengths | 1 << name.len().min(63));
-        MaskedNames { names: names.to_vec(), lengths }
+        let initials = names.iter().fold(0, |initials, name| initials | initial(name));
+        MaskedNames { names: names.to_vec(), lengths, initials }
     }
 
     pub(crate) fn contains(&self, name: &str) -> bool {
-        self.lengths >> name.len().min(63) & 1 == 1 && self.names.iter().any(|known| known.eq_ignore_ascii_case(name))
+        self.lengths >> name.len().min(63) & 1 == 1
+            && self.initials & initial(name) != 0
+            && self.names.iter().any(|known| known.eq_ignore_ascii_case(name))
     }
+}
+
+/// The bit of the first letter, the same in upper and lower case.
+fn initial(name: &str) -> u32 {
+    1 << (name.as_bytes().first().unwrap_or(&0) & 31)
 }
 
 #[cfg(test)]

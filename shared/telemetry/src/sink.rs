@@ -240,3 +240,6 @@ impl Drop for GoneOnDrop {
         self.0.settled.notify_all();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,8 +3,8 @@
 //! A span that [`Traces::spans`](crate::Traces::spans) lets through (INFO and above, unless set otherwise) is part of
 //! a trace: of its parent's, of that of a caller ([`with_parent`], or a field `traceparent` or `xrayTraceId`), or of
 //! one that begins with it. Whether a trace is kept is decided once, where it begins, and everybody else follows.
-//! When a span of a kept trace closes, it is written as a span line. Spans of others have only their ids, for the
-//! lines within them.
+//! When a span of a kept trace closes, it is written as a span line. Of a trace that is not kept the first span here
+//! has ids, which hold for all lines and calls within: the spans in it are seen by nobody, and cost next to nothing.
 //!
 //! Fields of a span are its tags, but for these:
 //!
@@ -28,7 +28,7 @@ mod traced;
 
 pub(crate) use id::{span_id, trace_id};
 pub(crate) use sampler::{Sampler, bits_of};
-pub(crate) use span::{Found, OpenSpan, SpanFields, SpanState, Tags};
+pub(crate) use span::{Found, OpenSpan, SpanFields, SpanState, Tags, is_inherited, nearest};
 
 pub use span::Tag;
 pub use traced::{Traced, traced};
@@ -75,7 +75,11 @@ pub fn current() -> Option<Parent> {
 
 /// The same of a span.
 pub fn context(span: &Span) -> Option<Parent> {
-    with_state(span, |_, state| state.parent()).flatten()
+    let found = span.with_subscriber(|(id, dispatch)| {
+        let span = dispatch.downcast_ref::<Registry>()?.span(id)?;
+        nearest(&span, SpanState::parent).flatten()
+    });
+    found.flatten()
 }
 
 /// Sets the headers by which a service that is called learns its parent, with `set(name, value)`: `traceparent` and
@@ -183,3 +187,6 @@ fn with_state<R>(span: &Span, work: impl FnOnce(&Telemetry, &mut SpanState) -> R
     });
     found.flatten()
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,7 +13,8 @@
 //!
 //! What it does with a request:
 //!
-//! - **Scope.** `x-request-id` is kept where it looks like an id, else there is a new one; the answer carries it.
+//! - **Scope.** `x-request-id` is kept where it looks like an id, else there is a new one; the answer carries it. Who
+//!   signs in is named by `Span::current().record("user_id", ...)` in the handler, and `session_id` likewise.
 //! - **Trace.** It goes on with the trace of `traceparent`, or else of `X-Amzn-Trace-Id`; the answer's `traceparent`
 //!   names the span.
 //! - **Span** of kind server: `http.method`, `http.route`, `http.url` (the path: never a query), `http.status_code`,
@@ -189,6 +190,8 @@ impl Exchange {
             tracing::info_span!(
                 "request",
                 request_id,
+                user_id = Empty,
+                session_id = Empty,
                 span.name = format_args!("{method} {endpoint}"),
                 span.kind = "server",
                 span.status = Empty,

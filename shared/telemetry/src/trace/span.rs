@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use tracing::field::{Field, Visit};
+use tracing_subscriber::registry::{LookupSpan, SpanRef};
 
 use schema::trace::{Parent, SpanId, SpanKind, SpanStatus, TraceId};
 use schema::{Category, Level};
@@ -24,7 +25,8 @@ const MAX_LOGS: u32 = 32;
 /// How many tags a span keeps. Later ones are let go.
 const MAX_TAGS: usize = 64;
 
-/// What every span has, kept trace or not.
+/// What a span hands on to what is in it, and its line where its trace is kept. A span that would only hand on what
+/// it is handed has none: the nearest around it is looked at.
 #[derive(Debug, Default)]
 pub(crate) struct SpanState {
     pub(crate) ids: Option<Arc<Ids>>,
@@ -49,6 +51,24 @@ pub(crate) struct OpenSpan {
     logs: Vec<u8>,
     logs_kept: u32,
     logs_cut: u64,
+}
+
+/// Looks at the state that holds in a span: its own, or that of the nearest span around it.
+pub(crate) fn nearest<S, R>(span: &SpanRef<'_, S>, look: impl FnOnce(&SpanState) -> R) -> Option<R>
+where
+    S: for<'a> LookupSpan<'a>,
+{
+    if let Some(state) = span.extensions().get::<SpanState>() {
+        return Some(look(state));
+    }
+    let mut next = span.parent();
+    while let Some(span) = next {
+        if let Some(state) = span.extensions().get::<SpanState>() {
+            return Some(look(state));
+        }
+        next = span.parent();
+    }
+    None
 }
 
 impl SpanState {
@@ -291,6 +311,18 @@ macro_rules! tag_of {
 }
 
 tag_of!(&'a str => Text, i64 => Integer, i32 => Integer, u32 => Integer, u16 => Integer, f64 => Number, bool => Boolean);
+
+/// Whether a field of this name changes what is inherited by what is in the span.
+pub(crate) fn is_inherited(name: &str) -> bool {
+    match name.len() {
+        7 => name == "user_id",
+        8 => name == "trace_id",
+        9 => name == "requestId",
+        10 => name == "request_id" || name == "session_id",
+        11 => name == "traceparent" || name == "xrayTraceId",
+        _ => false,
+    }
+}
 
 /// What the fields of a span say beside its tags.
 #[derive(Debug, Default)]
