@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::time::Duration;
 
 use anyhow::ensure;
 use jiff::{SignedDuration, Timestamp};
@@ -9,17 +10,19 @@ use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
 
-use telemetry::LevelFilter;
+use telemetry::{Identity, Settings};
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
 
 use crate::variables::{ConfigError, Variables};
 
 /// What every function reads from its environment beside its own configuration.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Telemetry {
     /// `ENVIRONMENT`: production, staging, ...
     pub environment: String,
-    /// `LOG_LEVEL`: off, error, warn, info (the default), debug or trace.
-    pub log_level: LevelFilter,
+    /// `LOG_LEVEL`: off, error, warn, info (the default), debug or trace, also by target (`info,hyper=debug`).
+    pub log_levels: Targets,
 }
 
 impl Telemetry {
@@ -30,11 +33,9 @@ impl Telemetry {
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Telemetry, ConfigError> {
         let mut variables = Variables::new(lookup);
         let environment = variables.required("ENVIRONMENT");
-        let log_level = match variables.optional("LOG_LEVEL") {
-            None => Some(LevelFilter::INFO),
-            Some(_) => variables.parsed("LOG_LEVEL"),
-        };
-        variables.finish(|| Some(Telemetry { environment, log_level: log_level? }))
+        let log_levels = variables.optional_with("LOG_LEVEL", telemetry::parse_levels);
+        let log_levels = log_levels.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO));
+        variables.finish(|| Some(Telemetry { environment, log_levels }))
     }
 }
 
@@ -87,11 +88,17 @@ pub fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-/// Starts logging for the function `name`; call it before anything that logs.
-pub fn start_logging(name: &str, version: &str) -> Result<(), ConfigError> {
-    let settings = Telemetry::from_lookup(environment)?;
-    telemetry::init(&telemetry::Service { name, environment: &settings.environment, version }, settings.log_level);
-    Ok(())
+/// How long an invocation waits at most for its log lines to be written.
+const FLUSH: Duration = Duration::from_secs(2);
+
+/// Starts logging for the function `name`; call it before anything that logs, and keep what it gives until `main`
+/// ends. The pipeline's own functions write no span lines: nothing would forward them.
+pub fn start_logging(name: &str, version: &str) -> anyhow::Result<telemetry::Guard> {
+    let Telemetry { environment, log_levels } = Telemetry::from_lookup(environment)?;
+    let mut settings = Settings::new(Identity::new(name, &environment, version));
+    settings.levels = log_levels;
+    settings.traces.spans = Targets::new();
+    Ok(telemetry::init(settings)?)
 }
 
 /// A handler's failure as Lambda reports it: a fixed type that can be counted, and the whole chain of causes.
@@ -119,10 +126,13 @@ where
 {
     let handler = &handler;
     let service = service_fn(|event: LambdaEvent<E>| async move {
-        handler(event.payload).await.map_err(|error| {
+        let result = handler(event.payload).await.map_err(|error| {
             tracing::error!(error = format!("{error:#}"), "invocation failed");
             Failure(error)
-        })
+        });
+        // With the answer the function freezes, maybe for ever, and with it the thread that writes.
+        telemetry::flush(FLUSH);
+        result
     });
     lambda_runtime::run(service).await.map_err(|error| anyhow::anyhow!(error).context("the Lambda runtime ended"))
 }

@@ -240,6 +240,7 @@ pub const METRICS: &[Definition] = &[
     // The library that services log and measure with.
     counter("telemetry_lines_dropped", &["service"], BY_SERVICE, "Lines that a full buffer had no room for."),
     counter("telemetry_series_overflow", &["service"], BY_SERVICE, "Points whose dimensions were folded into `other`."),
+    counter("telemetry_values_refused", &["service"], BY_SERVICE, "Values that no metric can hold, left out."),
     // The pipeline itself. Received = archived + quarantined + filtered, for each batch.
     counter("pipeline_lines_received", &["service"], BY_SERVICE, "Log lines delivered to the log processor."),
     counter("pipeline_lines_archived", &["service"], BY_SERVICE, "Log lines written to the archive."),

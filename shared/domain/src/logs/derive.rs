@@ -23,7 +23,6 @@
 
 mod dimension;
 mod emf;
-mod endpoint;
 mod facts;
 mod metric;
 mod tally;
@@ -79,7 +78,7 @@ struct Scratch {
 impl Derivation {
     /// For the lines of `service`. Metrics that lines bring along are taken where they are in `namespace`.
     pub fn of(service: &str, namespace: &str) -> Derivation {
-        let service = dimension::sanitised(service, &mut String::new()).to_owned();
+        let service = schema::dimension::sanitised(service, &mut String::new()).to_owned();
         let extracted = Extracted::new(namespace);
         Derivation { service, tally: Tally::new(), extracted, scratch: Scratch::default(), own: Vec::new() }
     }
@@ -145,7 +144,7 @@ impl Derivation {
             return;
         };
         let Scratch { template, first, second, third } = &mut self.scratch;
-        let endpoint = DimensionValue::of(endpoint::template(&target, template), first);
+        let endpoint = DimensionValue::of(schema::endpoint::template(&target, template), first);
         let of_whom = DimensionValue::of(&of_whom, second);
         let status = DimensionValue::of(&status, third);
         // In the registry's order of their dimensions.

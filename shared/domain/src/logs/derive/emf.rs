@@ -18,10 +18,12 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use schema::endpoint;
+
 use super::dimension::{DimensionValue, Known};
+use super::facts;
 use super::metric::{LOG_ENTRIES, MAX_DIMENSIONS, Metric, PERFORMANCE_ISSUES};
 use super::tally::MAX_MAGNITUDE;
-use super::{endpoint, facts};
 use crate::Minute;
 use crate::logs::json::{self, Token};
 use crate::logs::record::Json;

@@ -226,7 +226,7 @@ fn template(target: &str) -> String {
         None => path,
     };
     let segments: Vec<&str> =
-        path.split('/').map(|segment| if super::endpoint::is_id(segment) { "{id}" } else { segment }).collect();
+        path.split('/').map(|segment| if schema::endpoint::is_id(segment) { "{id}" } else { segment }).collect();
     let template = segments.join("/");
     if template.is_empty() { "/".to_owned() } else { template }
 }

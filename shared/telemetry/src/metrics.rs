@@ -1,0 +1,222 @@
+//! Metrics: counted in this process, told as lines in CloudWatch's embedded metric format.
+//!
+//! Code that counts through the facade of the [`metrics`](::metrics) crate and the functions here are counted alike,
+//! in the process, and flushed as lines: every minute, by [`flush`], and when the guard of
+//! [`telemetry::init`](crate::init) is dropped. A Lambda function calls [`telemetry::flush`](crate::flush) before it
+//! answers. What is recorded while a flush runs is told by it or by the next; what finds a full buffer is told by
+//! the next.
+//!
+//! | what | between two flushes | in a line |
+//! |---|---|---|
+//! | counter | the sum | a number |
+//! | gauge | the last value | a number, if it was set since; one that is only changed by amounts, every minute |
+//! | histogram, timer | up to 100 different values with their counts; beyond that in buckets of 2 % | values, or values with counts |
+//!
+//! A bucket is told as the mean of its values: each value within 2 %, and every sum exact.
+//!
+//! Metrics of the [registry](schema::registry) have its unit, dimensions and roll-up sets. `service` is filled in,
+//! labels that are missing are `unknown`, others are left out. A name outside the registry is taken too: its labels
+//! are its dimensions, and it is rolled up over all and by service. Whatever is odd is told once by a WARNING line.
+//!
+//! Bounds: 100 values for each dimension of a metric and 1,000 series a metric (what is beyond becomes `other`, and
+//! is counted in `telemetry_series_overflow`), 200 names outside the registry, 10 labels for each. Values that
+//! are not finite or beyond 2^360, and counters that go down, are refused and counted in `telemetry_values_refused`.
+//!
+//! # Who counts a call
+//!
+//! A call that has a record (an answered request, a query, an event of the business) has its metrics in the
+//! record's line, and the pipeline derives nothing from a line that carries metrics. Where the record is not written
+//! (its level is off, or it is held back), the metrics go to the next flush. So a call is counted once, by one of
+//! two, which [`Source`] sets. Call `log_api_call` **or** [`track_api_request`](crate::business::track_api_request)
+//! for the same call, not both: the first is a record only, which the pipeline counts.
+
+mod distribution;
+mod emf;
+mod flush;
+mod recorder;
+mod series;
+mod store;
+
+pub use recorder::Recorder;
+
+pub(crate) use flush::{Flusher, now_millis};
+pub(crate) use store::Store;
+
+use std::io;
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use schema::dimension::sanitised;
+use schema::{Category, Level};
+
+use crate::handle::Telemetry;
+use crate::json;
+use crate::line::with_members;
+use emf::{Members, Origin};
+use series::{Kind, Series, Value};
+use store::Doubt;
+
+/// Who counts the calls that have a record.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Source {
+    /// The process: the record's line carries its metrics, which CloudWatch and the pipeline take from it.
+    #[default]
+    Emf,
+    /// The pipeline, from the record's details. The line is as short as it can be, and costs no custom metrics but
+    /// those that the pipeline puts. What the pipeline can't derive is told by the process still.
+    Derived,
+}
+
+/// What was counted before there was a subscriber, and by libraries on threads that have none.
+static PROCESS: LazyLock<Arc<Store>> = LazyLock::new(Arc::default);
+
+/// The store of the process.
+pub(crate) fn process_store() -> Arc<Store> {
+    Arc::clone(&PROCESS)
+}
+
+/// Adds to a counter. Amounts below zero are refused.
+pub fn increment_counter(name: &str, amount: f64, labels: &[(&str, &str)]) {
+    record(Kind::Counter, name, amount, labels);
+}
+
+/// Sets a gauge.
+pub fn set_gauge(name: &str, value: f64, labels: &[(&str, &str)]) {
+    record(Kind::Gauge, name, value, labels);
+}
+
+/// Records a value of a distribution, in the unit of the registry.
+pub fn record_histogram(name: &str, value: f64, labels: &[(&str, &str)]) {
+    record(Kind::Distribution, name, value, labels);
+}
+
+/// Records a duration, in milliseconds. The name is the metric's whole name: nothing is added to it.
+pub fn record_timer(name: &str, duration: Duration, labels: &[(&str, &str)]) {
+    record(Kind::Distribution, name, millis(duration), labels);
+}
+
+/// Writes what was counted since the last flush to the buffer of lines. [`telemetry::flush`](crate::flush) does that
+/// and waits until it is written.
+pub fn flush() {
+    if let Some(telemetry) = Telemetry::current() {
+        flush_of(&telemetry, now_millis(), false);
+    }
+}
+
+/// A duration as metrics and records have it.
+pub(crate) fn millis(duration: Duration) -> f64 {
+    // Whole microseconds: what is finer is noise, and long to write.
+    duration.as_micros() as f64 / 1_000.0
+}
+
+fn record(kind: Kind, name: &str, value: f64, labels: &[(&str, &str)]) {
+    let record = |store: &Store| store.with(kind, name, labels.iter().copied(), |handle| handle.record(value, 1));
+    Telemetry::with_current(|telemetry| match telemetry {
+        Some(telemetry) => record(telemetry.store()),
+        None => record(&PROCESS),
+    });
+}
+
+/// Writes what was counted since the last flush, as of an instant.
+pub(crate) fn flush_of(telemetry: &Telemetry, at_millis: i64, at_interval: bool) {
+    let store = telemetry.store();
+    for Doubt { metric, about } in store.doubts() {
+        let mut members = b",\"details\":{\"metric\":".to_vec();
+        json::text(&mut members, &metric);
+        members.extend_from_slice(b",\"doubt\":");
+        json::text(&mut members, about);
+        members.push(b'}');
+        telemetry.write_own(Level::Warning, Category::System, Some("a metric is not as it should be"), &members);
+    }
+    let dropped = telemetry.sink().dropped();
+    if dropped > 0 {
+        let none = std::iter::empty();
+        store.with(Kind::Counter, "telemetry_lines_dropped", none, |handle| handle.raise(dropped));
+    }
+    let mut scratch = String::new();
+    let origin = origin(telemetry, &mut scratch);
+    flush::flush(store, origin, at_interval, at_millis, |members| {
+        telemetry.write_own(Level::Info, Category::Performance, None, members)
+    });
+}
+
+/// Flushes at the intervals that are set.
+///
+/// # Errors
+///
+/// Where the system has no thread for it.
+pub(crate) fn flush_at_intervals(telemetry: &Telemetry) -> io::Result<Option<Flusher>> {
+    let seconds = telemetry.settings().flush_seconds;
+    let telemetry = telemetry.clone();
+    let flush = move |at_millis| flush_of(&telemetry, at_millis, true);
+    (seconds > 0).then(|| Flusher::start(Duration::from_secs(seconds.into()), flush)).transpose()
+}
+
+fn origin<'a>(telemetry: &'a Telemetry, scratch: &'a mut String) -> Origin<'a> {
+    let settings = telemetry.settings();
+    Origin { service: sanitised(&settings.identity.service, scratch), namespace: &settings.namespace }
+}
+
+/// A value of a call.
+pub(crate) struct Point<'a> {
+    kind: Kind,
+    name: &'static str,
+    labels: &'a [(&'a str, &'a str)],
+    value: f64,
+}
+
+impl<'a> Point<'a> {
+    /// One more of something.
+    pub(crate) fn count(name: &'static str, labels: &'a [(&'a str, &'a str)]) -> Point<'a> {
+        Point { kind: Kind::Counter, name, labels, value: 1.0 }
+    }
+
+    /// A level.
+    pub(crate) fn level(name: &'static str, value: f64) -> Point<'a> {
+        Point { kind: Kind::Gauge, name, labels: &[], value }
+    }
+
+    /// One of many values.
+    pub(crate) fn value(name: &'static str, value: f64, labels: &'a [(&'a str, &'a str)]) -> Point<'a> {
+        Point { kind: Kind::Distribution, name, labels, value }
+    }
+}
+
+/// Counts a call whose record `emit` writes, and from which the pipeline can derive the same.
+pub(crate) fn count_with_record(points: &[Point<'_>], emit: impl FnOnce()) {
+    count(points, true, emit);
+}
+
+/// Counts a call whose record `emit` writes, but from which nothing is derived.
+pub(crate) fn count_beside_record(points: &[Point<'_>], emit: impl FnOnce()) {
+    count(points, false, emit);
+}
+
+fn count(points: &[Point<'_>], derivable: bool, emit: impl FnOnce()) {
+    let telemetry = Telemetry::current();
+    let store = telemetry.as_ref().map_or(&*PROCESS, |telemetry| telemetry.store());
+    let mut counted: Vec<(Arc<Series>, f64)> = Vec::with_capacity(points.len());
+    for Point { kind, name, labels, value } in points {
+        let series = store.with(*kind, name, labels.iter().copied(), |handle| handle.for_value(*value, 1).cloned());
+        counted.extend(series.map(|series| (series, *value)));
+    }
+    let Some(telemetry) = &telemetry else {
+        counted.iter().for_each(|(series, value)| series.record(*value, 1));
+        return emit();
+    };
+    if derivable && telemetry.settings().metrics == Source::Derived {
+        if !with_members(&[], emit) {
+            counted.iter().for_each(|(series, value)| series.record(*value, 1));
+        }
+        return;
+    }
+    let mut scratch = String::new();
+    let mut members = Members::new(origin(telemetry, &mut scratch));
+    let (told, others): (Vec<_>, Vec<_>) =
+        counted.iter().partition(|(series, value)| members.add(series, &Value::Number(*value)));
+    let mut text = Vec::new();
+    members.write(now_millis(), &mut text);
+    let written = with_members(&text, emit);
+    let left = if written { &[][..] } else { &told[..] };
+    others.iter().chain(left).for_each(|(series, value)| series.record(*value, 1));
+}

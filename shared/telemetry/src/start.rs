@@ -1,0 +1,83 @@
+//! The one instance of a process.
+
+use std::io;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use crate::handle::Telemetry;
+use crate::metrics::{self, Flusher, Recorder};
+use crate::panics;
+use crate::settings::Settings;
+
+static GLOBAL: OnceLock<Telemetry> = OnceLock::new();
+
+/// How long a guard that is dropped waits for standard output.
+const LAST_FLUSH: Duration = Duration::from_secs(2);
+
+/// Why nothing is logged.
+#[derive(Debug, thiserror::Error)]
+pub enum InitError {
+    /// There is no thread to write with.
+    #[error("no thread to write log lines with")]
+    Thread(#[source] io::Error),
+    /// Another library's subscriber was set before.
+    #[error("another subscriber of `tracing` is in place")]
+    OtherSubscriber,
+}
+
+/// Writes what is still to be written when it is dropped: keep it as long as `main` runs.
+#[derive(Debug)]
+#[must_use = "what is still to be written when `main` ends is written when this is dropped"]
+pub struct Guard {
+    telemetry: Telemetry,
+    /// That of the first guard.
+    flusher: Option<Flusher>,
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        drop(self.flusher.take());
+        self.telemetry.flush(LAST_FLUSH);
+    }
+}
+
+/// Sends every event and span of this process to standard output, and panics and metrics too. The first call wins: lines are
+/// never written twice, and the guard of a later call is one of the first.
+///
+/// # Errors
+///
+/// Where another subscriber is in place, or the system has no thread for it.
+pub fn init(settings: Settings) -> Result<Guard, InitError> {
+    let later = |telemetry: &Telemetry| Guard { telemetry: telemetry.clone(), flusher: None };
+    if let Some(telemetry) = GLOBAL.get() {
+        return Ok(later(telemetry));
+    }
+    let telemetry =
+        Telemetry::with_store(settings, io::stdout(), metrics::process_store()).map_err(InitError::Thread)?;
+    match tracing::subscriber::set_global_default(telemetry.subscriber()) {
+        Ok(()) => {
+            panics::log(&telemetry);
+            let telemetry = GLOBAL.get_or_init(|| telemetry).clone();
+            if ::metrics::set_global_recorder(Recorder::new(metrics::process_store())).is_err() {
+                tracing::warn!(
+                    "another recorder of `metrics` is in place: what is counted through it is not told here"
+                );
+            }
+            let flusher = metrics::flush_at_intervals(&telemetry).map_err(InitError::Thread)?;
+            Ok(Guard { telemetry, flusher })
+        }
+        // Two threads at once: the other was first, and may be just about to say so.
+        Err(_) => GLOBAL.get().map(later).ok_or(InitError::OtherSubscriber),
+    }
+}
+
+/// The instance that [`init`] made.
+pub fn global() -> Option<&'static Telemetry> {
+    GLOBAL.get()
+}
+
+/// Waits until everything so far is written, before a function is frozen or a process ends. `false` where that takes
+/// longer than `timeout`. Without [`init`] there is nothing to write.
+pub fn flush(timeout: Duration) -> bool {
+    GLOBAL.get().is_none_or(|telemetry| telemetry.flush(timeout))
+}
