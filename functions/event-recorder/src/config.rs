@@ -41,6 +41,8 @@ impl Config {
             pseudonym_key,
             personal_fields: self.personal_fields.clone(),
             filters: Filters::default(),
+            // An event brings no metrics along: they are derived from it.
+            metric_namespace: String::new(),
         }
     }
 }

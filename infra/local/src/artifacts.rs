@@ -10,7 +10,7 @@ use tokio::process::Command;
 use zip::CompressionMethod;
 use zip::write::{SimpleFileOptions, ZipWriter};
 
-use crate::workspace;
+use crate::{example, workspace};
 
 /// How the functions are built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +19,16 @@ pub enum Profile {
     Dev,
     /// What is deployed.
     Release,
+}
+
+impl Profile {
+    /// Where Cargo puts what it builds so.
+    pub fn folder(self) -> &'static str {
+        match self {
+            Profile::Dev => "debug",
+            Profile::Release => "release",
+        }
+    }
 }
 
 /// ZIP files by function name.
@@ -51,30 +61,28 @@ pub fn function_names() -> anyhow::Result<Vec<String>> {
     Ok(names)
 }
 
-/// Builds every function with Cargo (in one go, so that dependencies are compiled once) and packs it.
+/// Builds every function with Cargo, and the example service (in one go, so that dependencies are compiled once), and
+/// packs the functions.
 ///
 /// # Errors
 ///
 /// Where Cargo fails; what it said is on standard error.
 pub async fn build(profile: Profile) -> anyhow::Result<Artifacts> {
     let mut command = Command::new(workspace::cargo());
-    command.current_dir(workspace::root()).args(["build", "--quiet", "--locked", "--package", "local"]);
+    command.current_dir(workspace::root()).args(["build", "--quiet", "--locked", "--bins"]);
+    command.args(["--package", "local", "--package", "telemetry", "--example", example::NAME]);
     for package in packages()? {
         command.args(["--package", &package]);
     }
-    let folder = match profile {
-        Profile::Dev => "debug",
-        Profile::Release => {
-            command.arg("--release");
-            "release"
-        }
-    };
+    if profile == Profile::Release {
+        command.arg("--release");
+    }
     let status = command.kill_on_drop(true).status().await.context("could not start cargo")?;
     if !status.success() {
         bail!("cargo could not build the functions: {status}");
     }
     let packed = |name: String| {
-        let zip = pack(&workspace::target().join(folder).join(&name))?;
+        let zip = pack(&workspace::target().join(profile.folder()).join(&name))?;
         Ok((name, zip))
     };
     function_names()?.into_iter().map(packed).collect()

@@ -248,7 +248,12 @@ pub const METRICS: &[Definition] = &[
     counter("pipeline_lines_filtered", &["service"], BY_SERVICE, "Log lines kept out of the archive on purpose."),
     counter("pipeline_lines_replayed", &["service"], BY_SERVICE, "Log lines archived later, from quarantine."),
     counter("pipeline_bytes_received", &["service"], BY_SERVICE, "Bytes of log messages delivered."),
-    counter("pipeline_values_refused", &["service"], BY_SERVICE, "Values too large for any metric, left out."),
+    counter(
+        "pipeline_values_refused",
+        &["service"],
+        BY_SERVICE,
+        "Values left out: too large for any metric, or of no metric that a line may bring along.",
+    ),
     counter("pipeline_series_overflow", &["service"], BY_SERVICE, "Points whose dimensions were folded into `other`."),
 ];
 

@@ -46,6 +46,7 @@ fn pipeline(filters: &str) -> Pipeline {
         pseudonym_key: PseudonymKey::from_secret("made up for tests, 0123456789abcdef").unwrap(),
         personal_fields: Vec::new(),
         filters: Filters::parse(filters).unwrap(),
+        metric_namespace: String::new(),
     })
 }
 
