@@ -8,7 +8,7 @@ use event_recorder::{Config, QueueEvent, handle};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    aws::lambda::start_logging(env!("CARGO_BIN_NAME"), env!("CARGO_PKG_VERSION"))?;
+    let _written_at_the_end = aws::lambda::start_logging(env!("CARGO_BIN_NAME"), env!("CARGO_PKG_VERSION"))?;
     let config = Config::from_lookup(aws::lambda::environment)?;
     let sdk = aws::load_config().await;
     let key = pseudonym_key(&config.pseudonym_key_secret, &Secrets::new(&sdk)).await?;
