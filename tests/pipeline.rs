@@ -217,6 +217,7 @@ async fn ops(stack: &Stack, arguments: &[&str]) -> (bool, String) {
         .args(arguments)
         .envs([
             ("AWS_ENDPOINT_URL", stack.aws.url()),
+            ("AWS_ENDPOINT_URL_XRAY", stack.aws.xray_url()),
             ("AWS_ACCESS_KEY_ID", ACCOUNT),
             ("AWS_SECRET_ACCESS_KEY", "made-up"),
         ])
@@ -320,6 +321,36 @@ async fn records_of_a_stream_are_kept_once_and_those_that_can_not_be_written_com
     let received =
         outcome::sum(&stack.deployment, "pipeline_lines_received", now.plus(-60), now.plus(1)).await.unwrap();
     assert_eq!(received, 5.0, "put twice, and counted once");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn spans_in_log_lines_are_a_trace_in_x_ray_that_ops_shows() {
+    let stack = Stack::up("pipeline-spans").await;
+    let player = Player::new(&stack.deployment).unwrap();
+    let now = Timestamp::now();
+    let trace = schema::trace::TraceId::begun(now.as_second() as u32, [7; 12]);
+    let span = |id: u32, parent: &str, kind: &str| {
+        json!({"timestamp": now.to_string(), "level": "INFO", "category": "performance", "message": "x",
+            "context": {"service_name": "api", "trace_id": trace, "span_id": format!("{id:016x}")}, "duration_ms": 0,
+            "span": {"operation_name": format!("operation {id}"), "parent_span_id": parent, "kind": kind, "status": "ok",
+                "start_time": now.to_string(), "end_time": now.to_string(), "tags": {}, "logs": []}})
+        .to_string()
+    };
+    let millis = now.as_millisecond();
+    let bad = span(3, "no id", "internal");
+    let (first, second) = (span(1, "00000000000000ff", "server"), span(2, "0000000000000001", "internal"));
+    let lines = [(millis, first.as_str()), (millis, second.as_str()), (millis, "text"), (millis, bad.as_str())];
+    let event = testkit::subscription::delivery("/aws/ecs/production/api", "s", &lines);
+    assert_eq!(player.invoke("log-processor", &event).await.unwrap()["archived"], 4);
+    // S3 tells the forwarder, and that puts it.
+    let bucket = S3Bucket::new(&stack.deployment.sdk, stack.deployment.bucket().unwrap());
+    let kept = async || bucket.list("quarantine/spans/unreadable/", 10).await.unwrap().len() == 1;
+    eventually("the span with a bad id in quarantine", kept).await;
+    let id = trace.to_string();
+    let (found, told) = ops(&stack, &["trace", &id]).await;
+    assert!(found && told.contains("spans: 2, services: 1") && told.contains("└─ operation 2  ok"), "{told}");
+    let (found, told) = ops(&stack, &["trace", "1-00000001-000000000000000000000001"]).await;
+    assert!(!found && told.starts_with("X-Ray has no trace"), "{told}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

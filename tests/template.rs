@@ -73,12 +73,14 @@ fn the_template_sets_exactly_the_variables_that_each_config_reads() {
         ("log-processor-kinesis", variables_of(&log_processor::Config::VARIABLES)),
         ("metric-flusher", variables_of(&metric_flusher::Config::VARIABLES)),
         ("slack-notifier", variables_of(&slack_notifier::Config::VARIABLES)),
+        ("trace-forwarder", variables_of(&trace_forwarder::Config::VARIABLES)),
     ]);
     for (name, function) in functions() {
         let variables = function["Properties"]["Environment"]["Variables"].as_object().unwrap();
         let mut set: BTreeSet<String> = variables.keys().cloned().collect();
         // The SDK reads this one, and only an embedded AWS has it.
         assert!(set.remove("AWS_ENDPOINT_URL"), "{name} can not be sent to an embedded AWS");
+        assert_eq!(set.remove("AWS_ENDPOINT_URL_XRAY"), name == "trace-forwarder", "{name}");
         assert_eq!(set, expected[name.as_str()], "{name}");
     }
 }
@@ -91,7 +93,10 @@ fn role_of(function: &str) -> String {
 
 /// The rights of a role, as `action on resource`, with ` if condition` where it has one.
 fn rights(role: &str) -> BTreeSet<String> {
-    let policies = resources("AWS::IAM::Role")[role]["Properties"]["Policies"].as_array().unwrap();
+    let mut policies = resources("AWS::IAM::Role")[role]["Properties"]["Policies"].as_array().unwrap().clone();
+    // What is added to it later, since it is about something that is made after it.
+    let added = resources("AWS::IAM::Policy").into_values().map(|policy| &policy["Properties"]);
+    policies.extend(added.filter(|policy| text(&policy["Roles"]) == role).cloned());
     let mut rights = BTreeSet::new();
     for statement in policies.iter().flat_map(|policy| policy["PolicyDocument"]["Statement"].as_array().unwrap()) {
         assert_eq!(statement["Effect"], "Allow", "{role}");
@@ -124,7 +129,7 @@ fn each_function_may_do_what_its_ports_need_and_nothing_else() {
     let one = |right: &str| vec![right.to_owned()];
     let process_logs = || {
         vec![
-            on_bucket("PutObject", &["archive/*", "metrics/pending/*", "quarantine/*"]),
+            on_bucket("PutObject", &["archive/*", "metrics/pending/*", "quarantine/*", "spans/*"]),
             one("secretsmanager:GetSecretValue on PseudonymKey.Id"),
         ]
     };
@@ -158,6 +163,15 @@ fn each_function_may_do_what_its_ports_need_and_nothing_else() {
         ),
         ("slack-notifier", vec![]),
         (
+            "trace-forwarder",
+            vec![
+                on_bucket("GetObject", &["spans/*"]),
+                on_bucket("PutObject", &["quarantine/spans/*"]),
+                list(),
+                one("xray:PutTraceSegments on *"),
+            ],
+        ),
+        (
             "daily-reporter",
             vec![
                 on_bucket("GetObject", &["rollups/*", "alerts/history/*"]),
@@ -178,6 +192,48 @@ fn each_function_may_do_what_its_ports_need_and_nothing_else() {
 }
 
 #[test]
+fn s3_invokes_the_forwarder_for_spans_only_and_the_bucket_comes_after_the_permission() {
+    let bucket = resources("AWS::S3::Bucket")["Bucket"];
+    let configurations = &bucket["Properties"]["NotificationConfiguration"]["LambdaConfigurations"];
+    let [configuration] = &configurations.as_array().unwrap()[..] else { panic!("one: {configurations}") };
+    assert_eq!(text(&configuration["Function"]), "TraceForwarderFunction.Arn");
+    assert_eq!(configuration["Event"], "s3:ObjectCreated:*");
+    let prefix = &configuration["Filter"]["S3Key"]["Rules"][0];
+    assert_eq!((&prefix["Name"], text(&prefix["Value"]).as_str()), (&"prefix".into(), domain::keys::SPANS));
+    // S3 refuses a configuration that names a function it may not invoke.
+    assert_eq!(bucket["DependsOn"], "TraceForwarderPermission");
+    let permission = &resources("AWS::Lambda::Permission")["TraceForwarderPermission"]["Properties"];
+    assert_eq!(
+        (&permission["Principal"], text(&permission["FunctionName"]).as_str()),
+        (&"s3.amazonaws.com".into(), "TraceForwarderFunction")
+    );
+    assert_eq!(text(&permission["SourceAccount"]), "AWS::AccountId");
+    // So nothing that comes before it may refer to it.
+    for before in [
+        "TraceForwarderFunction",
+        "TraceForwarderRole",
+        "TraceForwarderLogGroup",
+        "TraceForwarderPermission",
+        "DeadLetterQueue",
+    ] {
+        let resource = template()["Resources"][before].to_string();
+        assert!(!resource.contains("\"Bucket\"") && !resource.contains("${Bucket"), "{before} refers to the bucket");
+    }
+}
+
+#[test]
+fn spans_are_kept_for_longer_than_the_dead_letters_that_name_them() {
+    let lifecycle = &resources("AWS::S3::Bucket")["Bucket"]["Properties"]["LifecycleConfiguration"]["Rules"];
+    let of_spans = lifecycle.as_array().unwrap().iter().find(|rule| rule["Prefix"] == domain::keys::SPANS).unwrap();
+    let letters =
+        resources("AWS::SQS::Queue")["DeadLetterQueue"]["Properties"]["MessageRetentionPeriod"].as_i64().unwrap();
+    assert!(of_spans["ExpirationInDays"].as_i64().unwrap() * 86_400 > letters);
+    // Nothing else that is current ends.
+    let ends = lifecycle.as_array().unwrap().iter().filter(|rule| !rule["ExpirationInDays"].is_null());
+    assert_eq!(ends.count(), 1);
+}
+
+#[test]
 fn the_scheduler_may_invoke_what_is_scheduled_and_only_for_this_account() {
     let expected = [
         "lambda:InvokeFunction on AlertEvaluatorFunction.Arn",
@@ -195,7 +251,8 @@ fn the_scheduler_may_invoke_what_is_scheduled_and_only_for_this_account() {
 #[test]
 fn no_right_is_given_by_a_wildcard() {
     for (name, role) in resources("AWS::IAM::Role") {
-        for statement in role["Properties"]["Policies"].as_array().into_iter().flatten() {
+        let own = role["Properties"]["Policies"].as_array().into_iter().flatten();
+        for statement in own.chain(resources("AWS::IAM::Policy").into_values().map(|policy| &policy["Properties"])) {
             let policy = statement["PolicyDocument"].to_string();
             assert!(!policy.contains(r#""Action":"*""#) && !policy.contains(":*\""), "{name}: {policy}");
         }

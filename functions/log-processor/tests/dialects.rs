@@ -89,6 +89,13 @@ const CASES: &[Case<'static>] = &[
         ],
     ),
     (
+        "A span: counted as a line, and sent to X-Ray and to a collector",
+        SERVICE,
+        &[
+            r#"{"timestamp":"2026-11-21T10:05:03.135Z","level":"INFO","category":"performance","message":"POST /contracts","context":{"request_id":"9f1c2d","service_name":"contract","trace_id":"1-5759e988-bd862e3fe1be46a994272793","span_id":"53995c3f42cd8ad8"},"duration_ms":12.345,"span":{"operation_name":"POST /contracts","parent_span_id":"00f067aa0ba902b7","start_time":"2026-11-21T10:05:03.123456Z","end_time":"2026-11-21T10:05:03.135801Z","kind":"server","status":"ok","resource":"POST /contracts","tags":{"http.method":"POST","http.status_code":201,"db.statement":"SELECT 1 FROM users WHERE name = 'Анна'"},"logs":[{"timestamp":"2026-11-21T10:05:03.130Z","level":"INFO","message":"mailed anna.petrova@example.com","fields":{}}]}}"#,
+        ],
+    ),
+    (
         "Wrong values are kept beside",
         SERVICE,
         &[r#"{"level":"loud","category":7,"message":{"a":1},"details":"text","duration_ms":"12","timestamp":"soon"}"#],

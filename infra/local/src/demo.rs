@@ -157,6 +157,7 @@ pub async fn deploy(
     let mut parameters = vec![
         ("Architecture", architecture),
         ("AwsEndpointUrl", aws.url()),
+        ("XRayEndpointUrl", aws.xray_url()),
         ("AlertEmail", ALERT_EMAIL),
         ("SlackWebhookUrl", slack_url.as_str()),
         ("TimeZone", TIME_ZONE),
@@ -227,7 +228,7 @@ fn look_around(aws: &EmbeddedAws, deployment: &Deployment, calendar: &Calendar) 
     Ok(format!(
         "\nEverything stays up until Ctrl-C. Look around with the AWS CLI:
 
-  export AWS_ENDPOINT_URL={url} AWS_ACCESS_KEY_ID={ACCOUNT} AWS_SECRET_ACCESS_KEY=made-up AWS_DEFAULT_REGION={region} AWS_REGION={region}
+  export AWS_ENDPOINT_URL={url} AWS_ENDPOINT_URL_XRAY={xray} AWS_ACCESS_KEY_ID={ACCOUNT} AWS_SECRET_ACCESS_KEY=made-up AWS_DEFAULT_REGION={region} AWS_REGION={region}
   aws s3 ls --recursive s3://{bucket}/archive/ | head
   aws s3 cp s3://{bucket}/rollups/recent.json - | head -c 2000
   aws cloudwatch list-metrics --namespace LandContracts --max-items 20
@@ -237,6 +238,7 @@ fn look_around(aws: &EmbeddedAws, deployment: &Deployment, calendar: &Calendar) 
   cargo ops quarantine --bucket {bucket}",
         date = calendar.date,
         url = aws.url(),
+        xray = aws.xray_url(),
         region = crate::embedded_aws::REGION,
         stack = deployment::STACK,
     ))

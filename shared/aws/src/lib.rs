@@ -3,6 +3,7 @@
 pub mod failure;
 pub mod lambda;
 pub mod pipelines;
+pub mod storage_event;
 pub mod variables;
 
 #[cfg(feature = "s3")]
@@ -26,8 +27,17 @@ pub mod secrets;
 #[cfg(feature = "sns")]
 pub mod sns_topic;
 
+#[cfg(feature = "https")]
+mod https;
+
 #[cfg(feature = "webhook")]
 pub mod webhook;
+
+#[cfg(feature = "otlp")]
+pub mod otlp;
+
+#[cfg(feature = "xray")]
+pub mod xray;
 
 use std::time::Duration;
 

@@ -11,5 +11,6 @@ pub mod minute;
 pub mod notifying;
 pub mod ports;
 pub mod reporting;
+pub mod traces;
 
 pub use minute::Minute;

@@ -202,7 +202,7 @@ fn well_formed(record: &Value, key: &str) {
     // Of what is archived, nothing is left that would be replaced.
     redaction_found_all(&text(&record["message"]));
     assert!(record["context"].is_object(), "{record}");
-    for name in ["details", "error", "extra"] {
+    for name in ["details", "error", "span", "extra"] {
         assert!(record.get(name).is_none_or(Value::is_object), "{name} of {record}");
     }
     let time = text(&record["source"]["event_time"]);

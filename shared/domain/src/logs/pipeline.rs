@@ -55,6 +55,9 @@ pub struct Processed {
     pub archive: Vec<Object>,
     /// Lines that could not be read, one object a reason and day.
     pub quarantine: Vec<Object>,
+    /// The lines of the batch that tell of spans, as they are archived, also those that filters leave out of the
+    /// archive; none where no line does.
+    pub spans: Option<Object>,
     /// Metrics of the batch; none for an empty batch.
     pub pending: Option<Object>,
     /// How many lines there were, and where they are.
@@ -172,7 +175,7 @@ impl Pipeline {
 impl Processed {
     /// All objects, in the order in which they have to be written: lines first, then what counts them.
     pub fn objects(&self) -> impl Iterator<Item = &Object> {
-        self.archive.iter().chain(&self.quarantine).chain(&self.pending)
+        self.archive.iter().chain(&self.quarantine).chain(&self.spans).chain(&self.pending)
     }
 }
 
@@ -254,6 +257,21 @@ impl Figures {
     }
 }
 
+/// Lines of a batch that tell of spans.
+#[derive(Default)]
+struct Spans {
+    /// When the first of them was written.
+    first: Option<Minute>,
+    lines: Vec<u8>,
+}
+
+impl Spans {
+    fn add(&mut self, minute: Minute, line: &[u8]) {
+        self.first.get_or_insert(minute);
+        self.lines.extend_from_slice(line);
+    }
+}
+
 impl Stages {
     fn decide(&mut self, opened: Result<Delivery<'_>, EnvelopeError>, delivery: &[u8]) -> Outcome {
         match opened {
@@ -298,6 +316,7 @@ impl Stages {
         let mut own = Figures::default();
         let mut record = Record::default();
         let mut joined = Vec::new();
+        let mut spans = Spans::default();
         for line in lines {
             let events = &batch.events[line.events.clone()];
             for event in events {
@@ -331,6 +350,9 @@ impl Stages {
             let start = out.len();
             let source = Source::Events { id: first.id, millis, joined: &joined };
             derivation.add(&writer.write(&record, source, out));
+            if record.span.is_some() {
+                spans.add(Minute::of_epoch_millis(millis), &out[start..]);
+            }
             if !filters.keeps(&record, &origin.service, first.id) {
                 out.truncate(start);
                 for event in std::iter::once(&first).chain(joined.iter().copied()) {
@@ -342,12 +364,14 @@ impl Stages {
         let lines = count(&own);
         count_own(&mut derivation, &own, occasion);
         let pending = pending_metrics(batch_id.clone(), derivation);
+        let spans = spans.first.map(|minute| hours.object(keys::spans(None, &minute.day(), &batch_id), &spans.lines));
         Processed {
             archive: hours.finish(&origin, &batch_id),
             quarantine: unreadable
                 .iter()
                 .map(|((reason, day), held)| quarantine::lines(batch, &batch_id, reason, day, held))
                 .collect(),
+            spans,
             pending: (lines.received > 0).then(|| pending.to_object()),
             batch_id,
             origin,

@@ -26,6 +26,20 @@ pub struct Quarantined {
     pub items: Vec<Item>,
 }
 
+impl Quarantined {
+    /// Things that came without an origin in a log stream, each with what is wrong with it.
+    pub fn kept(reason: &str, things: Vec<(String, Vec<u8>)>) -> Quarantined {
+        let item =
+            |(error, original): (String, Vec<u8>)| Item { error, origin: None, original: Original::of(&original) };
+        Quarantined { version: 1, reason: reason.to_owned(), items: things.into_iter().map(item).collect() }
+    }
+
+    /// The object to be written.
+    pub fn to_object(&self, day: &str, id: &str) -> Object {
+        Object::json(keys::quarantine(&self.reason, Some(day), id), self)
+    }
+}
+
 /// One thing that could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Item {

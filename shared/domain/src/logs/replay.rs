@@ -15,6 +15,7 @@ use crate::logs::pipeline::{Outcome, Pipeline, Processed, ReprocessError};
 use crate::logs::quarantine::{Item, LineOrigin, Quarantined};
 use crate::metrics::pending::{PendingError, PendingMetrics};
 use crate::ports::Object;
+use crate::traces::refused::{self, Again};
 
 /// What is to be done about an object.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -69,6 +70,9 @@ pub fn object(pipeline: &mut Pipeline, key: &str, body: &[u8]) -> Result<Replay,
         return pending_metrics(body);
     }
     let held: Quarantined = serde_json::from_slice(body)?;
+    if let Some(again) = refused::again(key, &held) {
+        return Ok(spans(again?));
+    }
     match held.items.first() {
         Some(Item { origin: None, original, .. }) if held.items.len() == 1 => {
             Ok(delivery(pipeline, key, &original.bytes()?))
@@ -97,6 +101,18 @@ fn pending_metrics(body: &[u8]) -> Result<Replay, ReplayError> {
     let pending = PendingMetrics::parse(body)?;
     let told = "metrics of a batch, to be flushed".to_owned();
     Ok(Replay { writes: vec![pending.to_object()], deletes: true, told, ..Replay::default() })
+}
+
+/// Spans go where trace-forwarder finds them.
+fn spans(again: Again) -> Replay {
+    let told = match &again.left {
+        None => format!("spans of {} lines, to be forwarded", again.lines),
+        Some(_) => format!("spans of {} lines, to be forwarded; others can still not be read", again.lines),
+    };
+    let (deletes, is_left) = (again.left.is_none(), again.left.is_some());
+    // What is left alone need not be written again.
+    let left = again.left.filter(|_| again.lines > 0);
+    Replay { writes: again.spans.into_iter().chain(left).collect(), deletes, is_left, told }
 }
 
 fn delivery(pipeline: &mut Pipeline, key: &str, original: &[u8]) -> Replay {

@@ -18,6 +18,8 @@ use crate::logs::record::{
 };
 use crate::logs::redact::{self, Naming, Redactor};
 use crate::logs::short::Short;
+use schema::trace::{SpanId, TraceId};
+
 use names::{Meaning, Names, Scope};
 use piece::{Piece, append, close};
 
@@ -57,13 +59,16 @@ struct Told {
     naming: Naming,
     /// Whether it is that of a person, whose `name` is a name.
     is_person: bool,
+    /// Whether it lies in a span, which has ids and statements.
+    is_span: bool,
 }
 
 impl Told {
     const NOTHING: Told = Told::of(Naming::Plain);
+    const SPAN: Told = Told { is_span: true, ..Told::NOTHING };
 
     const fn of(naming: Naming) -> Told {
-        Told { naming, is_person: false }
+        Told { naming, is_person: false, is_span: false }
     }
 }
 
@@ -192,11 +197,13 @@ impl<'r> Writer<'r> {
         self.context(record, out);
         match (record.details, &said) {
             (_, Some((entry, masked))) => self.server_details(entry, masked, &record.entries[1..], out),
-            (Some(details), _) => self.object_field("details", record, details, true, out),
+            (Some(details), _) => self.object_field("details", record, details, Told::NOTHING, true, out),
             (None, None) => {}
         }
         match record.error {
-            Some(error) if error.kind == Kind::Object => self.object_field("error", record, error, false, out),
+            Some(error) if error.kind == Kind::Object => {
+                self.object_field("error", record, error, Told::NOTHING, false, out);
+            }
             Some(error) => {
                 out.extend_from_slice(b",\"error\":{\"message\":");
                 self.value(record, error.token, Told::NOTHING, out);
@@ -207,6 +214,9 @@ impl<'r> Writer<'r> {
         if let Some(duration) = duration_ms {
             out.extend_from_slice(b",\"duration_ms\":");
             out.extend_from_slice(duration.as_bytes());
+        }
+        if let Some(span) = record.span {
+            self.object_field("span", record, span, Told::SPAN, false, out);
         }
         let extra = out.len() + ",\"extra\":".len();
         self.extra(record, out);
@@ -219,8 +229,9 @@ impl<'r> Writer<'r> {
             emf: Some(extra)
                 .filter(|_| record.format == Format::Emf)
                 .and_then(|extra| str::from_utf8(out.get(extra)?).ok()),
-            duration_ms: duration_ms.and_then(|number| number.parse().ok()),
-            details: self.noted(out),
+            // A span says how long something took that has lines, and metrics, of its own.
+            duration_ms: duration_ms.filter(|_| record.span.is_none()).and_then(|number| number.parse().ok()),
+            details: if record.span.is_none() { self.noted(out) } else { Details::default() },
         }
     }
 
@@ -338,13 +349,21 @@ impl<'r> Writer<'r> {
         self.last[place] = Repeated { read, written };
     }
 
-    fn object_field(&mut self, name: &str, record: &Record<'_>, value: Json<'_>, are_details: bool, out: &mut Vec<u8>) {
+    fn object_field(
+        &mut self,
+        name: &str,
+        record: &Record<'_>,
+        value: Json<'_>,
+        told: Told,
+        are_details: bool,
+        out: &mut Vec<u8>,
+    ) {
         let start = out.len();
         out.extend_from_slice(b",\"");
         out.extend_from_slice(name.as_bytes());
         out.extend_from_slice(b"\":");
         let begin = out.len();
-        self.object(record, value.token, Told::NOTHING, are_details, out);
+        self.object(record, value.token, told, are_details, out);
         if out.len() == begin + 2 {
             out.truncate(start); // `{}` says nothing.
         }
@@ -420,6 +439,9 @@ impl Writer<'_> {
     ) -> (Meaning, usize) {
         let meaning = self.name(record, record.tokens[place as usize], scope, out);
         let start = out.len();
+        if told.is_span && self.value_of_span(record, place, out) {
+            return (meaning, start);
+        }
         let told = match meaning.naming {
             Naming::Plain if told.is_person && record.json(place).text == "name" => Told::of(PERSONS_NAME),
             Naming::Plain => Told { is_person: meaning.is_person, ..told },
@@ -427,6 +449,33 @@ impl Writer<'_> {
         };
         self.value(record, place + 1, told, out);
         (meaning, start)
+    }
+
+    /// The value of the field at `place` of a span, where it is not written like any other: an id as it is, since
+    /// spans are put together by it, and a statement without its literals, which nobody else knows for what they
+    /// are. Answers whether it is one of these.
+    fn value_of_span(&mut self, record: &Record<'_>, place: u32, out: &mut Vec<u8>) -> bool {
+        let (name, value) = (record.json(place).text, record.json(place + 1));
+        match name {
+            "trace_id" | "span_id" | "parent_span_id" => {
+                let Some(id) = value.plain().filter(|id| is_trace_or_span_id(id)) else { return false };
+                out.push(b'"');
+                out.extend_from_slice(id.as_bytes());
+                out.push(b'"');
+            }
+            "db.statement" => {
+                let Some(quoted) = value.quoted() else { return false };
+                let mut masked = String::new();
+                let text = json::unescape_text(quoted, &mut self.decoded).unwrap_or_default();
+                if let Some(doubtful) = sql::mask_literals(text, &mut masked) {
+                    masked.truncate(doubtful);
+                    masked.push('?');
+                }
+                self.plain_text(&masked, out);
+            }
+            _ => return false,
+        }
+        true
     }
 
     /// The value at the token `place`.
@@ -602,6 +651,12 @@ impl Writer<'_> {
 fn is_id(text: &[u8]) -> bool {
     let fits = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.:=+/".contains(byte);
     text.len() <= 128 && text.iter().all(fits)
+}
+
+/// Whether `text` is an id as X-Ray or W3C writes it. Nothing that is personal has letters up to f among 16 digits, but
+/// a number of a card may have 16 digits.
+fn is_trace_or_span_id(text: &str) -> bool {
+    text.parse::<SpanId>().is_ok() || text.parse::<TraceId>().is_ok()
 }
 
 fn time(time: Time<'_>, event_millis: i64, out: &mut Vec<u8>) {

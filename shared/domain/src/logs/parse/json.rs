@@ -38,6 +38,7 @@ enum Name {
     Error,
     Err,
     DurationMs,
+    Span,
     Aws,
 }
 
@@ -70,6 +71,7 @@ const NAMES: [(Short, Name); Name::Aws as usize + 1] = {
         name("error", Name::Error),
         name("err", Name::Err),
         name("duration_ms", Name::DurationMs),
+        name("span", Name::Span),
         name("_aws", Name::Aws),
     ]
 };
@@ -114,6 +116,7 @@ pub(super) fn read(record: &mut Record<'_>, specials: Option<Specials<'_>>) -> R
     record.message = message.unwrap_or(Message::Plain(""));
     record.duration_ms = top.first(&[Name::DurationMs], |value| value.number().map(|_| value.text));
     record.details = top.first(&[Name::Details], Json::object);
+    record.span = top.first(&[Name::Span], |value| value.object().filter(|span| is_span(line, tokens, *span)));
     record.error = top.first(&ERROR, |value| (value.kind == Kind::Object || value.quoted().is_some()).then_some(value));
     // The ids stand in `context` or, as many loggers write them, at the top.
     if let Some(context) = top.first(&[Name::Context], Json::object) {
@@ -214,6 +217,13 @@ impl<'t, 'a> Known<'t, 'a> {
             left.push(place);
         }
     }
+}
+
+/// Whether an object says what was done, as every span does. Others may call something a span that is none.
+fn is_span(line: &str, tokens: &[Token], span: Json<'_>) -> bool {
+    let is_name = |place: u32| Json::at(line, tokens, place).text == "operation_name";
+    json::fields(tokens, span.token)
+        .any(|place| is_name(place) && Json::at(line, tokens, place + 1).quoted().is_some_and(|text| !text.is_empty()))
 }
 
 fn known_name(line: &[u8], name: Token) -> Option<Name> {

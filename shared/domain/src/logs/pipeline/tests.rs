@@ -503,3 +503,78 @@ proptest! {
         prop_assert_eq!(super::tests::processed(&mut pipeline(filters), GROUP, &lines), processed);
     }
 }
+
+const SPAN: &str = r#"{"timestamp":"2026-11-22T10:05:03.135Z","level":"INFO","category":"performance","message":"POST /contracts","context":{"request_id":"r-1","trace_id":"1-5759e988-bd862e3fe1be46a994272793","span_id":"53995c3f42cd8ad8"},"duration_ms":9000.5,"span":{"operation_name":"POST /contracts","parent_span_id":"4111111111111111","start_time":"2026-11-22T10:04:54.135456Z","end_time":"2026-11-22T10:05:03.135956Z","kind":"server","status":"ok","resource":"POST /contracts","tags":{"http.method":"POST","http.status_code":201,"buyer.email":"anna@example.com","password":"hunter2","db.statement":"SELECT * FROM users WHERE name = 'Анна' AND id = 7"},"logs":[{"timestamp":"2026-11-22T10:05:00.000Z","level":"INFO","message":"anna@example.com","fields":{"card":"4111 1111 1111 1111"}}],"links":[{"trace_id":"41111111111111114111111111111111","span_id":"4111111111111111"}]}}"#;
+
+#[test]
+fn a_span_is_archived_redacted_with_its_ids_as_they_are_and_goes_to_the_forwarder() {
+    let processed = process(&[SPAN, "text", SPAN]);
+    let records = archived(&processed);
+    assert_eq!(records.len(), 3);
+    let (record, span) = (&records[0], &records[0]["span"]);
+    assert_eq!((&record["source"]["format"], &record["duration_ms"]), (&json!("schema_v1"), &json!(9000.5)));
+    // 16 digits that could be the number of a card are an id here, and nowhere else.
+    assert_eq!(
+        (&span["parent_span_id"], &span["links"][0]["span_id"]),
+        (&json!("4111111111111111"), &json!("4111111111111111"))
+    );
+    assert_eq!(span["links"][0]["trace_id"], "41111111111111114111111111111111");
+    assert_eq!(
+        (&span["start_time"], &span["end_time"]),
+        (&json!("2026-11-22T10:04:54.135456Z"), &json!("2026-11-22T10:05:03.135956Z"))
+    );
+    assert_eq!(span["tags"]["http.status_code"], 201);
+    assert_eq!(span["tags"]["db.statement"], "SELECT * FROM users WHERE name = ? AND id = ?");
+    for personal in ["anna", "hunter2", "Анна", "4111 1111"] {
+        assert!(!record.to_string().contains(personal), "{personal}: {record}");
+    }
+    assert!(record.get("extra").is_none(), "{record}");
+    // The lines of the archive, in their order.
+    let spans = processed.spans.as_ref().unwrap();
+    assert_eq!(spans.key, format!("spans/dt=2026-11-18/{}.ndjson.zst", processed.batch_id));
+    let lines = archive::lines(&processed.archive[0].body).unwrap();
+    assert_eq!(archive::lines(&spans.body).unwrap(), [lines[0].clone(), lines[2].clone()]);
+    // After the lines, before what counts them.
+    let keys: Vec<&str> = processed.objects().map(|object| object.key.split('/').next().unwrap()).collect();
+    assert_eq!(keys, ["archive", "spans", "metrics"]);
+}
+
+#[test]
+fn a_span_that_filters_leave_out_of_the_archive_is_sent_on() {
+    let processed = processed(&mut pipeline("keep=0"), GROUP, &[(TIME, json!(SPAN)), (TIME, json!("text"))]);
+    assert_eq!((processed.lines.filtered, processed.archive.len()), (2, 0));
+    assert_eq!(archive::lines(&processed.spans.unwrap().body).unwrap().len(), 1);
+}
+
+#[test]
+fn a_span_counts_as_a_line_and_as_nothing_else() {
+    let line = SPAN.replacen(
+        "\"duration_ms\"",
+        r#""details":{"method":"POST","endpoint":"/contracts","status_code":500},"duration_ms""#,
+        1,
+    );
+    let pending = PendingMetrics::parse(&process(&[&line]).pending.unwrap().body).unwrap();
+    let names: Vec<&str> =
+        pending.minutes.values().flat_map(|set| set.iter()).map(|(key, _)| key.name.as_str()).collect();
+    assert!(names.contains(&"log_entries"), "{names:?}");
+    assert!(names.iter().all(|name| *name == "log_entries" || name.starts_with("pipeline_")), "{names:?}");
+}
+
+#[test]
+fn what_is_called_a_span_and_is_none_is_a_field_like_any_other() {
+    for value in [r#"{"id":1}"#, r#"{"operation_name":7}"#, r#"{"operation_name":""}"#, r#""text""#, "[1]"] {
+        let processed = process(&[&format!(r#"{{"message":"m","span":{value}}}"#)]);
+        assert_eq!(processed.spans, None, "{value}");
+        let expected: Value = serde_json::from_str(value).unwrap();
+        assert_eq!(archived(&processed)[0]["extra"]["span"], expected);
+    }
+}
+
+#[test]
+fn a_span_of_the_archive_is_read_back_and_written_the_same() {
+    let mut pipeline = pipeline("");
+    let processed = processed(&mut pipeline, GROUP, &[(TIME, json!(SPAN))]);
+    let object = &processed.archive[0];
+    let again = pipeline.reprocess(&object.key, &archive::lines(&object.body).unwrap()).unwrap();
+    assert_eq!(again.archive, *object);
+}
