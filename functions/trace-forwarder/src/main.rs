@@ -10,7 +10,7 @@ use trace_forwarder::{Compression, Config, Forwarder};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    aws::lambda::start_logging(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))?;
+    let _written_at_the_end = aws::lambda::start_logging(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))?;
     let config = Config::from_lookup(aws::lambda::environment)?;
     let sdk = aws::load_config().await;
     let compresses = config.otlp_compression == Compression::Gzip;

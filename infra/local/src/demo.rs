@@ -7,18 +7,22 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use aws::log_streams::LogStreams;
 use aws::s3_bucket::S3Bucket;
+use aws::xray::XRay;
 use domain::minute::Minute;
-use domain::ports::GetObject as _;
+use domain::ports::{GetObject as _, ReadTrace as _};
+use domain::traces::tree;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, ToSpan as _};
+use schema::trace::TraceId;
 
 use crate::artifacts::{self, Profile};
 use crate::deployment::{self, Deployment};
 use crate::embedded_aws::{ACCOUNT, EmbeddedAws};
+use crate::example::{self, Told};
 use crate::outcome::Outcome;
 use crate::playback::{Player, Sent};
 use crate::sink::Sink;
@@ -108,13 +112,21 @@ pub async fn run(settings: &Settings) -> anyhow::Result<bool> {
         .await?;
     console.detail(&format!("stack {}, bucket {}", deployment::STACK, deployment.bucket()?));
 
-    let sent = play(&console, &deployment, &calendar, settings).await?;
+    let example =
+        console.step("Run the example service and ask it things", example::run(&example::program(settings.profile)));
+    let example = example.await?;
+    console.detail(&format!("{} requests, {} lines on standard output", example.requests, example.lines.len()));
+    let sent = play(&console, &deployment, &calendar, settings, &example).await?;
+    let trace = console.step("Fetch a trace of the example from X-Ray", trace(&aws, example.trace_id)).await?;
     let report = console.step("Write the daily report", report(&deployment, &calendar)).await?;
     let outcome = console.step("Read back what came out", Outcome::collect(&deployment, &calendar.day)).await?;
     wait_for_messages(&sink, &outcome).await;
+    let trace_id = example.trace_id;
     let summary = Summary {
         date: calendar.date.to_string(),
         sent,
+        example,
+        trace,
         outcome: &outcome,
         incidents: calendar.day.incidents(),
         start: calendar.day.start(),
@@ -128,7 +140,7 @@ pub async fn run(settings: &Settings) -> anyhow::Result<bool> {
     let problems = summary.problems();
     console.print(&summary.render());
     if settings.keep {
-        console.print(&look_around(&aws, &deployment, &calendar)?);
+        console.print(&look_around(&aws, &deployment, &calendar, trace_id)?);
         tokio::signal::ctrl_c().await?;
     }
     Ok(problems.is_empty())
@@ -175,6 +187,7 @@ async fn play(
     deployment: &Deployment,
     calendar: &Calendar,
     settings: &Settings,
+    example: &Told,
 ) -> anyhow::Result<Sent> {
     let player = Player::new(deployment)?;
     let day = &calendar.day;
@@ -188,14 +201,28 @@ async fn play(
         sent = sent + step;
         progress.advance(settings.step_minutes as u64, sent.lines);
     }
+    let told = player.send_told(example, day.end().plus(-1)).await?;
     let unreadable = player.send_unreadable(day).await?;
-    let sent = sent + unreadable;
+    let sent = sent + told + unreadable;
     // Ticks after the last line: what is still to be told of the day's last minutes.
     for minutes in [2, 5] {
         player.ticks(day.end().plus(minutes)).await?;
     }
     progress.finish(sent.lines);
     Ok(sent)
+}
+
+/// The trace as a tree, once the trace forwarder has sent it.
+async fn trace(aws: &EmbeddedAws, id: TraceId) -> anyhow::Result<String> {
+    let xray = XRay::new(&aws.xray_config());
+    let deadline = Instant::now() + MESSAGE_TIMEOUT;
+    loop {
+        match xray.read_trace(id).await? {
+            Some(documents) => return Ok(tree::render(id, &documents)?),
+            None if Instant::now() > deadline => bail!("X-Ray has no trace {id}"),
+            None => tokio::time::sleep(Duration::from_millis(50)).await,
+        }
+    }
 }
 
 /// Has the report written, and fetches it. Answers where it was put.
@@ -223,7 +250,12 @@ async fn wait_for_messages(sink: &Sink, outcome: &Outcome) {
     }
 }
 
-fn look_around(aws: &EmbeddedAws, deployment: &Deployment, calendar: &Calendar) -> anyhow::Result<String> {
+fn look_around(
+    aws: &EmbeddedAws,
+    deployment: &Deployment,
+    calendar: &Calendar,
+    trace: TraceId,
+) -> anyhow::Result<String> {
     let bucket = deployment.bucket()?;
     Ok(format!(
         "\nEverything stays up until Ctrl-C. Look around with the AWS CLI:
@@ -235,7 +267,8 @@ fn look_around(aws: &EmbeddedAws, deployment: &Deployment, calendar: &Calendar) 
   aws logs filter-log-events --log-group-name /aws/lambda/{stack}-log-processor --max-items 5
   aws lambda list-functions --query 'Functions[].FunctionName'
   cargo ops archive --bucket {bucket} --service contract --date {date} --hour 09 | head
-  cargo ops quarantine --bucket {bucket}",
+  cargo ops quarantine --bucket {bucket}
+  cargo ops trace {trace}",
         date = calendar.date,
         url = aws.url(),
         xray = aws.xray_url(),

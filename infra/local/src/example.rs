@@ -54,7 +54,8 @@ impl Told {
     /// demo's day is over.
     pub fn batches(&self, log_group: &str, minute: Minute) -> Vec<Batch> {
         let first = minute.start().as_millisecond();
-        let event = |(millis, line): (i64, &String)| NewEvent { timestamp_millis: first + millis, message: line.clone() };
+        let event =
+            |(millis, line): (i64, &String)| NewEvent { timestamp_millis: first + millis, message: line.clone() };
         let events = (0..).zip(&self.lines).map(event).collect();
         let batch = |events| Batch { log_group: log_group.to_owned(), log_stream: STREAM.to_owned(), events };
         put_events::plan(events).into_iter().map(batch).collect()

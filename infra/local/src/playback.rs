@@ -23,9 +23,10 @@ use serde_json::{Value, json};
 
 use crate::deployment::Deployment;
 use crate::embedded_aws::{ACCOUNT, REGION};
+use crate::example::{self, Told};
 use crate::traffic::Day;
 use crate::traffic::batches::Batch;
-use crate::traffic::service::DATABASE_INSTANCE;
+use crate::traffic::service::{DATABASE_INSTANCE, Service};
 
 /// Calls under way at the same time. The embedded AWS is one process.
 const CONCURRENCY: usize = 4;
@@ -181,6 +182,17 @@ impl<'a> Player<'a> {
         tokio::time::timeout(DELIVERY_TIMEOUT, wait)
             .await
             .with_context(|| format!("{expected} deliveries did not all arrive in {} s", DELIVERY_TIMEOUT.as_secs()))?
+    }
+
+    /// Sends what the example service `told`, as if it were written at `minute`.
+    ///
+    /// # Errors
+    ///
+    /// Where a call fails, or a delivery does not arrive.
+    pub async fn send_told(&self, told: &Told, minute: Minute) -> anyhow::Result<Sent> {
+        let log_group = Service::Contract.log_group();
+        self.logs.create_stream(&log_group, example::STREAM).await?;
+        self.send(&told.batches(&log_group, minute), &[]).await
     }
 
     /// Sends a schedule tick to `function`, as if it were `at`, and answers what it said.
