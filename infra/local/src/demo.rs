@@ -112,9 +112,8 @@ pub async fn run(settings: &Settings) -> anyhow::Result<bool> {
         .await?;
     console.detail(&format!("stack {}, bucket {}", deployment::STACK, deployment.bucket()?));
 
-    let example =
-        console.step("Run the example service and ask it things", example::run(&example::program(settings.profile)));
-    let example = example.await?;
+    let program = example::program(settings.profile);
+    let example = console.step("Run the example service and ask it things", example::run(&program)).await?;
     console.detail(&format!("{} requests, {} lines on standard output", example.requests, example.lines.len()));
     let sent = play(&console, &deployment, &calendar, settings, &example).await?;
     let trace = console.step("Fetch a trace of the example from X-Ray", trace(&aws, example.trace_id)).await?;

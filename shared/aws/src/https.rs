@@ -40,6 +40,7 @@ pub(crate) struct Answer {
     /// The status.
     pub(crate) status: u16,
     /// How long it wants to be left alone.
+    #[cfg_attr(not(feature = "otlp"), expect(dead_code, reason = "only the collector is tried again here"))]
     pub(crate) retry_after: Option<Duration>,
     /// The body; nothing where it is too long or breaks off.
     pub(crate) body: Bytes,
