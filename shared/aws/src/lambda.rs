@@ -84,6 +84,9 @@ pub fn start_logging(name: &str, version: &str) -> anyhow::Result<telemetry::Gua
     Ok(telemetry::init(settings)?)
 }
 
+/// The type of every failure of a handler, by which they are counted.
+const HANDLER_FAILED: &str = "HandlerFailed";
+
 /// A handler's failure as Lambda reports it: a fixed type that can be counted, and the whole chain of causes.
 struct Failure(anyhow::Error);
 
@@ -95,7 +98,7 @@ impl fmt::Debug for Failure {
 
 impl From<Failure> for Diagnostic {
     fn from(failure: Failure) -> Diagnostic {
-        Diagnostic { error_type: "HandlerFailed".to_owned(), error_message: format!("{:#}", failure.0) }
+        Diagnostic { error_type: HANDLER_FAILED.to_owned(), error_message: format!("{:#}", failure.0) }
     }
 }
 
@@ -110,7 +113,7 @@ where
     let handler = &handler;
     let service = service_fn(|event: LambdaEvent<E>| async move {
         let result = handler(event.payload).await.map_err(|error| {
-            tracing::error!(error = format!("{error:#}"), "invocation failed");
+            tracing::error!(error = format!("{error:#}"), error.type = HANDLER_FAILED, "invocation failed");
             Failure(error)
         });
         // With the answer the function freezes, maybe for ever, and with it the thread that writes.

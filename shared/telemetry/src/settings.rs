@@ -33,7 +33,7 @@ pub struct Settings {
     /// Which events are written (`LOG_LEVEL`, default `info`).
     pub levels: Targets,
     /// What becomes of events below that.
-    pub debug: Debug,
+    pub debug: DebugLines,
     /// Which spans become span lines.
     pub traces: Traces,
     /// How many bytes wait at most while standard output is slow (`LOG_BUFFER_BYTES`, default 1 MiB).
@@ -52,7 +52,7 @@ pub struct Settings {
 
 /// DEBUG lines of some requests, or of those that fail.
 #[derive(Debug, Clone)]
-pub struct Debug {
+pub struct DebugLines {
     /// Share of requests, 0 to 1, of which all DEBUG lines are written (`LOG_DEBUG_SHARE`, default 0). Decided by the
     /// id of the trace or else of the request, so that every service decides the same.
     pub share: f64,
@@ -120,7 +120,7 @@ impl Settings {
         Settings {
             identity,
             levels: Targets::new().with_default(LevelFilter::INFO),
-            debug: Debug { share: 0.0, hold_bytes: 0, levels: Targets::new().with_default(LevelFilter::DEBUG) },
+            debug: DebugLines { share: 0.0, hold_bytes: 0, levels: Targets::new().with_default(LevelFilter::DEBUG) },
             traces: Traces {
                 spans: Targets::new().with_default(LevelFilter::INFO),
                 share: 0.05,
@@ -150,7 +150,7 @@ impl Settings {
         let defaults = Settings::new(identity);
         let settings = Settings {
             levels: read.with("LOG_LEVEL", defaults.levels, |text| parse_levels(text).map_err(|e| e.to_string())),
-            debug: Debug {
+            debug: DebugLines {
                 share: read.with("LOG_DEBUG_SHARE", defaults.debug.share, share),
                 hold_bytes: read.with("LOG_DEBUG_HOLD_BYTES", defaults.debug.hold_bytes, number),
                 levels: read.with("LOG_DEBUG_LEVEL", defaults.debug.levels, |text| {

@@ -405,11 +405,16 @@ impl Visit for SpanFields<'_> {
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.tag(field, |out| json::signed(out, value));
+        // Ids are texts, also those that look like numbers.
+        if !self.found.take(field.name(), Text::Formatted(format_args!("{value}"))) {
+            self.tag(field, |out| json::signed(out, value));
+        }
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.tag(field, |out| json::unsigned(out, value));
+        if !self.found.take(field.name(), Text::Formatted(format_args!("{value}"))) {
+            self.tag(field, |out| json::unsigned(out, value));
+        }
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
