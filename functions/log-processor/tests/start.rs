@@ -31,7 +31,7 @@ fn a_missing_variable_is_named() {
     assert_eq!(
         error.to_string(),
         "configuration: BUCKET_NAME is not set; OWN_LOG_GROUP_PREFIX is not set; ENVIRONMENT is not set; \
-         PSEUDONYM_KEY_SECRET is not set"
+         PSEUDONYM_KEY_SECRET is not set; METRIC_NAMESPACE is not set"
     );
 }
 

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::test_runner::RngSeed;
 use serde_json::{Value, json};
-use testkit::{laws, subscription};
+use testkit::{laws, pipeline, subscription};
 
 /// 2026-11-21T10:05:03Z.
 const MILLIS: i64 = 1_795_255_503_000;
@@ -142,8 +142,9 @@ fn well_formed() -> impl Strategy<Value = String> {
             }),
             2 => json!({ "level": 50, "time": 1_795_255_503_123_i64, "pid": 7, "msg": message, "err": value }),
             _ => json!({
-                "_aws": { "Timestamp": MILLIS, "CloudWatchMetrics": [{ "Namespace": "n", "Dimensions": [["a"]],
-                "Metrics": [{ "Name": "latency", "Unit": "Milliseconds" }] }] }, "a": message, "latency": duration
+                "_aws": { "Timestamp": MILLIS, "CloudWatchMetrics": [{ "Namespace": pipeline::NAMESPACE, "Dimensions": [[]],
+                "Metrics": [{ "Name": "contract_value" }, { "Name": "active_users" }] }] }, "role": message,
+                "contract_value": duration, "active_users": value
             }),
         };
         line.to_string()

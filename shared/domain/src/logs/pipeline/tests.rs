@@ -374,6 +374,29 @@ fn the_archive_processed_again_is_the_same_byte_for_byte() {
 }
 
 #[test]
+fn hours_of_a_batch_that_are_counted_again_share_no_minute_with_each_other() {
+    // Were it so, the second of them would be taken for what was counted already.
+    let hour_end = TIME.div_euclid(3_600_000) * 3_600_000 + 3_600_000;
+    let line = |at: i64| {
+        let aws = json!({ "Timestamp": at - 45_000, "CloudWatchMetrics": [
+            { "Namespace": "Shop", "Metrics": [{ "Name": "active_users" }] }
+        ] });
+        (at, json!(json!({ "_aws": aws, "active_users": 1 }).to_string()))
+    };
+    let first = processed(&mut pipeline(""), GROUP, &[line(hour_end - 5_000), line(hour_end + 5_000)]);
+    let pending = |object: &Object| PendingMetrics::parse(&object.body).unwrap();
+    let mut again = BTreeMap::new();
+    for object in &first.archive {
+        let hour = pipeline("").reprocess(&object.key, &archive::lines(&object.body).unwrap()).unwrap();
+        for (minute, series) in pending(&hour.pending).extracted {
+            assert!(again.insert(minute, series).is_none(), "{minute} is of two hours");
+        }
+    }
+    assert_eq!((first.archive.len(), again.len()), (2, 2));
+    assert_eq!(again, pending(first.pending.as_ref().unwrap()).extracted);
+}
+
+#[test]
 fn every_metric_that_lines_may_bring_along_comes_through_redaction_as_it_was_written() {
     let ours = |name: &str| name.starts_with("pipeline_") || ["log_entries", "performance_issues"].contains(&name);
     for metric in registry::METRICS.iter().filter(|metric| !ours(metric.name)) {
