@@ -78,7 +78,10 @@
 //! | `add_span_log` | an event within the span; [`trace::add_span_log`] |
 //! | `_send_segment_to_xray` | the span line, which the pipeline's trace-forwarder sends |
 //! | `get_trace_summary` | `ops trace <id>` |
-//! | `trace_operation` | [`trace::traced`] for a future |
+//! | `trace_operation` | [`operation()`], for functions and futures, with record and metrics; [`trace::traced`] for a span only |
+//! | `trace_api_request`, `@log_api_call`, `get_client_ip` | [`web::layer`], [`web::TrustedProxies`] |
+//!
+//! Those of 2.1 are in [`business`]; how metrics are kept, told and bounded is in [`mod@metrics`].
 
 pub mod business;
 mod calls;

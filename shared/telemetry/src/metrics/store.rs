@@ -311,7 +311,7 @@ impl Catalog {
         let unit = definition.map(|definition| definition.unit.as_str());
         let unit = unit.or_else(|| self.units.get(name).copied()).unwrap_or("None");
         let sets = definition.map_or(BY_SERVICE, |definition| definition.sets);
-        let metric = Arc::new(Metric { name: name.to_owned(), kind, unit, sets });
+        let metric = Arc::new(Metric::new(name, kind, unit, sets));
         Some(Entry { metric, definition, values: HashMap::new(), series: HashMap::new() })
     }
 
