@@ -37,7 +37,13 @@ pub(crate) struct Members<'a> {
 
 impl<'a> Members<'a> {
     pub(crate) fn new(origin: Origin<'a>) -> Members<'a> {
-        Members { origin, dimensions: Vec::new(), metrics: Vec::new(), values: Vec::new(), bytes: 0 }
+        Members {
+            origin,
+            dimensions: Vec::with_capacity(8),
+            metrics: Vec::with_capacity(4),
+            values: Vec::with_capacity(128),
+            bytes: 0,
+        }
     }
 
     /// Adds a metric; `false` where it does not go into this line.
