@@ -153,7 +153,7 @@ impl Settings {
                 per_second: read.with("TRACE_PER_SECOND", defaults.traces.per_second, number),
                 always: read.with("TRACE_ALWAYS", defaults.traces.always, list),
             },
-            buffer_bytes: read.with("LOG_BUFFER_BYTES", defaults.buffer_bytes, number),
+            buffer_bytes: read.with("LOG_BUFFER_BYTES", defaults.buffer_bytes, buffer),
             masked_fields: read.with("LOG_MASKED_FIELDS", defaults.masked_fields, list),
             namespace: read.text("METRICS_NAMESPACE").unwrap_or(defaults.namespace),
             identity: defaults.identity,
@@ -196,6 +196,12 @@ fn share(text: &str) -> Result<f64, String> {
 
 fn number<N: std::str::FromStr>(text: &str) -> Result<N, String> {
     text.parse().map_err(|_| format!("`{text}` is no whole number in range"))
+}
+
+fn buffer(text: &str) -> Result<usize, String> {
+    const LEAST: usize = 16 * 1024;
+    let bytes = number(text)?;
+    if bytes < LEAST { Err(format!("`{text}` has no room for a line: {LEAST} is the least")) } else { Ok(bytes) }
 }
 
 fn list(text: &str) -> Result<Vec<String>, String> {
@@ -291,6 +297,8 @@ mod tests {
         ] {
             assert!(error.contains(part), "{part} in {error}");
         }
+        let small = read(&[("SERVICE_NAME", "a"), ("ENVIRONMENT", "b"), ("LOG_BUFFER_BYTES", "1024")]).unwrap_err();
+        assert_eq!(small, "LOG_BUFFER_BYTES: `1024` has no room for a line: 16384 is the least");
     }
 
     #[test]
