@@ -17,7 +17,7 @@ use crate::scope::Ids;
 use crate::secret::{MASK, MaskedNames};
 
 /// The longest line, in bytes: what CloudWatch takes as one event, less its own 26.
-const MAX_LINE_BYTES: usize = 256 * 1024 - 26;
+pub(crate) const MAX_LINE_BYTES: usize = 256 * 1024 - 26;
 
 /// What a thread keeps of its buffers between two lines.
 const KEPT_BYTES: usize = 64 * 1024;

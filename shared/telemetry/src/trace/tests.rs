@@ -234,6 +234,22 @@ fn logs_of_a_span_are_bounded_and_counted() {
 }
 
 #[test]
+fn a_span_that_is_too_long_is_one_line_that_says_so() {
+    let long = "x".repeat(40_000);
+    let text = crate::testing::text_of(settings(), |_| {
+        let span = info_span!("save");
+        for number in 0..20 {
+            add_span_tag(&span, &format!("tag {number}"), long.as_str());
+            add_span_log(&span, Level::Info, &long, &[]);
+        }
+    });
+    assert!(text.len() <= 256 * 1024, "{}", text.len());
+    let line: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(line["span"]["tags"], json!({ "truncated": true }));
+    assert_eq!(line["span"]["logs"].as_array().unwrap().len() as u64 + line["span"]["logs_cut"].as_u64().unwrap(), 20);
+}
+
+#[test]
 fn names_known_at_run_time_only() {
     let lines = spans_of(settings(), |_| {
         let root = start_trace("POST /contracts", Some("/contracts"), Some(caller()));
