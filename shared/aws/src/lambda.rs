@@ -81,6 +81,8 @@ pub fn start_logging(name: &str, version: &str) -> anyhow::Result<telemetry::Gua
     let mut settings = Settings::new(Identity::new(name, &environment, version));
     settings.levels = log_levels;
     settings.traces.spans = Targets::new();
+    // `run` flushes after each invocation; a thread would be frozen in between.
+    settings.flush_seconds = 0;
     Ok(telemetry::init(settings)?)
 }
 
