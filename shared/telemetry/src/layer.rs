@@ -30,6 +30,8 @@ pub struct LogLayer {
     telemetry: Telemetry,
     /// Whether events below the level may be written after all.
     wants_debug: bool,
+    /// The level of spans of a trace, where it is the same for all targets: then none is looked up.
+    spans_of_all: Option<LevelFilter>,
     /// Spans that will be lines. Mostly there are none, and then no span that closes is looked at.
     open_spans: AtomicUsize,
 }
@@ -46,7 +48,13 @@ impl LogLayer {
     pub(crate) fn new(telemetry: Telemetry) -> LogLayer {
         let debug = &telemetry.settings().debug;
         let wants_debug = debug.share > 0.0 || debug.hold_bytes > 0;
-        LogLayer { telemetry, wants_debug, open_spans: AtomicUsize::new(0) }
+        let spans = &telemetry.settings().traces.spans;
+        // What is listed besides the default is listed without a target.
+        let spans_of_all = match spans.iter().count() {
+            0 => Some(spans.default_level().unwrap_or(LevelFilter::OFF)),
+            _ => None,
+        };
+        LogLayer { telemetry, wants_debug, spans_of_all, open_spans: AtomicUsize::new(0) }
     }
 
     pub(crate) fn telemetry(&self) -> &Telemetry {
@@ -86,8 +94,11 @@ impl LogLayer {
 
     /// Whether a span is one of a trace, and not only hands on what it is handed.
     fn traces(&self, metadata: &Metadata<'_>) -> bool {
-        let spans = &self.telemetry.settings().traces.spans;
-        metadata.target() != scope::TARGET && spans.would_enable(metadata.target(), metadata.level())
+        let lets = match self.spans_of_all {
+            Some(level) => *metadata.level() <= level,
+            None => self.telemetry.settings().traces.spans.would_enable(metadata.target(), metadata.level()),
+        };
+        lets && metadata.target() != scope::TARGET
     }
 
     /// Where a span stands, and its parent.
