@@ -75,6 +75,11 @@ where
 }
 
 impl SpanState {
+    /// Whether a span within may be a line, or begin a trace. That never changes.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.place.is_none_or(|place| place.sampled)
+    }
+
     /// What a child elsewhere is told.
     pub(crate) fn parent(&self) -> Option<Parent> {
         let Place { trace_id, span_id, sampled } = self.place?;
