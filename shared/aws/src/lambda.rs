@@ -98,8 +98,13 @@ pub fn start_logging(name: &str, version: &str) -> anyhow::Result<telemetry::Gua
     let mut settings = Settings::new(Identity::new(name, &environment, version));
     settings.levels = log_levels;
     settings.traces.spans = Targets::new();
+    // `run` flushes after each invocation; a thread would be frozen in between.
+    settings.flush_seconds = 0;
     Ok(telemetry::init(settings)?)
 }
+
+/// The type of every failure of a handler, by which they are counted.
+const HANDLER_FAILED: &str = "HandlerFailed";
 
 /// A handler's failure as Lambda reports it: a fixed type that can be counted, and the whole chain of causes.
 struct Failure(anyhow::Error);
@@ -112,7 +117,7 @@ impl fmt::Debug for Failure {
 
 impl From<Failure> for Diagnostic {
     fn from(failure: Failure) -> Diagnostic {
-        Diagnostic { error_type: "HandlerFailed".to_owned(), error_message: format!("{:#}", failure.0) }
+        Diagnostic { error_type: HANDLER_FAILED.to_owned(), error_message: format!("{:#}", failure.0) }
     }
 }
 
@@ -127,7 +132,7 @@ where
     let handler = &handler;
     let service = service_fn(|event: LambdaEvent<E>| async move {
         let result = handler(event.payload).await.map_err(|error| {
-            tracing::error!(error = format!("{error:#}"), "invocation failed");
+            tracing::error!(error = format!("{error:#}"), error.type = HANDLER_FAILED, "invocation failed");
             Failure(error)
         });
         // With the answer the function freezes, maybe for ever, and with it the thread that writes.

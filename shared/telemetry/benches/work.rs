@@ -20,6 +20,7 @@ pub fn ours(share: f64) -> (Telemetry, Dispatch) {
 }
 
 /// The JSON layer of `tracing-subscriber`, with what it writes unless told otherwise.
+#[allow(dead_code, reason = "not every benchmark has it")]
 pub fn json_layer() -> Dispatch {
     let layer = tracing_subscriber::fmt::layer().json().with_writer(io::sink);
     Dispatch::new(tracing_subscriber::registry().with(layer))
@@ -54,7 +55,6 @@ pub fn event(number: u64) {
 }
 
 /// An event with a formatted message, and an error with its cause.
-#[allow(dead_code, reason = "not every benchmark has it")]
 pub fn failure(number: u64, error: &(dyn Error + 'static)) {
     tracing::error!(error, retries = 3_u64, "contract {number} could not be saved");
 }

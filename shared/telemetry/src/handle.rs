@@ -14,7 +14,7 @@ use crate::clock::Clock;
 use crate::json;
 use crate::layer::LogLayer;
 use crate::line::with_record;
-use crate::metrics::{self, Store};
+use crate::metrics::{self, Recorder, Store};
 use crate::secret::MaskedNames;
 use crate::settings::{Identity, Settings};
 use crate::sink::Sink;
@@ -103,6 +103,11 @@ impl Telemetry {
 
     pub(crate) fn identity_json(&self) -> &[u8] {
         &self.shared.identity_json
+    }
+
+    /// A recorder for the facade of the `metrics` crate. [`init`](crate::init) installs that of the process.
+    pub fn recorder(&self) -> Recorder {
+        Recorder::new(Arc::clone(&self.shared.store))
     }
 
     pub(crate) fn store(&self) -> &Arc<Store> {

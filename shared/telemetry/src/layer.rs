@@ -30,8 +30,11 @@ pub struct LogLayer {
     telemetry: Telemetry,
     /// Whether events below the level may be written after all.
     wants_debug: bool,
-    /// Spans that will be lines. Mostly there are none, and then no span that closes is looked at.
-    open_spans: AtomicUsize,
+    /// The level of spans of a trace, where it is the same for all targets: then none is looked up.
+    spans_of_all: Option<LevelFilter>,
+    /// Open spans that are of a kept trace, or of none: what is in them may be a line, or begin a trace. Mostly there
+    /// are none, and then neither a span within another nor one that closes is looked at.
+    watched: AtomicUsize,
 }
 
 /// What becomes of an event.
@@ -46,7 +49,13 @@ impl LogLayer {
     pub(crate) fn new(telemetry: Telemetry) -> LogLayer {
         let debug = &telemetry.settings().debug;
         let wants_debug = debug.share > 0.0 || debug.hold_bytes > 0;
-        LogLayer { telemetry, wants_debug, open_spans: AtomicUsize::new(0) }
+        let spans = &telemetry.settings().traces.spans;
+        // What is listed besides the default is listed without a target.
+        let spans_of_all = match spans.iter().count() {
+            0 => Some(spans.default_level().unwrap_or(LevelFilter::OFF)),
+            _ => None,
+        };
+        LogLayer { telemetry, wants_debug, spans_of_all, watched: AtomicUsize::new(0) }
     }
 
     pub(crate) fn telemetry(&self) -> &Telemetry {
@@ -86,8 +95,11 @@ impl LogLayer {
 
     /// Whether a span is one of a trace, and not only hands on what it is handed.
     fn traces(&self, metadata: &Metadata<'_>) -> bool {
-        let spans = &self.telemetry.settings().traces.spans;
-        metadata.target() != scope::TARGET && spans.would_enable(metadata.target(), metadata.level())
+        let lets = match self.spans_of_all {
+            Some(level) => *metadata.level() <= level,
+            None => self.telemetry.settings().traces.spans.would_enable(metadata.target(), metadata.level()),
+        };
+        lets && metadata.target() != scope::TARGET
     }
 
     /// Where a span stands, and its parent.
@@ -197,6 +209,12 @@ where
         let traced = self.traces(metadata);
         let remote = trace::take_parent();
         let inherits = remote.is_none() && !metadata.fields().iter().any(|field| trace::is_inherited(field.name()));
+        if inherits && self.watched.load(Ordering::Relaxed) == 0 {
+            let has_parent = attributes.is_contextual() && context.current_span().id().is_some();
+            if has_parent || attributes.parent().is_some() {
+                return;
+            }
+        }
         let parent = match attributes.parent() {
             Some(id) => context.span(id),
             None if attributes.is_contextual() => context.lookup_current(),
@@ -204,16 +222,14 @@ where
         };
         let outer = parent.as_ref().and_then(|parent| {
             trace::nearest(parent, |state| {
-                let kept = state.place.is_none_or(|place| place.sampled);
-                if inherits && !(traced && kept) { None } else { Some((state.ids.clone(), state.place)) }
+                if inherits && !(traced && state.is_watched()) { None } else { Some((state.ids.clone(), state.place)) }
             })
         });
         let (outer_ids, outer_place) = match outer {
             // Nothing of its own to hand on: what is in it looks at what is around it.
             Some(None) => return,
-            None if inherits && !traced => return,
-            None => (None, None),
             Some(Some(outer)) => outer,
+            None => (None, None),
         };
         let Some(span) = context.span(id) else { return };
         let masked = self.telemetry.masked();
@@ -225,10 +241,13 @@ where
         let ids = self.ids(&mut found, outer_ids, place);
         let open = (traced && place.is_some_and(|place| place.sampled)).then(|| {
             attributes.record(&mut SpanFields { found: &mut Found::default(), tags: Some(&mut tags), masked });
-            self.open_spans.fetch_add(1, Ordering::Relaxed);
             Box::new(OpenSpan::begin(now.get(), parent, found, tags))
         });
-        span.extensions_mut().insert(SpanState { ids, place, open });
+        let state = SpanState { ids, place, open };
+        if state.is_watched() {
+            self.watched.fetch_add(1, Ordering::Relaxed);
+        }
+        span.extensions_mut().insert(state);
     }
 
     fn on_record(&self, id: &Id, values: &Values<'_>, context: Context<'_, S>) {
@@ -275,15 +294,15 @@ where
     }
 
     fn on_close(&self, id: Id, context: Context<'_, S>) {
-        if self.open_spans.load(Ordering::Relaxed) == 0 {
+        if self.watched.load(Ordering::Relaxed) == 0 {
             return;
         }
         let Some(span) = context.span(&id) else { return };
         let extensions = span.extensions();
-        if let Some(state) = extensions.get::<SpanState>()
-            && state.write(&self.telemetry, span.name(), false).is_some()
-        {
-            self.open_spans.fetch_sub(1, Ordering::Relaxed);
+        let Some(state) = extensions.get::<SpanState>() else { return };
+        state.write(&self.telemetry, span.name(), false);
+        if state.is_watched() {
+            self.watched.fetch_sub(1, Ordering::Relaxed);
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::scope::Ids;
 use crate::secret::{MASK, MaskedNames};
 
 /// The longest line, in bytes: what CloudWatch takes as one event, less its own 26.
-const MAX_LINE_BYTES: usize = 256 * 1024 - 26;
+pub(crate) const MAX_LINE_BYTES: usize = 256 * 1024 - 26;
 
 /// What a thread keeps of its buffers between two lines.
 const KEPT_BYTES: usize = 64 * 1024;
@@ -331,6 +331,12 @@ impl Fields<'_> {
     fn number(&mut self, field: &Field, value: f64, write: impl FnOnce(&mut Vec<u8>)) {
         if field.name() == "duration_ms" && value.is_finite() {
             self.record.duration_ms = Some(value);
+        } else if let Some(at) = id_at(field.name()) {
+            // Ids are texts, also those that look like numbers.
+            let mut digits = Vec::new();
+            write(&mut digits);
+            self.record.ids[at] = Some(String::from_utf8_lossy(&digits).trim_matches('"').to_owned());
+            self.record.has_ids = true;
         } else {
             self.detail(field, write);
         }

@@ -1,6 +1,6 @@
 //! Metrics: counted in this process, told as lines in CloudWatch's embedded metric format.
 //!
-//! Code that counts through the facade of the [`metrics`](::metrics) crate and the functions here are counted alike,
+//! Code that counts through the facade of the `metrics` crate and the functions here are counted alike,
 //! in the process, and flushed as lines: every minute, by [`flush`], and when the guard of
 //! [`telemetry::init`](crate::init) is dropped. A Lambda function calls [`telemetry::flush`](crate::flush) before it
 //! answers. What is recorded while a flush runs is told by it or by the next; what finds a full buffer is told by
@@ -214,9 +214,119 @@ fn count(points: &[Point<'_>], derivable: bool, emit: impl FnOnce()) {
     let mut members = Members::new(origin(telemetry, &mut scratch));
     let (told, others): (Vec<_>, Vec<_>) =
         counted.iter().partition(|(series, value)| members.add(series, &Value::Number(*value)));
-    let mut text = Vec::new();
+    // What two metrics take.
+    let mut text = Vec::with_capacity(1_024);
     members.write(now_millis(), &mut text);
     let written = with_members(&text, emit);
     let left = if written { &[][..] } else { &told[..] };
     others.iter().chain(left).for_each(|(series, value)| series.record(*value, 1));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Written, lines_of, settings};
+    use crate::{Settings, log_performance, parse_levels};
+    use serde_json::{Value as Json, json};
+
+    #[test]
+    fn what_is_counted_is_told_with_the_registrys_unit_dimensions_and_sets() {
+        // Defect 9: a timer was called `api_request_duration_duration`.
+        let lines = lines_of(settings(), |_| {
+            for ms in [12, 13, 12] {
+                record_timer(
+                    "api_request_duration",
+                    Duration::from_millis(ms),
+                    &[("endpoint", "/a"), ("method", "GET")],
+                );
+            }
+            set_gauge("active_users", 7.0, &[]);
+            set_gauge("active_users", 5.0, &[]);
+            increment_counter("contracts_created", 2.0, &[("role", "buyer")]);
+        });
+        let named = |name: &str| lines.iter().find(|line| line.get(name).is_some()).unwrap();
+        let timer = named("api_request_duration");
+        assert_eq!(timer["api_request_duration"], json!([12, 12, 13]));
+        assert_eq!((&timer["service"], &timer["endpoint"]), (&json!("contract"), &json!("/a")));
+        assert_eq!(
+            timer["_aws"]["CloudWatchMetrics"],
+            json!([{
+                "Namespace": "LandContracts", "Dimensions": [[], ["service"], ["service", "endpoint"]],
+                "Metrics": [{ "Name": "api_request_duration", "Unit": "Milliseconds" }],
+            }])
+        );
+        // As schema v1 begins a line.
+        assert_eq!((&timer["level"], &timer["category"]), (&json!("INFO"), &json!("performance")));
+        assert_eq!(timer["context"], json!({ "service_name": "contract", "environment": "test", "version": "1.2.3" }));
+        let gauge = named("active_users");
+        assert_eq!((&gauge["active_users"], gauge.get("service")), (&json!(5), None));
+        assert_eq!(gauge["_aws"]["CloudWatchMetrics"][0]["Dimensions"], json!([[]]));
+        assert_eq!(named("contracts_created")["contracts_created"], 2);
+        assert_eq!(lines.len(), 3);
+    }
+
+    #[test]
+    fn a_flush_tells_once_and_what_is_odd_is_a_warning() {
+        let lines = lines_of(settings(), |_| {
+            for _ in 0..2 {
+                increment_counter("parcels_checked", 1.0, &[("region", "77")]);
+                flush();
+            }
+        });
+        let warnings: Vec<&Json> = lines.iter().filter(|line| line["level"] == "WARNING").collect();
+        assert_eq!((warnings.len(), &warnings[0]["details"]["metric"]), (1, &json!("parcels_checked")));
+        let told: Vec<&Json> = lines.iter().filter_map(|line| line.get("parcels_checked")).collect();
+        assert_eq!((told, lines.len()), (vec![&json!(1), &json!(1)], 3));
+    }
+
+    #[test]
+    fn metrics_that_do_not_fit_a_line_go_to_the_next_flush() {
+        let lines = lines_of(settings(), |_| {
+            let (one, other) = ([("operation", "a")], [("operation", "b")]);
+            let points = [Point::count("operations", &one), Point::value("operation_duration", 2.0, &other)];
+            count_beside_record(&points, || log_performance("a", Duration::from_millis(2)));
+        });
+        assert_eq!((&lines[0]["operations"], lines[0].get("operation_duration")), (&json!(1), None));
+        assert_eq!((&lines[1]["operation_duration"], &lines[1]["operation"]), (&json!(2), &json!("b")));
+    }
+
+    #[test]
+    fn lines_that_are_dropped_are_counted_and_their_metrics_are_not_lost() {
+        /// Takes nothing until it is let.
+        struct Stuck(std::sync::mpsc::Receiver<()>, Written);
+        impl io::Write for Stuck {
+            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+                // When the other end is gone, everything passes.
+                let _ = self.0.recv();
+                self.1.write(bytes)
+            }
+
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let (let_pass, stuck) = std::sync::mpsc::channel();
+        let written = Written::default();
+        let telemetry = Telemetry::new(
+            Settings { levels: parse_levels("info").unwrap(), buffer_bytes: 4_000, ..settings() },
+            Stuck(stuck, written.clone()),
+        )
+        .unwrap();
+        tracing::subscriber::with_default(telemetry.subscriber(), || {
+            for _ in 0..100 {
+                crate::business::track_user_registration("buyer");
+            }
+            // Finds no room either.
+            flush();
+        });
+        drop(let_pass);
+        assert!(telemetry.flush(Duration::from_secs(60)));
+        assert!(telemetry.flush(Duration::from_secs(60)));
+        let text = written.text();
+        let lines: Vec<Json> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let sum = |name: &str| lines.iter().filter_map(|line| line[name].as_f64()).sum::<f64>();
+        assert_eq!(sum("user_registrations"), 100.0);
+        assert_eq!(sum("telemetry_lines_dropped"), telemetry.sink().dropped() as f64);
+        assert!(telemetry.sink().dropped() > 0);
+    }
 }

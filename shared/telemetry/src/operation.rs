@@ -33,6 +33,7 @@ use schema::trace::SpanStatus;
 use schema::{Level, endpoint};
 use tracing::Span;
 use tracing::field::Empty;
+use tracing::instrument::{Instrument as _, Instrumented};
 
 use crate::business::{count_query, track_api_request};
 use crate::calls::{self, ApiCall, Direction, log_database_query};
@@ -292,12 +293,12 @@ impl Running {
         result
     }
 
-    fn instrument<F, J>(self, future: F, judge: J) -> Instrumented<F, J>
+    fn instrument<F, J>(self, future: F, judge: J) -> Watched<F, J>
     where
         F: Future,
         J: FnOnce(&F::Output) -> Outcome<'_>,
     {
-        Instrumented { running: self, future, judge: Some(judge) }
+        Watched { future: future.instrument(self.span.clone()), running: self, judge: Some(judge) }
     }
 
     fn end(&mut self, outcome: &Outcome<'_>) {
@@ -338,16 +339,16 @@ impl Drop for Running {
 }
 
 pin_project_lite::pin_project! {
-    struct Instrumented<F, J> {
-        // Before the future: what it drops is dropped within the span still.
-        running: Running,
+    struct Watched<F, J> {
+        // First, so that it is gone when its end is told.
         #[pin]
-        future: F,
+        future: Instrumented<F>,
+        running: Running,
         judge: Option<J>,
     }
 }
 
-impl<F, J> Future for Instrumented<F, J>
+impl<F, J> Future for Watched<F, J>
 where
     F: Future,
     J: FnOnce(&F::Output) -> Outcome<'_>,
@@ -356,10 +357,7 @@ where
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
-        let output = {
-            let _in = this.running.span.enter();
-            ready!(this.future.poll(context))
-        };
+        let output = ready!(this.future.poll(context));
         if let Some(judge) = this.judge.take() {
             this.running.end(&judge(&output));
         }
@@ -529,6 +527,27 @@ mod tests {
             assert_eq!((&span["message"], &span["span"]["status"]), (&json!("save"), &json!(status)), "{at}");
             assert_eq!(record["context"]["span_id"], span["context"]["span_id"], "{at}");
         }
+    }
+
+    #[test]
+    fn what_a_dropped_future_lets_go_is_let_go_within_its_span() {
+        struct LetGo;
+        impl Drop for LetGo {
+            fn drop(&mut self) {
+                tracing::info!("let go");
+            }
+        }
+        let lines = lines_of(settings(), |_| {
+            let held = LetGo;
+            let work = operation("save").instrument_value(async move {
+                let _held = held;
+                pending::<()>().await;
+            });
+            assert!(poll_once(work).is_pending());
+        });
+        let seen: Vec<&str> = lines.iter().map(|line| line["message"].as_str().unwrap()).collect();
+        assert_eq!(seen, ["let go", "operation", "save"]);
+        assert_eq!(lines[0]["context"]["span_id"], lines[2]["context"]["span_id"]);
     }
 
     #[test]

@@ -33,7 +33,7 @@ pub struct Settings {
     /// Which events are written (`LOG_LEVEL`, default `info`).
     pub levels: Targets,
     /// What becomes of events below that.
-    pub debug: Debug,
+    pub debug: DebugLines,
     /// Which spans become span lines.
     pub traces: Traces,
     /// How many bytes wait at most while standard output is slow (`LOG_BUFFER_BYTES`, default 1 MiB).
@@ -52,7 +52,7 @@ pub struct Settings {
 
 /// DEBUG lines of some requests, or of those that fail.
 #[derive(Debug, Clone)]
-pub struct Debug {
+pub struct DebugLines {
     /// Share of requests, 0 to 1, of which all DEBUG lines are written (`LOG_DEBUG_SHARE`, default 0). Decided by the
     /// id of the trace or else of the request, so that every service decides the same.
     pub share: f64,
@@ -120,7 +120,7 @@ impl Settings {
         Settings {
             identity,
             levels: Targets::new().with_default(LevelFilter::INFO),
-            debug: Debug { share: 0.0, hold_bytes: 0, levels: Targets::new().with_default(LevelFilter::DEBUG) },
+            debug: DebugLines { share: 0.0, hold_bytes: 0, levels: Targets::new().with_default(LevelFilter::DEBUG) },
             traces: Traces {
                 spans: Targets::new().with_default(LevelFilter::INFO),
                 share: 0.05,
@@ -150,7 +150,7 @@ impl Settings {
         let defaults = Settings::new(identity);
         let settings = Settings {
             levels: read.with("LOG_LEVEL", defaults.levels, |text| parse_levels(text).map_err(|e| e.to_string())),
-            debug: Debug {
+            debug: DebugLines {
                 share: read.with("LOG_DEBUG_SHARE", defaults.debug.share, share),
                 hold_bytes: read.with("LOG_DEBUG_HOLD_BYTES", defaults.debug.hold_bytes, number),
                 levels: read.with("LOG_DEBUG_LEVEL", defaults.debug.levels, |text| {
@@ -164,11 +164,11 @@ impl Settings {
                 per_second: read.with("TRACE_PER_SECOND", defaults.traces.per_second, number),
                 always: read.with("TRACE_ALWAYS", defaults.traces.always, list),
             },
-            buffer_bytes: read.with("LOG_BUFFER_BYTES", defaults.buffer_bytes, number),
+            buffer_bytes: read.with("LOG_BUFFER_BYTES", defaults.buffer_bytes, buffer),
             masked_fields: read.with("LOG_MASKED_FIELDS", defaults.masked_fields, list),
             namespace: read.text("METRICS_NAMESPACE").unwrap_or(defaults.namespace),
             metrics: read.with("METRICS_SOURCE", defaults.metrics, source),
-            flush_seconds: read.with("METRICS_FLUSH_SECONDS", defaults.flush_seconds, number),
+            flush_seconds: read.with("METRICS_FLUSH_SECONDS", defaults.flush_seconds, flush_seconds),
             identity: defaults.identity,
         };
         if read.problems.is_empty() { Ok(settings) } else { Err(SettingsError(read.problems)) }
@@ -217,6 +217,18 @@ fn source(text: &str) -> Result<Source, String> {
         "derived" => Ok(Source::Derived),
         _ => Err(format!("`{text}` is neither `emf` nor `derived`")),
     }
+}
+
+fn flush_seconds(text: &str) -> Result<u32, String> {
+    let seconds = number(text)?;
+    // An interval lies within a minute.
+    if seconds > 60 { Err(format!("`{text}` is more than 60")) } else { Ok(seconds) }
+}
+
+fn buffer(text: &str) -> Result<usize, String> {
+    const LEAST: usize = 16 * 1024;
+    let bytes = number(text)?;
+    if bytes < LEAST { Err(format!("`{text}` has no room for a line: {LEAST} is the least")) } else { Ok(bytes) }
 }
 
 fn list(text: &str) -> Result<Vec<String>, String> {
@@ -301,6 +313,8 @@ mod tests {
             ("TRACE_SHARE", "5"),
             ("LOG_DEBUG_SHARE", "NaN"),
             ("LOG_BUFFER_BYTES", "-1"),
+            ("METRICS_SOURCE", "both"),
+            ("METRICS_FLUSH_SECONDS", "61"),
         ]);
         let error = error.unwrap_err();
         for part in [
@@ -309,9 +323,13 @@ mod tests {
             "TRACE_SHARE: `5` is no share",
             "LOG_DEBUG_SHARE: `NaN`",
             "LOG_BUFFER_BYTES: `-1` is no",
+            "METRICS_SOURCE: `both` is neither",
+            "METRICS_FLUSH_SECONDS: `61` is more than 60",
         ] {
             assert!(error.contains(part), "{part} in {error}");
         }
+        let small = read(&[("SERVICE_NAME", "a"), ("ENVIRONMENT", "b"), ("LOG_BUFFER_BYTES", "1024")]).unwrap_err();
+        assert_eq!(small, "LOG_BUFFER_BYTES: `1024` has no room for a line: 16384 is the least");
     }
 
     #[test]

@@ -80,12 +80,9 @@ impl Sink {
         writer: impl Write + Send + 'static,
         tell_dropped: impl FnMut(&mut Vec<u8>, u64) + Send + 'static,
     ) -> io::Result<Sink> {
-        let shared = Arc::new(Shared {
-            capacity,
-            queue: Mutex::new(Queue::default()),
-            wake: Condvar::new(),
-            settled: Condvar::new(),
-        });
+        let queue = Queue { bytes: buffer(capacity), ..Queue::default() };
+        let shared =
+            Arc::new(Shared { capacity, queue: Mutex::new(queue), wake: Condvar::new(), settled: Condvar::new() });
         let thread = WriterThread { shared: Arc::clone(&shared), writer, tell_dropped };
         thread::Builder::new().name("telemetry".to_owned()).spawn(move || thread.run())?;
         Ok(Sink { handle: Arc::new(Handle { shared }) })
@@ -138,6 +135,12 @@ impl Sink {
     }
 }
 
+/// A buffer that need not grow while somebody logs. Of what is never used the system gives no memory.
+fn buffer(capacity: usize) -> Vec<u8> {
+    const MOST: usize = 64 << 20;
+    Vec::with_capacity(capacity.min(MOST))
+}
+
 struct WriterThread<W, T> {
     shared: Arc<Shared>,
     writer: W,
@@ -153,7 +156,7 @@ impl<W: Write, T: FnMut(&mut Vec<u8>, u64)> WriterThread<W, T> {
     fn run(mut self) {
         // Also where the writer panics, nobody waits for it any more.
         let _gone = GoneOnDrop(Arc::clone(&self.shared));
-        let mut batch = Vec::new();
+        let mut batch = buffer(self.shared.capacity);
         while let Some((came, untold)) = self.next(&mut batch) {
             if untold > 0 {
                 (self.tell_dropped)(&mut batch, untold);

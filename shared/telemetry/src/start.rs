@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use crate::handle::Telemetry;
-use crate::metrics::{self, Flusher, Recorder};
+use crate::metrics::{self, Flusher};
 use crate::panics;
 use crate::settings::Settings;
 
@@ -58,7 +58,7 @@ pub fn init(settings: Settings) -> Result<Guard, InitError> {
         Ok(()) => {
             panics::log(&telemetry);
             let telemetry = GLOBAL.get_or_init(|| telemetry).clone();
-            if ::metrics::set_global_recorder(Recorder::new(metrics::process_store())).is_err() {
+            if ::metrics::set_global_recorder(telemetry.recorder()).is_err() {
                 tracing::warn!(
                     "another recorder of `metrics` is in place: what is counted through it is not told here"
                 );

@@ -17,7 +17,7 @@
 //! | `request_id`, `user_id`, `session_id` | ids of the scope |
 //! | `traceparent`, `xrayTraceId` | the caller's header |
 //!
-//! They may be declared [`Empty`](tracing::field::Empty) and recorded later. Events at WARN and above are added to the
+//! They may be declared [`Empty`] and recorded later. Events at WARN and above are added to the
 //! `logs` of the span they happen in; others with a field `span.log = true`. An ERROR with a field `error` makes the
 //! status `error`, unless one is set.
 

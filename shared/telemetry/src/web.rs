@@ -47,6 +47,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 use tracing::Span;
 use tracing::field::Empty;
+use tracing::instrument::{Instrument as _, Instrumented};
 
 use crate::business::track_api_request;
 use crate::calls::{ApiCall, Direction};
@@ -152,7 +153,7 @@ where
     fn call(&mut self, request: Request<B>) -> Answer<S::Future> {
         let exchange = Exchange::begin(&self.settings, &request);
         let future = exchange.span.in_scope(|| self.inner.call(request));
-        Answer { future, exchange: Some(exchange) }
+        Answer { future: future.instrument(exchange.span.clone()), exchange: Some(exchange) }
     }
 }
 
@@ -284,8 +285,9 @@ impl Drop for Exchange {
 pin_project_lite::pin_project! {
     /// The future of an answer.
     pub struct Answer<F> {
+        // First, so that it is gone when its end is told.
         #[pin]
-        future: F,
+        future: Instrumented<F>,
         exchange: Option<Exchange>,
     }
 }
@@ -306,10 +308,7 @@ where
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let result = {
-            let _in = this.exchange.as_ref().map(|exchange| exchange.span.enter());
-            ready!(this.future.poll(context))
-        };
+        let result = ready!(this.future.poll(context));
         let mut exchange = this.exchange.take();
         match result {
             Ok(response) => {

@@ -83,9 +83,10 @@ fn fields_have_their_places() {
             "a b" = -3,
             duration_ms = f64::INFINITY,
         );
-        tracing::info_span!("request", request_id = "r-1", user_id = "u-1").in_scope(|| {
+        tracing::info_span!("request", request_id = "r-1", user_id = -1).in_scope(|| {
             tracing::info!(user_id = 7_u64, session_id = "s\n", "ids of its own");
             tracing::info!(user_id = "u-2", trace_id = "t", "ids of its own");
+            tracing::info!("those of the request");
         });
         tracing::error!(error = "no route", error.type = "Routing", error.traceback = "at x", "text");
         tracing::error!(error.type = "Routing", "the message is the error's");
@@ -100,12 +101,13 @@ fn fields_have_their_places() {
     assert!(lines[0].get("message").is_none() && lines[0].get("duration_ms").is_none());
     let context = &lines[1]["context"];
     assert_eq!((&context["request_id"], &context["session_id"]), (&json!("r-1"), &json!("s\n")));
-    assert_eq!(lines[1]["details"], json!({ "user_id": 7 }), "an id is a text");
+    assert_eq!((&context["user_id"], lines[1].get("details")), (&json!("7"), None), "an id is a text");
     let names: Vec<&String> = lines[2]["context"].as_object().unwrap().keys().collect();
     assert_eq!(names.len(), 7, "{names:?}");
     assert_eq!((&lines[2]["context"]["user_id"], &lines[2]["context"]["trace_id"]), (&json!("u-2"), &json!("t")));
-    assert_eq!(lines[3]["error"], json!({ "type": "Routing", "message": "no route", "traceback": "at x" }));
-    assert_eq!(lines[4]["error"], json!({ "type": "Routing", "message": "the message is the error's" }));
+    assert_eq!(lines[3]["context"]["user_id"], "-1");
+    assert_eq!(lines[4]["error"], json!({ "type": "Routing", "message": "no route", "traceback": "at x" }));
+    assert_eq!(lines[5]["error"], json!({ "type": "Routing", "message": "the message is the error's" }));
 }
 
 #[derive(Debug)]

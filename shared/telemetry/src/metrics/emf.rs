@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use super::distribution::{Bin, Bins, EXACT};
 use super::series::{Dimension, Series, Value};
 use super::store::Taken;
+use crate::json;
 
 /// Metrics of a line at most.
 const MAX_METRICS: usize = 100;
@@ -28,13 +29,21 @@ pub(crate) struct Origin<'a> {
 pub(crate) struct Members<'a> {
     origin: Origin<'a>,
     dimensions: Vec<(&'a str, &'a str)>,
-    metrics: Vec<(&'a Series, Vec<u8>)>,
+    metrics: Vec<&'a Series>,
+    /// The members of the metrics' values.
+    values: Vec<u8>,
     bytes: usize,
 }
 
 impl<'a> Members<'a> {
     pub(crate) fn new(origin: Origin<'a>) -> Members<'a> {
-        Members { origin, dimensions: Vec::new(), metrics: Vec::new(), bytes: 0 }
+        Members {
+            origin,
+            dimensions: Vec::with_capacity(8),
+            metrics: Vec::with_capacity(4),
+            values: Vec::with_capacity(128),
+            bytes: 0,
+        }
     }
 
     /// Adds a metric; `false` where it does not go into this line.
@@ -43,19 +52,22 @@ impl<'a> Members<'a> {
         let disagrees = |(name, value): &Dimension| {
             let value = value.as_deref().unwrap_or(self.origin.service);
             let other_value = self.dimensions.iter().any(|(known, given)| known == name && *given != value);
-            other_value || self.metrics.iter().any(|(series, _)| series.metric.name == *name)
+            other_value || self.metrics.iter().any(|series| series.metric.name == *name)
         };
         if self.metrics.len() == MAX_METRICS
-            || self.metrics.iter().any(|(series, _)| series.metric.name == name)
+            || self.metrics.iter().any(|series| series.metric.name == name)
             || self.dimensions.iter().any(|(known, _)| *known == name)
             || series.dimensions.iter().any(disagrees)
         {
             return false;
         }
-        let rendered = render(value);
-        // Its value, its name in two places, its unit; and where it is the first of its kind, its sets.
-        let bytes = self.bytes + rendered.len() + 2 * name.len() + 200;
+        let values = self.values.len();
+        member(&mut self.values, name);
+        render(&mut self.values, value);
+        // Its member, its name and unit; and where it is the first of its kind, its sets.
+        let bytes = self.bytes + (self.values.len() - values) + series.metric.entry_json.len() + 200;
         if bytes > MAX_BYTES && !self.metrics.is_empty() {
+            self.values.truncate(values);
             return false;
         }
         self.bytes = bytes;
@@ -64,46 +76,38 @@ impl<'a> Members<'a> {
                 self.dimensions.push((name, value.as_deref().unwrap_or(self.origin.service)));
             }
         }
-        self.metrics.push((series, rendered));
+        self.metrics.push(series);
         true
     }
 
     /// Writes them as members of an object that has others before, so beginning with a comma.
     pub(crate) fn write(&self, at_millis: i64, out: &mut Vec<u8>) {
         out.extend_from_slice(b",\"_aws\":{\"Timestamp\":");
-        json(out, &at_millis);
+        plain(out, at_millis);
         out.extend_from_slice(b",\"CloudWatchMetrics\":[");
-        let mut told: Vec<&[&[&str]]> = Vec::new();
-        for (series, _) in &self.metrics {
+        for (at, series) in self.metrics.iter().enumerate() {
             let sets = series.metric.sets;
-            if told.contains(&sets) {
+            if self.metrics[..at].iter().any(|before| before.metric.sets == sets) {
                 continue;
             }
-            out.extend_from_slice(if told.is_empty() { b"{\"Namespace\":" } else { b",{\"Namespace\":" });
-            told.push(sets);
-            json(out, self.origin.namespace);
+            out.extend_from_slice(if at == 0 { b"{\"Namespace\":" } else { b",{\"Namespace\":" });
+            text(out, self.origin.namespace);
             out.extend_from_slice(b",\"Dimensions\":");
-            json(out, sets);
+            out.extend_from_slice(series.metric.sets_json.as_bytes());
             out.extend_from_slice(b",\"Metrics\":[");
-            let of_these_sets = self.metrics.iter().filter(|(series, _)| series.metric.sets == sets);
-            for (at, (series, _)) in of_these_sets.enumerate() {
-                out.extend_from_slice(if at == 0 { b"{\"Name\":" } else { b",{\"Name\":" });
-                json(out, &series.metric.name);
-                out.extend_from_slice(b",\"Unit\":\"");
-                out.extend_from_slice(series.metric.unit.as_bytes());
-                out.extend_from_slice(b"\"}");
+            out.extend_from_slice(series.metric.entry_json.as_bytes());
+            for same in self.metrics[at + 1..].iter().filter(|later| later.metric.sets == sets) {
+                out.push(b',');
+                out.extend_from_slice(same.metric.entry_json.as_bytes());
             }
             out.extend_from_slice(b"]}");
         }
         out.extend_from_slice(b"]}");
         for (name, value) in &self.dimensions {
             member(out, name);
-            json(out, value);
+            text(out, value);
         }
-        for (series, value) in &self.metrics {
-            member(out, &series.metric.name);
-            out.extend_from_slice(value);
-        }
+        out.extend_from_slice(&self.values);
     }
 }
 
@@ -133,24 +137,18 @@ pub(crate) fn lines(mut taken: Vec<Taken>, at_millis: i64, origin: Origin<'_>) -
 }
 
 /// A number, an array of up to 100 values, or values with their counts.
-fn render(value: &Value) -> Vec<u8> {
-    let mut out = Vec::new();
+fn render(out: &mut Vec<u8>, value: &Value) {
     let bins = match value {
-        Value::Number(value) => {
-            number(&mut out, *value);
-            return out;
-        }
+        Value::Number(value) => return number(out, *value),
         Value::Bins(bins) => bins,
     };
     match bins.bins[..] {
-        [Bin { value, count: 1 }] => number(&mut out, value),
+        [Bin { value, count: 1 }] => number(out, value),
         _ if bins.count() <= EXACT as u64 => {
-            let repeated = bins.bins.iter().flat_map(|bin| (0..bin.count).map(|_| bin.value));
-            list(&mut out, repeated);
+            list(out, bins.bins.iter().flat_map(|bin| (0..bin.count).map(|_| bin.value)));
         }
-        _ => aggregate(&mut out, bins),
+        _ => aggregate(out, bins),
     }
-    out
 }
 
 fn aggregate(out: &mut Vec<u8>, bins: &Bins) {
@@ -179,18 +177,24 @@ fn list(out: &mut Vec<u8>, values: impl Iterator<Item = f64>) {
 /// A finite number, without a fraction where it has none.
 fn number(out: &mut Vec<u8>, value: f64) {
     const WHOLE: f64 = (1u64 << 53) as f64;
-    if value.fract() == 0.0 && value.abs() <= WHOLE { json(out, &(value as i64)) } else { json(out, &value) }
+    if value.fract() == 0.0 && value.abs() <= WHOLE { plain(out, value as i64) } else { plain(out, value) }
 }
 
 fn member(out: &mut Vec<u8>, name: &str) {
     out.push(b',');
-    json(out, name);
+    text(out, name);
     out.push(b':');
 }
 
-fn json<T: serde::Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) {
-    // Texts and numbers always serialise, and a vector takes everything.
-    let _ = serde_json::to_writer(out, value);
+/// A text of printable ASCII, as all names and values of dimensions are; a namespace may be another.
+fn text(out: &mut Vec<u8>, text: &str) {
+    json::text(out, text);
+}
+
+/// A number.
+fn plain<T: serde::Serialize>(out: &mut Vec<u8>, value: T) {
+    // Numbers always serialise, and a vector takes everything.
+    let _ = serde_json::to_writer(out, &value);
 }
 
 #[cfg(test)]

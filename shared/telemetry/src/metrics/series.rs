@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use schema::registry;
+use serde_json::json;
 
 use super::distribution::{Bins, Distribution};
 
@@ -41,6 +42,17 @@ pub(crate) struct Metric {
     pub unit: &'static str,
     /// The dimension sets that CloudWatch is told.
     pub sets: &'static [&'static [&'static str]],
+    /// The sets as they are written.
+    pub sets_json: String,
+    /// Name and unit, likewise.
+    pub entry_json: String,
+}
+
+impl Metric {
+    pub(crate) fn new(name: &str, kind: Kind, unit: &'static str, sets: &'static [&'static [&'static str]]) -> Metric {
+        let entry_json = json!({ "Name": name, "Unit": unit }).to_string();
+        Metric { name: name.to_owned(), kind, unit, sets, sets_json: json!(sets).to_string(), entry_json }
+    }
 }
 
 /// A dimension with its value; `None` stands for the name of the service that writes.
@@ -183,7 +195,7 @@ mod tests {
     use super::*;
 
     fn series(kind: Kind) -> Series {
-        Series::new(Arc::new(Metric { name: "x".into(), kind, unit: "None", sets: &[&[]] }), Vec::new())
+        Series::new(Arc::new(Metric::new("x", kind, "None", &[&[]])), Vec::new())
     }
 
     #[test]

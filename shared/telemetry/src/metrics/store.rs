@@ -60,6 +60,15 @@ struct Call {
     handle: Arc<Handle>,
 }
 
+impl Call {
+    fn is<'a>(&self, kind: Kind, name: &str, mut labels: impl Iterator<Item = (&'a str, &'a str)>) -> bool {
+        let known = |(name, value): &(Box<str>, Box<str>)| {
+            labels.next().is_some_and(|(given, with)| *given == **name && *with == **value)
+        };
+        self.kind == kind && *self.name == *name && self.labels.iter().all(known) && labels.next().is_none()
+    }
+}
+
 /// What the store counts of itself.
 #[derive(Debug)]
 struct Own {
@@ -153,12 +162,7 @@ impl Store {
         let shard = &self.shards[hash as usize % SHARDS];
         {
             let known = shard.read().unwrap_or_else(PoisonError::into_inner);
-            let is_it = |call: &&Call| {
-                let same = |((name, value), label): (&(Box<str>, Box<str>), (&str, &str))| (&**name, &**value) == label;
-                let mut given = labels.clone();
-                let all = call.labels.iter().all(|known| given.next().is_some_and(|label| same((known, label))));
-                call.kind == kind && *call.name == *name && all && given.next().is_none()
-            };
+            let is_it = |call: &&Call| call.is(kind, name, labels.clone());
             if let Some(call) = known.get(&hash).and_then(|calls| calls.iter().find(is_it)) {
                 return act(&call.handle);
             }
@@ -307,7 +311,7 @@ impl Catalog {
         let unit = definition.map(|definition| definition.unit.as_str());
         let unit = unit.or_else(|| self.units.get(name).copied()).unwrap_or("None");
         let sets = definition.map_or(BY_SERVICE, |definition| definition.sets);
-        let metric = Arc::new(Metric { name: name.to_owned(), kind, unit, sets });
+        let metric = Arc::new(Metric::new(name, kind, unit, sets));
         Some(Entry { metric, definition, values: HashMap::new(), series: HashMap::new() })
     }
 
@@ -522,7 +526,7 @@ mod tests {
     #[test]
     fn calls_whose_hashes_collide_are_told_apart() {
         let store = Store::default();
-        let at = |name: &str| store.with(Kind::Counter, name, NONE.into_iter(), |handle| Arc::clone(handle));
+        let at = |name: &str| store.with(Kind::Counter, name, NONE.into_iter(), Arc::clone);
         let (a, b) = (at("a"), at("b"));
         assert!(Arc::ptr_eq(&a, &at("a")) && !Arc::ptr_eq(&a, &b));
         let shard = &store.shards[0];

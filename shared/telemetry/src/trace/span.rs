@@ -15,12 +15,15 @@ use schema::{Category, Level};
 
 use crate::handle::Telemetry;
 use crate::json;
-use crate::line::{self, ErrorParts, Place, Record, Text, with_record};
+use crate::line::{self, ErrorParts, MAX_LINE_BYTES, Place, Record, Text, with_record};
 use crate::scope::Ids;
 use crate::secret::{MASK, MaskedNames};
 
 /// How many entries of `logs` a span keeps. Later ones are counted in `logs_cut`.
 const MAX_LOGS: u32 = 32;
+
+/// How many bytes of `logs`.
+const MAX_LOG_BYTES: usize = 64 * 1024;
 
 /// How many tags a span keeps. Later ones are let go.
 const MAX_TAGS: usize = 64;
@@ -72,6 +75,11 @@ where
 }
 
 impl SpanState {
+    /// Whether a span within may be a line, or begin a trace. That never changes.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.place.is_none_or(|place| place.sampled)
+    }
+
     /// What a child elsewhere is told.
     pub(crate) fn parent(&self) -> Option<Parent> {
         let Place { trace_id, span_id, sampled } = self.place?;
@@ -128,7 +136,7 @@ impl OpenSpan {
             }
         }
         let message = record.message.as_deref().unwrap_or_default();
-        if self.logs_kept < MAX_LOGS {
+        if self.has_room(message.len() + fields.len()) {
             self.begin_log(&mut record.clock, at, level, message);
             self.logs.extend_from_slice(fields);
             self.logs.extend_from_slice(b"}}");
@@ -138,20 +146,24 @@ impl OpenSpan {
     }
 
     pub(crate) fn add_log(&mut self, level: Level, message: &str, fields: &[(&str, &str)], masked: &MaskedNames) {
-        if self.logs_kept == MAX_LOGS {
-            self.logs_cut += 1;
-            return;
-        }
         with_record(|record| {
             json::inner_text(&mut record.line, message);
             for (name, value) in fields {
                 json::name(&mut record.details, name);
                 json::text(&mut record.details, if masked.contains(name) { MASK } else { value });
             }
+            if !self.has_room(record.line.len() + record.details.len()) {
+                self.logs_cut += 1;
+                return;
+            }
             self.begin_log(&mut record.clock, SystemTime::now(), level, &record.line);
             self.logs.extend_from_slice(record.details.get(1..).unwrap_or_default());
             self.logs.extend_from_slice(b"}}");
         });
+    }
+
+    fn has_room(&self, bytes: usize) -> bool {
+        self.logs_kept < MAX_LOGS && self.logs.len() + bytes <= MAX_LOG_BYTES
     }
 
     fn begin_log(&mut self, clock: &mut crate::clock::Clock, at: SystemTime, level: Level, message: &[u8]) {
@@ -207,7 +219,13 @@ impl OpenSpan {
         member(line, "kind", self.kind.as_str());
         member(line, "status", self.status.unwrap_or_default().as_str());
         member(line, "resource", self.resource.as_deref().unwrap_or(name));
+        let before_tags = line.len();
         self.tags.write(line);
+        if line.len() + self.logs.len() > MAX_LINE_BYTES - 64 {
+            // What is too long for a line is left out, and told: the span itself is more than its tags.
+            line.truncate(before_tags);
+            line.extend_from_slice(b",\"tags\":{\"truncated\":true}");
+        }
         if let Some(logs) = self.logs.get(1..) {
             line.extend_from_slice(b",\"logs\":[");
             line.extend_from_slice(logs);
@@ -250,8 +268,25 @@ impl Tags {
         write(&mut self.json);
         let range = begin..self.json.len();
         match at {
-            Some(at) => self.named[at].1 = range,
+            Some(at) => {
+                self.named[at].1 = range;
+                self.forget_replaced();
+            }
             None => self.named.push((name, range)),
+        }
+    }
+
+    /// A tag that is set again and again leaves nothing behind for long.
+    fn forget_replaced(&mut self) {
+        let live: usize = self.named.iter().map(|(_, range)| range.len()).sum();
+        if self.json.len() > 1024 + 2 * live {
+            let mut json = Vec::with_capacity(live);
+            for (_, range) in &mut self.named {
+                let begin = json.len();
+                json.extend_from_slice(&self.json[range.clone()]);
+                *range = begin..json.len();
+            }
+            self.json = json;
         }
     }
 
@@ -405,11 +440,16 @@ impl Visit for SpanFields<'_> {
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.tag(field, |out| json::signed(out, value));
+        // Ids are texts, also those that look like numbers.
+        if !self.found.take(field.name(), Text::Formatted(format_args!("{value}"))) {
+            self.tag(field, |out| json::signed(out, value));
+        }
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.tag(field, |out| json::unsigned(out, value));
+        if !self.found.take(field.name(), Text::Formatted(format_args!("{value}"))) {
+            self.tag(field, |out| json::unsigned(out, value));
+        }
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
@@ -430,5 +470,26 @@ impl Visit for SpanFields<'_> {
 
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
         self.text(field, Text::Formatted(format_args!("{value:?}")));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    #[test]
+    fn a_tag_that_is_set_again_and_again_takes_no_more_room() {
+        let mut tags = Tags::default();
+        tags.set("first", |out| json::text(out, "stays"));
+        for number in 0..10_000 {
+            tags.set("progress", |out| json::unsigned(out, number));
+        }
+        assert!(tags.json.len() < 2_000, "{}", tags.json.len());
+        let mut line = b"{\"a\":1".to_vec();
+        tags.write(&mut line);
+        line.push(b'}');
+        let read: Value = serde_json::from_slice(&line).unwrap();
+        assert_eq!(read["tags"], json!({ "first": "stays", "progress": 9_999 }));
     }
 }

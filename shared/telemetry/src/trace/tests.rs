@@ -234,6 +234,22 @@ fn logs_of_a_span_are_bounded_and_counted() {
 }
 
 #[test]
+fn a_span_that_is_too_long_is_one_line_that_says_so() {
+    let long = "x".repeat(40_000);
+    let text = crate::testing::text_of(settings(), |_| {
+        let span = info_span!("save");
+        for number in 0..20 {
+            add_span_tag(&span, &format!("tag {number}"), long.as_str());
+            add_span_log(&span, Level::Info, &long, &[]);
+        }
+    });
+    assert!(text.len() <= 256 * 1024, "{}", text.len());
+    let line: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(line["span"]["tags"], json!({ "truncated": true }));
+    assert_eq!(line["span"]["logs"].as_array().unwrap().len() as u64 + line["span"]["logs_cut"].as_u64().unwrap(), 20);
+}
+
+#[test]
 fn names_known_at_run_time_only() {
     let lines = spans_of(settings(), |_| {
         let root = start_trace("POST /contracts", Some("/contracts"), Some(caller()));
@@ -355,6 +371,46 @@ fn traces_that_are_not_kept_leave_their_ids_in_lines() {
     let ids = |line: &Value| (line["context"]["trace_id"].clone(), line["context"]["request_id"].clone());
     assert!(lines.iter().all(|line| ids(line) == ids(&lines[0]) && line["context"]["trace_id"].is_string()));
     assert_eq!(lines[2]["context"]["user_id"], "u-1");
+}
+
+#[test]
+fn a_span_that_is_of_no_trace_hands_on_none_and_a_span_within_it_begins_one() {
+    // What is not kept and what is, on several threads, so that one is open while the other is made.
+    let mut settings = settings();
+    settings.traces.share = 0.5;
+    settings.traces.per_second = 0;
+    let written = crate::testing::Written::default();
+    let telemetry = crate::Telemetry::new(settings, written.clone()).unwrap();
+    let dispatch = tracing::Dispatch::new(telemetry.subscriber());
+    std::thread::scope(|threads| {
+        for _ in 0..4 {
+            threads.spawn(|| {
+                let _default = tracing::dispatcher::set_default(&dispatch);
+                for _ in 0..100 {
+                    let outer = RequestScope::new("r").span().entered();
+                    assert_eq!(current(), None);
+                    let root = info_span!("root").entered();
+                    let parent = current().unwrap();
+                    let inner = info_span!("inner").entered();
+                    assert_eq!(current().unwrap().trace_id, parent.trace_id);
+                    assert_eq!(current().unwrap().sampled, parent.sampled);
+                    drop((inner, root, outer));
+                }
+            });
+        }
+    });
+    assert!(telemetry.flush(std::time::Duration::from_secs(60)));
+    let text = written.text();
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let named = |name: &str| lines.iter().filter(|line| line["message"] == name).collect::<Vec<_>>();
+    let (roots, inners) = (named("root"), named("inner"));
+    assert_eq!((roots.len(), roots.len() * 2), (inners.len(), lines.len()), "whole traces or nothing");
+    assert!((120..280).contains(&roots.len()), "{}", roots.len());
+    for inner in inners {
+        let parent = roots.iter().find(|root| root["context"]["span_id"] == inner["span"]["parent_span_id"]).unwrap();
+        assert_eq!(parent["context"]["trace_id"], inner["context"]["trace_id"]);
+        assert!(parent["span"].get("parent_span_id").is_none());
+    }
 }
 
 #[test]

@@ -140,7 +140,8 @@ mod tests {
     fn the_client_is_whom_the_nearest_trusted_proxy_names() {
         // Defect 47: the first entry was believed, which the client writes itself.
         let networks = TrustedProxies::networks(["10.0.0.0/8", "2001:db8::/32", "192.0.2.7"]).unwrap();
-        let cases: [(&str, &TrustedProxies, &str, &[&str], Option<&str>); 22] = [
+        type Case<'a> = (&'a str, &'a TrustedProxies, &'a str, &'a [&'a str], Option<&'a str>);
+        let cases: [Case<'_>; 22] = [
             ("nobody is trusted", &TrustedProxies::none(), "198.51.100.1", &["1.2.3.4"], Some("198.51.100.1")),
             ("no header", &networks, "10.0.0.1", &[], Some("10.0.0.1")),
             ("one proxy", &networks, "10.0.0.1", &["203.0.113.9"], Some("203.0.113.9")),

@@ -138,7 +138,8 @@ fn without_a_router_paths_become_templates() {
 #[test]
 fn a_trace_goes_on_and_is_passed_back() {
     const TRACE: &str = "5759e988bd862e3fe1be46a994272793";
-    let cases: [(&[(&str, &str)], Option<&str>); 5] = [
+    type Case<'a> = (&'a [(&'a str, &'a str)], Option<&'a str>);
+    let cases: [Case<'_>; 5] = [
         (&[("traceparent", "00-5759e988bd862e3fe1be46a994272793-53995c3f42cd8ad8-01")], Some("53995c3f42cd8ad8")),
         (
             &[("x-amzn-trace-id", "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1")],
