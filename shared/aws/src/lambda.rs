@@ -147,6 +147,24 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_level_that_can_not_be_read_is_an_error_at_cold_start() {
+        let read = |level: Option<&'static str>| {
+            let lookup = |name: &str| match name {
+                "ENVIRONMENT" => Some("test".to_owned()),
+                _ => level.map(str::to_owned),
+            };
+            Telemetry::from_lookup(lookup).map_err(|error| error.to_string())
+        };
+        for (level, hyper_debugs) in [(None, false), (Some("debug"), true), (Some("info,hyper=debug"), true)] {
+            let levels = read(level).unwrap().log_levels;
+            assert_eq!(levels.would_enable("hyper::client", &tracing::Level::DEBUG), hyper_debugs, "{level:?}");
+        }
+        // `Targets` itself would take it for the name of a target.
+        let error = read(Some("loud")).unwrap_err();
+        assert!(error.starts_with("configuration: LOG_LEVEL is `loud`: `loud` is neither a level"), "{error}");
+    }
+
+    #[test]
     fn a_tick_that_is_ahead_of_the_wall_clock_is_refused() {
         let now = "2026-11-21T10:05:00Z".parse().unwrap();
         for (time, refusal) in [
