@@ -1,4 +1,5 @@
 """The platform's log lines (schema v1) from Python's standard logging. One file, no dependencies: copy it.
+Python 3.9 or later.
 
     import logging, landlog
     landlog.setup("contract", environment="production", version="2.3.4")
@@ -242,8 +243,9 @@ def _dimensions(record, bad):
         bad["dimensions"] = _plain(said)
         return {}
     said = {str(_plain(name)): value for name, value in said.items() if value is not None}
-    bad.update({name: _plain(value) for name, value in said.items() if name in _FIELDS or name in METRICS})
-    return {name: _dimension(name, value) for name, value in said.items() if name not in bad}
+    wrong = {name for name in said if name in _FIELDS or name in METRICS}
+    bad.update({name: _plain(said[name]) for name in wrong})
+    return {name: _dimension(name, value) for name, value in said.items() if name not in wrong}
 
 
 def _dimension(name, value):

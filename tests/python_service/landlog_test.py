@@ -98,6 +98,9 @@ class Landlog(unittest.TestCase):
         line = self.line("m", metrics=metrics, details={"huge": huge})
         self.assertEqual(set(line["details"]["unwritable"]), set(metrics) - {"contracts_signed"})
         self.assertEqual((line["contracts_signed"], line["message"]), (2, "m"))
+        line = self.line("m", metrics={"role": 1, "contracts_created": 1}, dimensions={"role": "buyer", "level": 1})
+        self.assertEqual((line["role"], line["level"]), ("buyer", "INFO"))
+        self.assertEqual(line["details"]["unwritable"], {"role": 1, "level": 1})
         for wrong in ("text", 7, [1]):
             line = self.line("m", metrics=wrong, dimensions=wrong)
             self.assertEqual(line["details"]["unwritable"], {"metrics": wrong, "dimensions": wrong})

@@ -8,12 +8,13 @@ use std::fs;
 use std::path::Path;
 
 use domain::logs::archive;
+use domain::logs::envelope::{Decoder, Delivery};
 use domain::logs::json::{self, Kind};
 use domain::logs::pipeline::{Outcome, Pipeline, Processed};
 use domain::metrics::pending::PendingMetrics;
 use domain::metrics::series::{Aggregate, SeriesKey, SeriesSet};
 use serde_json::Value;
-use testkit::{pipeline, subscription};
+use testkit::{event_file, pipeline, subscription};
 
 const SERVICE: &str = "/aws/ecs/production/api";
 const DATABASE: &str = "/aws/rds/instance/production-contract-db/postgresql";
@@ -72,13 +73,6 @@ const CASES: &[Case<'static>] = &[
         SERVICE,
         &[
             r#"{"timestamp":"2026-11-21T10:05:03.900Z","level":"INFO","_aws":{"Timestamp":1795255499000,"CloudWatchMetrics":[{"Namespace":"LandContracts","Dimensions":[[],["service"]],"Metrics":[{"Name":"database_query_duration","Unit":"Milliseconds"},{"Name":"active_users"},{"Name":"cpu_usage_percent","Unit":"Bytes"}]}]},"service":"contract","query_type":"SELECT","table":"contracts","database_query_duration":{"Values":[1.5,20.25],"Counts":[40,2],"Max":20.25,"Min":1.5,"Count":42,"Sum":100.5},"active_users":[17,18],"cpu_usage_percent":7}"#,
-        ],
-    ),
-    (
-        "Python's standard logging with `docs/python/landlog.py`",
-        SERVICE,
-        &[
-            r#"{"timestamp":"2026-11-21T10:05:03.123Z","level":"ERROR","category":"external_api","message":"не подписан: anna.petrova@example.com","context":{"request_id":"req-2","service_name":"contract","environment":"production","version":"2.3.4"},"error":{"type":"TimeoutError","message":"https://rosreestr.example/v1/sign did not answer","traceback":"Traceback (most recent call last):\n  File \"/app/service.py\", line 43, in sign\nTimeoutError: https://rosreestr.example/v1/sign did not answer\n"},"_aws":{"Timestamp":1795255503123,"CloudWatchMetrics":[{"Namespace":"LandContracts","Dimensions":[[],["service"],["reason"]],"Metrics":[{"Name":"contract_creation_errors","Unit":"Count"}]}]},"reason":"timeout","service":"contract","contract_creation_errors":1}"#,
         ],
     ),
     (
@@ -167,6 +161,14 @@ fn split_line() -> [String; 2] {
     [format!("{begin}{}", "x".repeat(16 * 1024 - begin.len())), r#"its end","request_id":"r-3"}"#.to_owned()]
 }
 
+/// What `docs/python/landlog.py` writes: a test of it keeps the sample true.
+fn python_lines() -> Vec<String> {
+    let event = String::from_utf8(event_file("log-processor/python-logging.json")).unwrap();
+    let mut decoder = Decoder::default();
+    let Delivery::Data(batch) = decoder.open(&event).unwrap() else { panic!("it has lines") };
+    batch.events.iter().map(|event| String::from_utf8(event.message.to_vec()).unwrap()).collect()
+}
+
 /// `text` with the middle left out, where it is long.
 fn abbreviated(text: &str) -> String {
     let (longest, head, tail) = (1_000, 80, 60);
@@ -240,7 +242,14 @@ fn page() -> String {
     let split = split_line();
     let split = split.each_ref().map(String::as_str);
     let split: Case<'_> = ("A line that the log driver has split after 16 KiB", SERVICE, &split);
-    for (title, group, lines) in CASES.iter().chain([&split]) {
+    let python = python_lines();
+    let python: Vec<&str> = python.iter().map(String::as_str).collect();
+    let python: [Case<'_>; 3] = [
+        ("Python's standard logging with `docs/python/landlog.py`: metrics in the line", SERVICE, &python[..1]),
+        ("Python's standard logging with `docs/python/landlog.py`: an error", SERVICE, &python[1..2]),
+        ("Python's standard logging with `docs/python/landlog.py`: a span", SERVICE, &python[3..]),
+    ];
+    for (title, group, lines) in CASES.iter().chain([&split]).chain(&python) {
         let processed = process(group, lines);
         assert_eq!(processed.lines.archived, lines.len(), "{title}");
         let lines_out = archive::lines(&processed.archive[0].body).unwrap();
