@@ -69,8 +69,10 @@ class Landlog(unittest.TestCase):
                          dimensions={"endpoint": "/contracts/4711?x=1", "method": " :Метод", "status_code": 201})
         self.assertEqual(
             [(one["Dimensions"], one["Metrics"]) for one in line["_aws"]["CloudWatchMetrics"]],
-            [([[], ["service"], ["status_code"], ["service", "status_code"]], [{"Name": "api_requests", "Unit": "Count"}]),
-             ([[], ["service"], ["service", "endpoint"]], [{"Name": "api_request_duration", "Unit": "Milliseconds"}]),
+            [([[], ["service"], ["status_code"], ["service", "status_code"]],
+              [{"Name": "api_requests", "Unit": "Count"}]),
+             ([[], ["service"], ["service", "endpoint"]],
+              [{"Name": "api_request_duration", "Unit": "Milliseconds"}]),
              ([[], ["service"]], [{"Name": "made_up", "Unit": "Bytes"}])])
         said = [line[name] for name in ("service", "endpoint", "method", "status_code")]
         self.assertEqual(said, ["contract", "/contracts/{id}", "_____", "201"])
@@ -78,7 +80,8 @@ class Landlog(unittest.TestCase):
         self.assertEqual(line["role"], "unknown", "a set that names a member that is not there is not read")
 
     def test_numbers_and_enums_are_as_json_has_them(self):
-        details = {"price": decimal.Decimal("12.5"), "half": fractions.Fraction(1, 2), "role": Role.BUYER, Role.BUYER: 1}
+        half = fractions.Fraction(1, 2)
+        details = {"price": decimal.Decimal("12.5"), "half": half, "role": Role.BUYER, Role.BUYER: 1}
         line = self.line("m", category=Role.BUYER, details=details, metrics={"contract_value": decimal.Decimal("2.5")},
                          dimensions={"role": Role.BUYER})
         self.assertEqual(line["details"], {"price": 12.5, "half": 0.5, "role": "buyer", "buyer": 1})
@@ -88,13 +91,14 @@ class Landlog(unittest.TestCase):
 
     def test_no_line_is_lost(self):
         unwritable = "unwritable Broken: RuntimeError"
-        self.assertEqual(self.line("%s", Broken())["details"]["unwritable"], {"message": "RuntimeError", "arguments": [unwritable]})
+        told = self.line("%s", Broken())["details"]["unwritable"]
+        self.assertEqual(told, {"message": "RuntimeError", "arguments": [unwritable]})
         self.assertEqual(self.line("%d", "x")["message"], "%d")
         self.assertEqual(self.line("m", details={"a": Broken(), "b": 1})["details"], {"a": unwritable, "b": 1})
         self.assertEqual(self.line("m", details="text")["details"], {"value": "text"})
         huge = 10 ** 5000
-        metrics = {"active_users": (1, 2, 3), "document_size": Broken(), "contracts_created": True, "daily_contracts": huge,
-                   "api_request_duration": (1, "Seconds"), "message": 1, "operations": [], "contracts_signed": 2}
+        metrics = {"active_users": (1, 2, 3), "document_size": Broken(), "contracts_created": True,
+                   "daily_contracts": huge, "api_request_duration": (1, "Seconds"), "message": 1, "operations": [], "contracts_signed": 2}
         line = self.line("m", metrics=metrics, details={"huge": huge})
         self.assertEqual(set(line["details"]["unwritable"]), set(metrics) - {"contracts_signed"})
         self.assertEqual((line["contracts_signed"], line["message"]), (2, "m"))

@@ -14,13 +14,14 @@ milliseconds = itertools.count()
 
 
 def one_later(record):
-    record.created = BEGUN + 0.0001 + next(milliseconds) / 1000  # A float is a little less than what it was meant to be.
+    record.created = BEGUN + 0.0001 + next(milliseconds) / 1000  # More than is cut off a float.
     return True
 
 
 def request():
     with landlog.context(request_id="req-1", user_id=42):
-        with landlog.span("POST /contracts", kind="server", **{"http.url": "/contracts?email=anna.petrova@example.com"}) as tags:
+        with landlog.span("POST /contracts", kind="server") as tags:
+            tags["http.url"] = "/contracts?email=anna.petrova@example.com"
             tags["http.status_code"] = 201
             log.info("Договор «%s» создан", "Участок № 7", extra={
                 "category": "business_logic",
