@@ -394,11 +394,15 @@ fn what_fails_for_good_is_kept_in_a_queue() {
     for (id, mapping) in resources("AWS::Lambda::EventSourceMapping") {
         let source = text(&mapping["Properties"]["EventSourceArn"]);
         // A queue gives its messages up itself.
-        let kept = match source.strip_suffix(".Arn").and_then(|queue| resources("AWS::SQS::Queue").remove(queue)) {
-            Some(queue) => text(&queue["Properties"]["RedrivePolicy"]["deadLetterTargetArn"]),
-            None => on_failure(&mapping["Properties"]),
-        };
-        assert_eq!(kept, "DeadLetterQueue.Arn", "{id}");
+        let (kept, queue) =
+            match source.strip_suffix(".Arn").and_then(|queue| resources("AWS::SQS::Queue").remove(queue)) {
+                // One of its own: SQS sends back only what came from a queue.
+                Some(queue) => {
+                    (text(&queue["Properties"]["RedrivePolicy"]["deadLetterTargetArn"]), "EventDeadLetterQueue.Arn")
+                }
+                None => (on_failure(&mapping["Properties"]), "DeadLetterQueue.Arn"),
+            };
+        assert_eq!(kept, queue, "{id}");
         configured += 1;
     }
     assert_eq!(configured, functions().len(), "each function says what becomes of its failures");
@@ -423,14 +427,16 @@ fn events_come_by_one_rule_into_an_encrypted_queue_and_are_tried_five_times_each
     assert!(queues.values().all(|queue| queue["Properties"]["SqsManagedSseEnabled"] == true));
     let queue = &queues["EventQueue"]["Properties"];
     assert_eq!(queue["RedrivePolicy"]["maxReceiveCount"], 5);
-    let timeout = functions()["event-recorder"]["Properties"]["Timeout"].as_i64().unwrap();
-    assert!(queue["VisibilityTimeout"].as_i64().unwrap() >= 6 * timeout, "a message comes again while it is worked on");
     let mapping = resource_of("AWS::Lambda::EventSourceMapping", "FunctionName", "EventRecorderFunction");
     assert_eq!(text(&mapping["EventSourceArn"]), "EventQueue.Arn");
     assert_eq!(mapping["FunctionResponseTypes"], serde_json::json!(["ReportBatchItemFailures"]));
     // SQS takes a batch of more than ten only with a window.
     let of_mapping = |name: &str| mapping[name].as_i64().unwrap();
-    assert!(of_mapping("BatchSize") >= 10 && of_mapping("MaximumBatchingWindowInSeconds") > 0);
+    let window = of_mapping("MaximumBatchingWindowInSeconds");
+    assert!(of_mapping("BatchSize") >= 10 && window > 0);
+    let timeout = functions()["event-recorder"]["Properties"]["Timeout"].as_i64().unwrap();
+    let hidden = queue["VisibilityTimeout"].as_i64().unwrap();
+    assert!(hidden >= 6 * timeout + window, "a message comes again while it is worked on");
     let rule = resource_of("AWS::Events::Rule", "EventBusName", "EventBus");
     let [target] = &rule["Targets"].as_array().unwrap()[..] else { panic!("one target: {rule}") };
     assert_eq!(text(&target["Arn"]), "EventQueue.Arn");
@@ -444,6 +450,28 @@ fn events_come_by_one_rule_into_an_encrypted_queue_and_are_tried_five_times_each
         assert_eq!(allowed["Action"], "sqs:SendMessage");
         assert_eq!(condition(allowed), " if ArnEquals aws:SourceArn EventRule.Arn");
     }
+}
+
+#[test]
+fn only_its_queue_gives_events_up_into_their_dead_letter_queue_which_somebody_hears_of() {
+    let queues = resources("AWS::SQS::Queue");
+    let letters = |queue: &str| queues[queue]["Properties"]["MessageRetentionPeriod"].as_i64().unwrap();
+    assert_eq!(letters("EventDeadLetterQueue"), 1_209_600);
+    // What comes from elsewhere can not be moved back.
+    let policy = resource_of("AWS::SQS::QueuePolicy", "Queues", "EventDeadLetterQueue");
+    let statements = policy["PolicyDocument"]["Statement"].as_array().unwrap();
+    assert!(statements.iter().all(|statement| statement["Effect"] == "Deny"), "{policy}");
+    let alarms = resources("AWS::CloudWatch::Alarm");
+    let [of_all, of_events] = ["DeadLetterAlarm", "EventDeadLetterAlarm"].map(|id| alarms[id]["Properties"].clone());
+    assert_eq!(text(&of_events["Dimensions"][0]["Value"]), "EventDeadLetterQueue.QueueName");
+    let told = text(&of_events["AlarmDescription"]);
+    assert!(told.contains("aws sqs start-message-move-task --source-arn ${EventDeadLetterQueue.Arn}"), "{told}");
+    let same =
+        ["Namespace", "MetricName", "Statistic", "Period", "EvaluationPeriods", "ComparisonOperator", "Threshold"];
+    for property in same.into_iter().chain(["TreatMissingData", "AlarmActions"]) {
+        assert_eq!(of_events[property], of_all[property], "{property}");
+    }
+    assert_eq!(text(&template()["Outputs"]["EventDeadLetterQueueUrl"]["Value"]), "EventDeadLetterQueue");
 }
 
 #[test]

@@ -8,9 +8,6 @@ use schema::Level;
 
 use super::Fields;
 
-/// The field that identifies an event, where its publisher may publish it twice.
-pub(super) const EVENT_ID: &str = "event_id";
-
 /// A type of event.
 #[derive(Debug, PartialEq)]
 pub struct EventType {
@@ -67,9 +64,13 @@ const fn id(name: &'static str) -> Field {
     Field { name, kind: FieldKind::Id }
 }
 
-/// What an event of any of the types may have: what identifies it, and the ids of its line's context.
+/// What identifies an event. The only one of [`COMMON`] that has to be what it is called, where it is there.
+const IDENTITY: Field = text("event_id", MAX_ID_CHARS);
+
+/// What an event of any type may have: what identifies it, and the ids of its line's context. One that is null says
+/// no more than one that is absent.
 pub const COMMON: [Field; 6] = [
-    text(EVENT_ID, MAX_ID_CHARS),
+    IDENTITY,
     id("request_id"),
     id("user_id"),
     id("session_id"),
@@ -131,11 +132,10 @@ impl EventType {
     /// Everything that is wrong with `detail`, in the order of the fields.
     pub(super) fn problems(&self, detail: &Fields<'_>) -> Vec<Problem> {
         let required = self.fields.iter().map(|field| (field, true));
-        let optional = COMMON.iter().map(|field| (field, false));
         required
-            .chain(optional)
+            .chain([(&IDENTITY, false)])
             .filter_map(|(field, is_required)| {
-                let json = detail.get(field.name).map(|raw| raw.get());
+                let json = detail.get(field.name).map(|raw| raw.get()).filter(|json| is_required || !is_null(json));
                 let is_right = json.map_or(!is_required, |json| field.kind.takes(json));
                 let name = || format!("detail.{}", field.name);
                 (!is_right).then(|| Problem::of(&name(), json, &field.kind.to_string()))
@@ -144,9 +144,15 @@ impl EventType {
     }
 }
 
+/// What the publisher identifies an event by; `None` where nothing is there that can be an id.
+pub(super) fn event_id<'a>(detail: &Fields<'a>) -> Option<Cow<'a, str>> {
+    let json = detail.get(IDENTITY.name)?.get();
+    IDENTITY.kind.takes(json).then(|| text_of(json))?
+}
+
 impl FieldKind {
     /// Whether the JSON text `json` is such a value.
-    fn takes(self, json: &str) -> bool {
+    pub(super) fn takes(self, json: &str) -> bool {
         match self {
             FieldKind::Text { max_chars } => text_within(json, max_chars),
             FieldKind::Amount { max } => number(json).is_some_and(|number| (0.0..=max).contains(&number)),
@@ -213,7 +219,7 @@ fn text_within(json: &str, max_chars: usize) -> bool {
 
 /// The four blanks that JSON has, as in the pattern of the schemas: what else is blank differs from one engine of
 /// regular expressions to the next.
-fn is_blank(text: &str) -> bool {
+pub(super) fn is_blank(text: &str) -> bool {
     text.chars().all(|c| matches!(c, ' ' | '\t' | '\r' | '\n'))
 }
 
@@ -225,9 +231,9 @@ pub(super) fn text_of(json: &str) -> Option<Cow<'_, str>> {
     json.starts_with('"').then(|| serde_json::from_str::<Text<'_>>(json).ok())?.map(|text| text.0)
 }
 
-/// Whether a JSON text is a text or a number.
-pub(super) fn is_scalar(json: &str) -> bool {
-    json.starts_with('"') || is_number(json)
+/// Whether a JSON text is `null`.
+pub(super) fn is_null(json: &str) -> bool {
+    json == "null"
 }
 
 fn is_number(json: &str) -> bool {
@@ -240,5 +246,5 @@ fn number(json: &str) -> Option<f64> {
 
 /// Whether a JSON text is `[]`, or nothing at all.
 pub(super) fn is_empty_list(json: &str) -> bool {
-    json == "null" || json.strip_prefix('[').is_some_and(|rest| rest.trim_ascii_start() == "]")
+    is_null(json) || json.strip_prefix('[').is_some_and(|rest| rest.trim_ascii_start() == "]")
 }

@@ -6,10 +6,10 @@ use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::Fields;
-use super::fields::{EventType, is_scalar};
+use super::fields::{COMMON, EventType, is_null};
 use crate::logs::derive::Detail;
 
-/// Where fields go that are called as something that metrics are derived from, and are no such thing.
+/// Where fields go that are called as something that metrics are derived from, or as an id, and are no such thing.
 const UNREAD: &str = "unread";
 
 /// The line of an event of the type `known`, or of one that nobody knows. Values are as the publisher wrote them.
@@ -30,7 +30,15 @@ pub(super) fn of(
     for (name, value) in detail {
         let json = value.get();
         let is_read = known.is_some_and(|known| known.has(name));
-        if CONTEXT.contains(&&**name) && is_scalar(json) {
+        // The service and the environment are not the publisher's to tell, and a `version` may be a contract's: of
+        // the names of a line's context only the ids are taken.
+        let common = COMMON.iter().find(|field| field.name == &**name);
+        if common.is_some_and(|_| is_null(json)) {
+            continue;
+        }
+        if common.is_some_and(|field| !field.kind.takes(json)) {
+            unread.add(name, json);
+        } else if common.is_some() && CONTEXT.contains(&&**name) {
             context.add(name, json);
         } else if !is_read && (Detail::named(name).is_some() || name == UNREAD) {
             unread.add(name, json);

@@ -17,7 +17,7 @@ use crate::logs::parse::postgres;
 use crate::logs::quarantine::{self, LineError};
 use crate::logs::record::{Format, Record};
 use crate::logs::redact::{self, FieldNames, PseudonymKey, Redactor};
-use crate::logs::write::{Source, Writer};
+use crate::logs::write::{Source, Writer, is_id};
 use crate::logs::{origin, parse};
 use crate::metrics::pending::{self, PendingMetrics};
 use crate::ports::Object;
@@ -291,7 +291,7 @@ impl Stages {
     fn event(&mut self, body: &str, sent_millis: i64, occasion: Occasion) -> Processed {
         let Event { owner, log_group, log_stream, id, millis, line } = events::read(body, sent_millis);
         let message = line.as_deref().unwrap_or(body).as_bytes();
-        let batch = Batch {
+        let mut batch = Batch {
             owner: Cow::Owned(owner),
             log_group: Cow::Owned(log_group),
             log_stream: Cow::Owned(log_stream),
@@ -301,6 +301,12 @@ impl Stages {
         let line = Line { text, specials: None, events: 0..1, next: 0, continues: false };
         // Not another batch for a replay: what can be read by now is the event, and not what was counted before.
         let batch_id = batch_id(&batch, Occasion::Delivery);
+        // What names an event is its publisher's choice, and is archived as it is: nothing personal may be in it.
+        batch.log_group = Cow::Owned(self.redactor.text(&batch.log_group).into_owned());
+        batch.log_stream = Cow::Owned(self.redactor.text(&batch.log_stream).into_owned());
+        let is_plain = is_id(id.as_bytes()) && matches!(self.redactor.text(&id), Cow::Borrowed(_));
+        let known_as = if is_plain { id.clone() } else { keys::fingerprint([id.as_bytes()]) };
+        batch.events[0].id = &known_as;
         let filters = std::mem::take(&mut self.filters);
         let processed = self.lines(&batch, batch_id, &[line], occasion);
         self.filters = filters;

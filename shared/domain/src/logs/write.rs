@@ -648,7 +648,7 @@ impl Writer<'_> {
 }
 
 /// Whether a text that is called an id looks like one. It is the client's choice what stands there.
-fn is_id(text: &[u8]) -> bool {
+pub(super) fn is_id(text: &[u8]) -> bool {
     let fits = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.:=+/".contains(byte);
     text.len() <= 128 && text.iter().all(fits)
 }
