@@ -83,6 +83,28 @@ const CASES: &[Case<'static>] = &[
         ],
     ),
     (
+        "The same with details that metrics speak of: derived from like any other line",
+        SERVICE,
+        &[
+            r#"{"level":"INFO","category":"business_logic","message":"contract created","details":{"event":"contract_created","user_role":"buyer"},"_aws":{"Timestamp":1795255503123,"CloudWatchMetrics":[{"Namespace":"Shop","Dimensions":[["page"]],"Metrics":[{"Name":"latency","Unit":"Milliseconds"}]}]},"page":"cart","latency":12.5}"#,
+        ],
+    ),
+    (
+        "What telemetry writes of a line that was held back, whose metrics are told elsewhere: not derived from",
+        SERVICE,
+        &[
+            r#"{"timestamp":"2026-11-21T10:05:03.123Z","level":"DEBUG","category":"business_logic","message":"contract created","details":{"event":"contract_created","user_role":"buyer"},"_aws":{"Timestamp":1795255503123,"CloudWatchMetrics":[]}}"#,
+        ],
+    ),
+    (
+        "Aggregates: of a counter number and sum suffice, and its sum is exact; of a distribution one without \
+         values is refused",
+        SERVICE,
+        &[
+            r#"{"level":"INFO","_aws":{"Timestamp":1795255503123,"CloudWatchMetrics":[{"Namespace":"LandContracts","Dimensions":[[]],"Metrics":[{"Name":"contracts_created"},{"Name":"user_registrations"},{"Name":"contract_value"}]}]},"contracts_created":{"Max":2,"Min":1,"Count":3,"Sum":4},"user_registrations":{"Values":[1],"Counts":[5],"Sum":5.1},"contract_value":{"Count":2,"Sum":3}}"#,
+        ],
+    ),
+    (
         "A span: counted as a line, and sent to X-Ray and to a collector",
         SERVICE,
         &[

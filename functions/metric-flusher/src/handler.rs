@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use anyhow::{Context as _, bail};
 use domain::keys;
 use domain::metrics::flush::{Extraction, FlushState, Journal, deltas};
-use domain::metrics::pending::PendingMetrics;
+use domain::metrics::pending::{self, PendingMetrics};
 use domain::metrics::put::Datum;
 use domain::minute::Minute;
 use domain::ports::{
@@ -195,12 +195,7 @@ where
             Ok(pending) => Read::Metrics(pending),
             Err(error) => {
                 tracing::error!(key, error = &error as &dyn std::error::Error, "pending metrics can not be read");
-                let name = key.trim_start_matches(keys::PENDING_METRICS).trim_end_matches(".json");
-                Read::Unreadable(Object {
-                    key: keys::quarantine("pending-metrics", None, name),
-                    content_type: "application/json",
-                    body: stored.body,
-                })
+                Read::Unreadable(pending::unreadable(key, stored.body))
             }
         }))
     }

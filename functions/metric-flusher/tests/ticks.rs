@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 
 use domain::Minute;
 use domain::keys;
+use domain::logs::pipeline::Pipeline;
+use domain::logs::replay::{self, ReplayError};
 use domain::metrics::flush::{Extraction, FlushState};
 use domain::metrics::pending::{PendingMetrics, VERSION};
 use domain::metrics::put::Datum;
@@ -16,7 +18,7 @@ use domain::ports::Retry;
 use jiff::Timestamp;
 use metric_flusher::{Config, Flusher, LEASE, Summary};
 use testkit::memory_bucket::Moment;
-use testkit::{InMemoryBucket, Operation, RecordedMetrics, event_file};
+use testkit::{InMemoryBucket, Operation, RecordedMetrics, event_file, pipeline};
 
 type TestFlusher = Flusher<InMemoryBucket, RecordedMetrics>;
 
@@ -261,7 +263,10 @@ async fn what_cloudwatch_refuses_is_kept_and_takes_nothing_along() {
     assert_eq!(put_in_total(&flusher), 1.0, "the others of the same call are put, once");
     let kept = flusher.bucket.keys_under("quarantine/metrics/dt=2026-11-21/");
     assert_eq!(kept.len(), 1);
-    let kept: Vec<Datum> = serde_json::from_slice(&flusher.bucket.body(&kept[0]).unwrap()).unwrap();
+    let body = flusher.bucket.body(&kept[0]).unwrap();
+    let told = replay::object(&mut Pipeline::new(pipeline::settings()), &kept[0], &body).unwrap_err();
+    assert!(matches!(told, ReplayError::RefusedMetrics), "{told}");
+    let kept: Vec<Datum> = serde_json::from_slice(&body).unwrap();
     assert_eq!((kept.len(), kept[0].name.as_str()), (1, "active_users"));
     assert_eq!(flusher.flush(tick(), now()).await.unwrap(), Summary::default());
 }
@@ -331,6 +336,27 @@ async fn pending_metrics_that_can_not_be_read_are_kept_and_the_rest_goes_on() {
         ["quarantine/pending-metrics/dt=unknown/broken.json", "quarantine/pending-metrics/dt=unknown/newer.json"]
     );
     assert_eq!(flusher.bucket.body("quarantine/pending-metrics/dt=unknown/broken.json").unwrap(), b"{\"version\":1");
+    assert_eq!((put_in_total(&flusher), flusher.bucket.keys_under("metrics/")), (1.0, vec![]));
+}
+
+#[tokio::test]
+async fn pending_metrics_that_could_not_be_read_are_replayed_under_their_name() {
+    let flusher = flusher();
+    let readable = batch("a", &[(minute(), 1.0)]).to_object_named("a.2026-11-21T10");
+    flusher.bucket.place(&readable.key, "what an older version can not read");
+    flusher.flush(tick(), now()).await.unwrap();
+    let [kept] = &flusher.bucket.keys_under("quarantine/")[..] else { panic!("one object is kept") };
+    let mut pipeline = Pipeline::new(pipeline::settings());
+    let left = replay::object(&mut pipeline, kept, &flusher.bucket.body(kept).unwrap());
+    assert!(matches!(left, Err(ReplayError::Pending(_))), "{left:?}");
+    // By now it can be read.
+    let replay = replay::object(&mut pipeline, kept, &readable.body).unwrap();
+    assert!(replay.deletes && !replay.is_left);
+    assert_eq!(replay.writes, [readable]);
+    for object in replay.writes {
+        flusher.bucket.place(&object.key, object.body);
+    }
+    flusher.flush(tick(), now()).await.unwrap();
     assert_eq!((put_in_total(&flusher), flusher.bucket.keys_under("metrics/")), (1.0, vec![]));
 }
 

@@ -18,8 +18,10 @@
 //! | category `security`, `details.event_type` | `security_events` |
 //! | every record | `log_entries`; over 5 s also `performance_issues` |
 //!
-//! A line in CloudWatch's embedded metric format brings its metrics along ([`emf`]); of the table only the
-//! last row holds for it. They are kept apart, since CloudWatch may have extracted them already.
+//! A line in CloudWatch's embedded metric format that has a directive of our namespace brings its metrics along
+//! ([`emf`]); of the table only the last row holds for it. They are kept apart, since CloudWatch may have extracted
+//! them already. The same holds for a line with an empty list of directives: it says that its metrics are told
+//! elsewhere. What has directives of other namespaces only, or none that can be read, is a line like any other.
 
 mod dimension;
 mod emf;
@@ -61,7 +63,7 @@ pub struct Derivation {
 /// The series of a batch, by event minute.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Derived {
-    /// What its lines speak of.
+    /// What its lines speak of, and what those have brought along that CloudWatch can not have extracted.
     pub minutes: BTreeMap<Minute, SeriesSet>,
     /// What its lines have brought along in CloudWatch's embedded metric format.
     pub extracted: BTreeMap<Minute, SeriesSet>,
@@ -90,8 +92,10 @@ impl Derivation {
         if facts.duration_ms.is_some_and(|ms| ms > PERFORMANCE_ISSUE_MS) {
             self.tally.count(at, metric::PERFORMANCE_ISSUES, &[]);
         }
-        if let Some(members) = facts.emf {
-            return self.add_extracted(at, members, facts.at_millis);
+        if let Some(members) = facts.emf
+            && self.add_brought(at, members, facts)
+        {
+            return;
         }
         if facts.details.is_empty() {
             return;
@@ -120,15 +124,19 @@ impl Derivation {
             let aggregate = Aggregate::of(value as f64, minute.start().as_millisecond());
             minutes.entry(minute).or_default().add(key, &aggregate);
         }
-        Derived { minutes, extracted: self.extracted.finish() }
+        let extracted = self.extracted.finish(&mut minutes);
+        Derived { minutes, extracted }
     }
 
-    fn add_extracted(&mut self, at: Moment, members: &str, event_millis: i64) {
-        let emf::Told { refused, folded } = self.extracted.add(members, event_millis, &self.service);
+    /// Adds what a line brings along, and says whether nothing else is to be derived from it.
+    fn add_brought(&mut self, at: Moment, members: &str, facts: &Facts<'_>) -> bool {
+        let line = emf::Event { json: members, millis: facts.at_millis, is_joined: facts.is_joined };
+        let emf::Told { refused, folded, is_told } = self.extracted.add(line, &self.service);
         for (metric, times) in [(metric::PIPELINE_VALUES_REFUSED, refused), (metric::PIPELINE_SERIES_OVERFLOW, folded)]
         {
             (0..times).for_each(|_| self.tally.count(at, metric, &[]));
         }
+        is_told
     }
 
     fn add_request(&mut self, at: Moment, facts: &Facts<'_>) {
@@ -314,7 +322,8 @@ mod tests {
                 details.set(Detail::named(name).expect("tests use known names"), json);
             }
             let Line { level, category, at_millis, duration_ms, .. } = *self;
-            Facts { level, category, at_millis, emf: self.emf.as_deref(), duration_ms, details }
+            let emf = self.emf.as_deref();
+            Facts { level, category, at_millis, emf, is_joined: false, duration_ms, details }
         }
     }
 
@@ -617,6 +626,29 @@ mod tests {
         prop_assert!(difference.is_empty(), "{:#?}", difference);
         prop_assert!(fast == plain);
         Ok(())
+    }
+
+    #[test]
+    fn a_line_without_metrics_in_our_namespace_is_derived_from() {
+        let created =
+            line("INFO", "business_logic", &json!({ "event": "contract_created", "user_role": "buyer" }), None);
+        let with = |aws: Value| {
+            let mut line = created.clone();
+            line["_aws"] = aws;
+            derived(&[line])
+        };
+        let counts = |series: &[String]| series.iter().any(|series| series.starts_with("contracts_created{"));
+        let refused = |series: &[String]| series.iter().any(|series| series.starts_with("pipeline_values_refused"));
+        let of = |namespace: &str| json!([{ "Namespace": namespace, "Metrics": [{ "Name": "cart_size" }] }]);
+        for (aws, is_derived, is_refused) in [
+            (json!({ "CloudWatchMetrics": of("Shop") }), true, false),
+            (json!({ "region": "eu-north-1" }), true, true),
+            (json!({ "CloudWatchMetrics": of("Ours") }), false, true),
+            (json!({ "CloudWatchMetrics": [] }), false, false),
+        ] {
+            let series = with(aws.clone());
+            assert_eq!((counts(&series), refused(&series)), (is_derived, is_refused), "{aws}");
+        }
     }
 
     proptest! {

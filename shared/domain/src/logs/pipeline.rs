@@ -396,7 +396,8 @@ impl Stages {
             let source = parse::parse_archived(line, &mut record)
                 .map_err(|source| ReprocessError::Line { line: number, source })?;
             own.entry(Minute::of_epoch_millis(source.event_millis)).or_default().received += source.lines;
-            let archived = Source::Archived { json: source.json, millis: source.event_millis };
+            let is_joined = source.lines > 1;
+            let archived = Source::Archived { json: source.json, millis: source.event_millis, is_joined };
             derivation.add(&writer.write(&record, archived, &mut out));
         }
         count_own(&mut derivation, &own, Occasion::Delivery);

@@ -13,7 +13,7 @@ use crate::logs::archive;
 use crate::logs::envelope::{Batch, LogEvent};
 use crate::logs::pipeline::{Outcome, Pipeline, Processed, ReprocessError};
 use crate::logs::quarantine::{Item, LineOrigin, Quarantined};
-use crate::metrics::pending::{PendingError, PendingMetrics};
+use crate::metrics::pending::{self, PendingError, PendingMetrics};
 use crate::ports::Object;
 use crate::traces::refused::{self, Again};
 
@@ -48,6 +48,12 @@ pub enum ReplayError {
     /// Pending metrics that can still not be read.
     #[error("still no pending metrics")]
     Pending(#[from] PendingError),
+    /// Metrics that CloudWatch does not take.
+    #[error(
+        "metrics that CloudWatch has refused are not put again: the rollups have them, so that only CloudWatch's own \
+         graphs lack them"
+    )]
+    RefusedMetrics,
     /// Somebody has changed it.
     #[error("the original bytes are not base64 any more")]
     Original(#[from] base64::DecodeError),
@@ -66,8 +72,11 @@ pub fn object(pipeline: &mut Pipeline, key: &str, body: &[u8]) -> Result<Replay,
         return archived(pipeline, key, body);
     }
     let reason = key.strip_prefix(keys::QUARANTINE).ok_or(ReplayError::Key)?;
+    if let Some(name) = pending::name_of_unreadable(key) {
+        return pending_metrics(name, body);
+    }
     if reason.starts_with("metrics/") {
-        return pending_metrics(body);
+        return Err(ReplayError::RefusedMetrics);
     }
     let held: Quarantined = serde_json::from_slice(body)?;
     if let Some(again) = refused::again(key, &held) {
@@ -96,11 +105,11 @@ fn archived(pipeline: &mut Pipeline, key: &str, body: &[u8]) -> Result<Replay, R
     Ok(Replay { writes, told, ..Replay::default() })
 }
 
-/// Metrics that another version could not read go back to where the flusher finds them.
-fn pending_metrics(body: &[u8]) -> Result<Replay, ReplayError> {
+/// Metrics that another version could not read go back to where the flusher finds them, under the name that they had.
+fn pending_metrics(name: &str, body: &[u8]) -> Result<Replay, ReplayError> {
     let pending = PendingMetrics::parse(body)?;
     let told = "metrics of a batch, to be flushed".to_owned();
-    Ok(Replay { writes: vec![pending.to_object()], deletes: true, told, ..Replay::default() })
+    Ok(Replay { writes: vec![pending.to_object_named(name)], deletes: true, told, ..Replay::default() })
 }
 
 /// Spans go where trace-forwarder finds them.

@@ -41,6 +41,8 @@ pub enum Source<'a> {
         json: &'a str,
         /// Event time in epoch milliseconds.
         millis: i64,
+        /// Whether it was put together from several log events.
+        is_joined: bool,
     },
 }
 
@@ -49,6 +51,14 @@ impl Source<'_> {
     pub fn millis(&self) -> i64 {
         match self {
             Source::Events { millis, .. } | Source::Archived { millis, .. } => *millis,
+        }
+    }
+
+    /// Whether it was put together from several log events.
+    fn is_joined(&self) -> bool {
+        match self {
+            Source::Events { joined, .. } => !joined.is_empty(),
+            Source::Archived { is_joined, .. } => *is_joined,
         }
     }
 }
@@ -61,14 +71,17 @@ struct Told {
     is_person: bool,
     /// Whether it lies in a span, which has ids and statements.
     is_span: bool,
+    /// Whether it lies in `_aws`, whose names are those of CloudWatch's format.
+    is_emf: bool,
 }
 
 impl Told {
     const NOTHING: Told = Told::of(Naming::Plain);
     const SPAN: Told = Told { is_span: true, ..Told::NOTHING };
+    const EMF: Told = Told { is_emf: true, ..Told::NOTHING };
 
     const fn of(naming: Naming) -> Told {
-        Told { naming, is_person: false, is_span: false }
+        Told { naming, is_person: false, is_span: false, is_emf: false }
     }
 }
 
@@ -226,6 +239,7 @@ impl<'r> Writer<'r> {
             level: record.level,
             category: record.category,
             at_millis: source.millis(),
+            is_joined: source.is_joined(),
             emf: Some(extra)
                 .filter(|_| record.format == Format::Emf)
                 .and_then(|extra| str::from_utf8(out.get(extra)?).ok()),
@@ -377,7 +391,8 @@ impl<'r> Writer<'r> {
         let begin = out.len();
         let mut scope = self.names.scope();
         for &name in &record.left {
-            self.field(record, name, Told::NOTHING, &mut scope, out);
+            let is_emf = record.format == Format::Emf && record.json(name).text == "_aws";
+            self.field(record, name, if is_emf { Told::EMF } else { Told::NOTHING }, &mut scope, out);
         }
         if !record.left_of_context.is_empty() {
             self.unusual_name("context", false, &mut scope, out);
@@ -443,6 +458,7 @@ impl Writer<'_> {
             return (meaning, start);
         }
         let told = match meaning.naming {
+            _ if told.is_emf && is_of_emf(record.json(place).text) => told,
             Naming::Plain if told.is_person && record.json(place).text == "name" => Told::of(PERSONS_NAME),
             Naming::Plain => Told { is_person: meaning.is_person, ..told },
             own => Told::of(own),
@@ -645,6 +661,23 @@ impl Writer<'_> {
         self.server_detail("fingerprint", &known.fingerprint, out);
         self.statements = statements;
     }
+}
+
+/// Whether CloudWatch's embedded metric format has a member of this name in `_aws`, or it is that itself. What such
+/// a member is called tells nothing of a person: with `name` a name of personal data, a metric's name is none still.
+fn is_of_emf(name: &str) -> bool {
+    [
+        "_aws",
+        "Timestamp",
+        "CloudWatchMetrics",
+        "Namespace",
+        "Dimensions",
+        "Metrics",
+        "Name",
+        "Unit",
+        "StorageResolution",
+    ]
+    .contains(&name)
 }
 
 /// Whether a text that is called an id looks like one. It is the client's choice what stands there.

@@ -7,10 +7,16 @@
 //! - It has the dimensions of the registry, whatever sets the line asks for: `service` is the line's, or that
 //!   of its log group; one that is missing or no text is `unknown`; endpoints become templates.
 //! - Its value is a number, an array of numbers, or `{"Values":[..],"Counts":[..]}` with or without exact
-//!   `Count`, `Sum`, `Min` and `Max`. A metric that is named twice counts once.
+//!   `Count`, `Sum`, `Min` and `Max`; at most 100 values, as CloudWatch takes them. A metric that is named twice
+//!   counts once.
+//! - Of a counter `Count` and `Sum` are enough, since nobody asks for its percentiles; and a `Sum` has to be that of
+//!   the values, up to rounding. Of other metrics values may stand for buckets, some per cent off what is told.
 //! - Its minute is that of `_aws.Timestamp`, as for CloudWatch, since a sum over a minute is written after it;
 //!   but only where that is of the same hour as the event and not after it. An archive object holds an hour
 //!   of a batch and is counted again on its own: it must not add to the minutes of another one.
+//! - The metrics of a line that was put together from pieces are with what is derived: CloudWatch saw the pieces, of
+//!   which none is such a line, so nobody has extracted them. (Only JSON that a log driver has split is such a line:
+//!   the other lines that are put together are the database server's.)
 //!
 //! What is not so is left out and told in `pipeline_values_refused`: a number of its own each, an aggregate as
 //! a whole, since a part of it would be a wrong figure.
@@ -37,7 +43,24 @@ const DIMENSIONS: usize = MAX_DIMENSIONS + 1;
 /// How often one value of an aggregate may have come: no number of lines adds up to what a count can not hold.
 const MAX_COUNT: f64 = u32::MAX as f64;
 
+/// Values that CloudWatch takes of one metric in one line.
+const MAX_VALUES: usize = 100;
+
+/// By what part two figures may differ that are the same: sums are rounded, in one order or another.
+const ROUNDING: f64 = 1e-9;
+
 const HOUR_MILLIS: i64 = 3_600_000;
+
+/// A line as it came.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Event<'a> {
+    /// An object with its root members, as they are archived.
+    pub(super) json: &'a str,
+    /// Event time in epoch milliseconds.
+    pub(super) millis: i64,
+    /// Whether it was put together from pieces.
+    pub(super) is_joined: bool,
+}
 
 /// Series of a batch that its lines have brought along.
 pub(super) struct Extracted {
@@ -65,11 +88,15 @@ pub(super) struct Told {
     pub(super) refused: usize,
     /// Metrics that had a dimension folded into `other`.
     pub(super) folded: usize,
+    /// Whether the line tells its metrics, in our namespace or, with no directives at all, elsewhere: then nothing is
+    /// to be derived from it.
+    pub(super) is_told: bool,
 }
 
 /// What tells one series from another within a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Key {
+    is_joined: bool,
     minute: Minute,
     metric: Metric,
     /// Places of the values of its dimensions, in the registry's order.
@@ -82,9 +109,9 @@ impl Extracted {
         Extracted { namespace: namespace.to_owned(), series: BTreeMap::new(), known: Vec::new(), room: Room::default() }
     }
 
-    /// Adds the metrics of a line. `json` is an object with its root members, as they are archived; `service`
-    /// is that of its log group.
-    pub(super) fn add(&mut self, json: &str, event_millis: i64, service: &str) -> Told {
+    /// Adds the metrics of a line. `service` is that of its log group.
+    pub(super) fn add(&mut self, event: Event<'_>, service: &str) -> Told {
+        let json = event.json;
         let mut room = std::mem::take(&mut self.room);
         room.specials.clear();
         room.tokens.clear();
@@ -93,22 +120,23 @@ impl Extracted {
         let told = match json::tokenize(json.as_bytes(), &room.specials, 0, tokens) {
             Ok(()) => {
                 let line = Line { json, tokens: &room.tokens };
-                self.add_line(line, event_millis, service, &mut room.points, (&mut room.template, &mut room.sanitised))
+                self.add_line(line, event, service, &mut room.points, (&mut room.template, &mut room.sanitised))
             }
-            Err(_) => Told { refused: 1, folded: 0 },
+            Err(_) => Told { refused: 1, ..Told::default() },
         };
         self.room = room;
         told
     }
 
-    /// The series by minute.
-    pub(super) fn finish(self) -> BTreeMap<Minute, SeriesSet> {
+    /// The series by minute. Those that nobody can have extracted are added to `others`.
+    pub(super) fn finish(self, others: &mut BTreeMap<Minute, SeriesSet>) -> BTreeMap<Minute, SeriesSet> {
         let mut minutes: BTreeMap<Minute, SeriesSet> = BTreeMap::new();
         for (key, held) in &self.series {
             let names = key.metric.definition().dimensions;
             let value = |at: usize| self.known[slot(key.metric, at)].text(key.values[at]).to_owned();
             let dimensions: Dimensions = (0..names.len()).map(|at| (names[at].to_owned(), value(at))).collect();
             let name = key.metric.definition().name.to_owned();
+            let minutes = if key.is_joined { &mut *others } else { &mut minutes };
             minutes.entry(key.minute).or_default().add(SeriesKey { name, dimensions }, held);
         }
         minutes
@@ -117,7 +145,7 @@ impl Extracted {
     fn add_line(
         &mut self,
         line: Line<'_>,
-        event_millis: i64,
+        event: Event<'_>,
         service: &str,
         points: &mut Vec<(f64, u64)>,
         mut texts: (&mut String, &mut String),
@@ -125,12 +153,14 @@ impl Extracted {
         let mut told = Told::default();
         let aws = line.member(line.root(), "_aws");
         let directives = aws.and_then(|aws| line.array(line.member(aws, "CloudWatchMetrics")?));
-        let Some(directives) = directives else { return Told { refused: 1, ..told } };
-        let at_millis = moment(aws.and_then(|aws| line.member(aws, "Timestamp")), event_millis);
+        let Some(mut directives) = directives.map(Iterator::peekable) else { return Told { refused: 1, ..told } };
+        let timestamp = aws.and_then(|aws| line.member(aws, "Timestamp"));
+        let event = Event { millis: moment(timestamp, event.millis), ..event };
         let mut seen = [false; Metric::COUNT];
+        told.is_told = directives.peek().is_none();
         for directive in directives {
             match line.member(directive, "Namespace").and_then(Json::plain) {
-                Some(namespace) if namespace == self.namespace => {}
+                Some(namespace) if namespace == self.namespace => told.is_told = true,
                 Some(_) => continue,
                 None => {
                     told.refused += 1;
@@ -153,8 +183,8 @@ impl Extracted {
                 let (said, refused) = line.read(metric, points);
                 told.refused += refused;
                 if let Some(said) = said {
-                    let held = said.aggregate(at_millis, points);
-                    let folded = self.add_to(metric, at_millis, &held, line, service, &mut texts);
+                    let held = said.aggregate(event.millis, points);
+                    let folded = self.add_to(metric, event, &held, line, service, &mut texts);
                     told.folded += usize::from(folded);
                 }
             }
@@ -166,7 +196,7 @@ impl Extracted {
     fn add_to(
         &mut self,
         metric: Metric,
-        at_millis: i64,
+        event: Event<'_>,
         held: &Aggregate,
         line: Line<'_>,
         service: &str,
@@ -175,7 +205,8 @@ impl Extracted {
         if self.known.is_empty() {
             self.known = vec![Known::new(); Metric::COUNT * DIMENSIONS];
         }
-        let mut key = Key { minute: Minute::of_epoch_millis(at_millis), metric, values: [0; DIMENSIONS] };
+        let minute = Minute::of_epoch_millis(event.millis);
+        let mut key = Key { is_joined: event.is_joined, minute, metric, values: [0; DIMENSIONS] };
         let mut folded = false;
         for (at, &name) in metric.definition().dimensions.iter().enumerate() {
             let said = line.member(line.root(), name).and_then(|value| line.text(value));
@@ -273,7 +304,10 @@ impl<'a> Line<'a> {
             None => refused += 1,
         };
         match self.array(value) {
-            Some(values) => values.for_each(take),
+            Some(mut values) => {
+                values.by_ref().take(MAX_VALUES).for_each(take);
+                refused += values.count();
+            }
             None => take(value),
         }
         (Said::of(points), refused)
@@ -281,7 +315,8 @@ impl<'a> Line<'a> {
 
     /// The same for an aggregate, which is refused where it contradicts itself.
     fn aggregate(self, kind: Kind, value: Json<'a>, points: &mut Vec<(f64, u64)>) -> Option<Said> {
-        let values = self.array(self.member(value, "Values")?)?;
+        let Some(values) = self.member(value, "Values") else { return self.totals(kind, value, points) };
+        let values = self.array(values)?;
         match self.member(value, "Counts") {
             Some(counts) => {
                 let mut counts = self.array(counts)?;
@@ -298,23 +333,50 @@ impl<'a> Line<'a> {
                 }
             }
         }
+        if points.len() > MAX_VALUES {
+            return None;
+        }
         points.retain(|(_, count)| *count > 0);
         let of_points = Said::of(points)?;
-        let or = |name: &str, otherwise: f64| match self.member(value, name) {
-            Some(told) => told.number().filter(|told| told.abs() <= MAX_MAGNITUDE * MAX_COUNT),
-            None => Some(otherwise),
-        };
+        let or = |name: &str, otherwise: f64| self.total(value, name, otherwise);
         let told = or("Count", of_points.count as f64)?;
         let (sum, min, max) = (or("Sum", of_points.sum)?, or("Min", of_points.min)?, or("Max", of_points.max)?);
-        // Values may stand for the buckets that they fell in: some per cent off the bounds that are told.
-        let margin = 0.05 * min.abs().max(max.abs());
+        // Values may stand for the buckets that they fell in: some per cent off the bounds that are told. What is
+        // counted falls into none.
+        let is_exact = kind == Kind::Counter;
+        let margin = if is_exact { ROUNDING } else { 0.05 } * min.abs().max(max.abs());
         let within = |value: f64| min - margin <= value && value <= max + margin;
         let holds = told == of_points.count as f64
             && told <= MAX_COUNT
             && min <= max
+            && (!is_exact || (sum - of_points.sum).abs() <= ROUNDING * of_points.sum.abs())
             && [sum / told, of_points.min, of_points.max].into_iter().all(within)
             && [min, max].into_iter().all(|bound| fits(kind, bound));
         holds.then_some(Said { sum, min, max, last: max, ..of_points })
+    }
+
+    /// The same for an aggregate that has no values, as a counter may: they are taken for equal. Bounds that it does
+    /// not tell are taken for that value, too.
+    fn totals(self, kind: Kind, value: Json<'a>, points: &mut Vec<(f64, u64)>) -> Option<Said> {
+        if kind != Kind::Counter || self.member(value, "Counts").is_some() {
+            return None;
+        }
+        let times = count(self.member(value, "Count")?).filter(|&times| times > 0)?;
+        let sum = self.member(value, "Sum")?.number()?;
+        let mean = sum / times as f64;
+        let (min, max) = (self.total(value, "Min", mean)?, self.total(value, "Max", mean)?);
+        let margin = ROUNDING * max.abs();
+        let holds = min - margin <= mean && mean <= max + margin && [min, mean, max].iter().all(|&it| fits(kind, it));
+        points.push((mean, times));
+        holds.then_some(Said { count: times, sum, min, max, last: max })
+    }
+
+    /// A figure that an aggregate tells, or what it is otherwise.
+    fn total(self, aggregate: Json<'a>, name: &str, otherwise: f64) -> Option<f64> {
+        match self.member(aggregate, name) {
+            Some(told) => told.number().filter(|told| told.abs() <= MAX_MAGNITUDE * MAX_COUNT),
+            None => Some(otherwise),
+        }
     }
 }
 

@@ -198,8 +198,10 @@ pub struct Facts<'a> {
     /// CloudWatch's time of it, in epoch milliseconds: decides to which minute it belongs.
     pub at_millis: i64,
     /// Of a line in CloudWatch's embedded metric format: an object with its root members, as they are archived.
-    /// It brings its metrics along, and nothing else is derived from it.
+    /// Where it brings metrics of ours along, nothing else is derived from it.
     pub emf: Option<&'a str>,
+    /// Whether it was put together from several log events. None of these is a line that CloudWatch can read.
+    pub is_joined: bool,
     /// How long what it speaks of took, in milliseconds.
     pub duration_ms: Option<f64>,
     /// What else it says.

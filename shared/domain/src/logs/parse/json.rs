@@ -102,9 +102,9 @@ const ERROR: [Name; 2] = [Name::Error, Name::Err];
 const IDS: u32 = (1 << CONTEXT.len()) - 1;
 
 /// Reads a line that is one JSON object. Fields of wrong types and unknown ones are left in `record.left`.
-/// Without the positions of what is special in the line, these are looked up.
-pub(super) fn read(record: &mut Record<'_>, specials: Option<Specials<'_>>) -> Result<(), NotJson> {
-    tokenize(record, specials)?;
+/// Without the positions of what is special in the line, these are looked up. It may lie as deep as `depth`.
+pub(super) fn read(record: &mut Record<'_>, specials: Option<Specials<'_>>, depth: usize) -> Result<(), NotJson> {
+    tokenize(record, specials, depth)?;
     let Record { line, tokens, left, left_of_context, .. } = record;
     let mut top = Known::of(line, tokens, 0, left);
     record.format = format_of(&top);
@@ -130,14 +130,14 @@ pub(super) fn read(record: &mut Record<'_>, specials: Option<Specials<'_>>) -> R
 }
 
 /// The tokens of the line, which is an object and nothing else.
-fn tokenize(record: &mut Record<'_>, specials: Option<Specials<'_>>) -> Result<(), NotJson> {
+fn tokenize(record: &mut Record<'_>, specials: Option<Specials<'_>>, depth: usize) -> Result<(), NotJson> {
     let text = record.line.as_bytes();
     match specials {
-        Some(Specials { positions, base }) => json::tokenize(text, positions, base, &mut record.tokens),
+        Some(Specials { positions, base }) => json::tokenize_to(depth, text, positions, base, &mut record.tokens),
         None => {
             let mut positions = Vec::new();
             json::find_specials(text, &mut positions);
-            json::tokenize(text, &positions, 0, &mut record.tokens)
+            json::tokenize_to(depth, text, &positions, 0, &mut record.tokens)
         }
     }
 }

@@ -3,6 +3,7 @@
 use super::*;
 use crate::logs::archive;
 use crate::logs::envelope::tests::{event, gzip};
+use crate::logs::json::MAX_DEPTH;
 use crate::metrics::registry;
 use crate::metrics::series::{Dimensions, SeriesKey, SeriesSet};
 use proptest::prelude::*;
@@ -12,15 +13,19 @@ use std::collections::BTreeSet;
 const GROUP: &str = "/aws/ecs/production/api";
 const TIME: i64 = 1_795_000_000_000; // 2026-11-18T11:06:40Z
 
-fn pipeline(filters: &str) -> Pipeline {
-    Pipeline::new(Settings {
+fn settings(filters: &str) -> Settings {
+    Settings {
         own_log_groups: "/aws/lambda/obs-".into(),
         environment: "production".into(),
         pseudonym_key: PseudonymKey::from_secret("made up for tests, 0123456789abcdef").unwrap(),
         personal_fields: vec!["nick_name".into()],
         filters: Filters::parse(filters).unwrap(),
         metric_namespace: "Shop".into(),
-    })
+    }
+}
+
+fn pipeline(filters: &str) -> Pipeline {
+    Pipeline::new(settings(filters))
 }
 
 fn delivery(group: &str, lines: &[(i64, Value)]) -> String {
@@ -424,6 +429,73 @@ fn every_metric_that_lines_may_bring_along_comes_through_redaction_as_it_was_wri
         let held = series.get(&SeriesKey { name: metric.name.to_owned(), dimensions }).unwrap();
         assert_eq!((series.len(), held.count, held.sum), (1, 2, 3.5), "{}", metric.name);
     }
+}
+
+#[test]
+fn names_of_personal_fields_hide_no_metrics() {
+    let fields =
+        ["name", "unit", "namespace", "metrics", "dimensions", "timestamp", "aws", "_aws", "cloudwatchmetrics"];
+    let personal_fields = fields.map(str::to_owned).into();
+    let mut pipeline = Pipeline::new(Settings { personal_fields, ..settings("") });
+    let line = json!({
+        "message": "m", "name": "Анна",
+        "_aws": { "Timestamp": TIME, "password": "hunter2", "CloudWatchMetrics": [{
+            "Namespace": "Shop", "Dimensions": [["service"]],
+            "Metrics": [{ "Name": "active_users", "Unit": "Count" }, { "Name": "anna@example.com" }]
+        }] },
+        "active_users": 3,
+    });
+    let first = processed(&mut pipeline, GROUP, &[(TIME, json!(line.to_string()))]);
+    let object = &first.archive[0];
+    let records = archive::lines(&object.body).unwrap();
+    let record: Value = serde_json::from_str(&records[0]).unwrap();
+    let directive = &record["extra"]["_aws"]["CloudWatchMetrics"][0];
+    assert_eq!((&directive["Namespace"], &directive["Metrics"][0]["Name"]), (&json!("Shop"), &json!("active_users")));
+    for personal in ["Анна", "anna@example.com", "hunter2"] {
+        assert!(!records[0].contains(personal), "{personal} in {}", records[0]);
+    }
+    let extracted = |object: &Object| PendingMetrics::parse(&object.body).unwrap().extracted;
+    let metrics = extracted(first.pending.as_ref().unwrap());
+    assert_eq!(metrics.values().flat_map(SeriesSet::iter).map(|(_, held)| held.sum).sum::<f64>(), 3.0);
+    let again = pipeline.reprocess(&object.key, &records).unwrap();
+    assert_eq!((&again.archive, extracted(&again.pending)), (object, metrics));
+}
+
+#[test]
+fn metrics_of_a_line_that_a_log_driver_has_split_are_put_with_the_others() {
+    let line = json!({
+        "_aws": { "Timestamp": TIME, "CloudWatchMetrics": [{ "Namespace": "Shop", "Metrics": [{ "Name": "active_users" }] }] },
+        "active_users": 3, "message": "x".repeat(16 * 1024),
+    })
+    .to_string();
+    let (first, rest) = line.split_at(16 * 1024);
+    let first = processed(&mut pipeline(""), GROUP, &[(TIME, json!(first)), (TIME, json!(rest))]);
+    let object = &first.archive[0];
+    let again = pipeline("").reprocess(&object.key, &archive::lines(&object.body).unwrap()).unwrap();
+    for pending in [first.pending.as_ref().unwrap(), &again.pending] {
+        let pending = PendingMetrics::parse(&pending.body).unwrap();
+        let sum: f64 =
+            pending.minutes.values().flat_map(|set| set.named("active_users")).map(|(_, held)| held.sum).sum();
+        assert_eq!((sum, pending.extracted.len()), (3.0, 0), "CloudWatch saw two pieces that are no JSON");
+    }
+}
+
+#[test]
+fn what_was_archived_from_the_greatest_depth_can_be_read_back() {
+    let arrays = |deep: usize| format!("{}{}", "[".repeat(deep), "]".repeat(deep));
+    let lines = [
+        format!(r#"{{"message":"at the root","build":{}}}"#, arrays(MAX_DEPTH - 1)),
+        format!(r#"{{"message":"in the context","context":{{"build":{}}}}}"#, arrays(MAX_DEPTH - 2)),
+        format!(r#"{{"message":"in extra","extra":{{"build":{}}}}}"#, arrays(MAX_DEPTH - 2)),
+    ];
+    let first = process(&lines.each_ref().map(String::as_str));
+    let object = &first.archive[0];
+    let records = archive::lines(&object.body).unwrap();
+    for record in &records {
+        assert!(!record.contains(r#""format":"raw""#), "it is JSON: {record}");
+    }
+    let again = pipeline("").reprocess(&object.key, &records).unwrap();
+    assert_eq!(&again.archive, object);
 }
 
 fn any_line() -> impl Strategy<Value = String> {

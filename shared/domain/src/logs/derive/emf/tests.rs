@@ -14,11 +14,16 @@ fn read(lines: &[(i64, Value)]) -> (BTreeMap<Minute, SeriesSet>, Told) {
     let mut extracted = Extracted::new(NAMESPACE);
     let mut told = Told::default();
     for (millis, line) in lines {
-        let Told { refused, folded } = extracted.add(&line.to_string(), *millis, "api");
+        let json = line.to_string();
+        let Told { refused, folded, .. } =
+            extracted.add(Event { json: &json, millis: *millis, is_joined: false }, "api");
         told.refused += refused;
         told.folded += folded;
     }
-    (extracted.finish(), told)
+    let mut others = BTreeMap::new();
+    let minutes = extracted.finish(&mut others);
+    assert!(others.is_empty(), "no line was put together");
+    (minutes, told)
 }
 
 /// Every series as `minute offset name{dimension=value,...} count sum`.
@@ -122,6 +127,7 @@ fn a_metric_that_is_named_twice_counts_once() {
 #[test]
 fn what_is_wrong_is_left_out_and_told() {
     let of = |value: Value| line(&["contracts_created"], json!({ "contracts_created": value }));
+    let level = |value: Value| line(&["active_users"], json!({ "active_users": value }));
     let aws = |aws: Value| json!({ "_aws": aws, "contracts_created": 1 });
     let entry = |entry: Value| aws(json!({ "CloudWatchMetrics": [{ "Namespace": NAMESPACE, "Metrics": [entry] }] }));
     for (line, taken, refused) in [
@@ -133,9 +139,26 @@ fn what_is_wrong_is_left_out_and_told() {
         (of(json!(3e108)), 0.0, 1),
         (of(json!([])), 0.0, 0),
         (of(json!([1, "2", null, [3], { "a": 1 }, 4, -5])), 5.0, 5),
-        (of(json!(vec![0.5; 10_000])), 5_000.0, 0),
+        (of(json!(vec![0.5; 100])), 50.0, 0),
+        (of(json!(vec![0.5; 10_000])), 50.0, 9_900),
+        (of(json!({ "Values": vec![0.5; 100] })), 50.0, 0),
+        (of(json!({ "Values": vec![0.5; 101] })), 0.0, 1),
         (of(json!({})), 0.0, 1),
-        (of(json!({ "Sum": 5, "Count": 2, "Min": 2, "Max": 3 })), 0.0, 1),
+        // Of a counter number and sum suffice.
+        (of(json!({ "Sum": 5, "Count": 2, "Min": 2, "Max": 3 })), 5.0, 0),
+        (of(json!({ "Sum": 10, "Count": 3 })), 10.0, 0),
+        (of(json!({ "Sum": 0, "Count": 3 })), 0.0, 0),
+        (of(json!({ "Sum": 5, "Count": 2, "Min": 3, "Max": 3 })), 0.0, 1),
+        (of(json!({ "Sum": 5, "Count": 2, "Max": "3" })), 0.0, 1),
+        (of(json!({ "Sum": 5, "Count": 2, "Min": -1, "Max": 3 })), 0.0, 1),
+        (of(json!({ "Sum": 5, "Count": 2, "Counts": [2] })), 0.0, 1),
+        (of(json!({ "Sum": -5, "Count": 2 })), 0.0, 1),
+        (of(json!({ "Sum": 5, "Count": 0 })), 0.0, 1),
+        (of(json!({ "Sum": 5, "Count": 1.5 })), 0.0, 1),
+        (of(json!({ "Sum": 5, "Count": 5e9 })), 0.0, 1),
+        (of(json!({ "Sum": 5 })), 0.0, 1),
+        (of(json!({ "Count": 5 })), 0.0, 1),
+        (level(json!({ "Sum": 5, "Count": 2, "Min": 2, "Max": 3 })), 0.0, 1),
         (of(json!({ "Values": 5 })), 0.0, 1),
         (of(json!({ "Values": [], "Counts": [] })), 0.0, 1),
         (of(json!({ "Values": [1, 2] })), 3.0, 0),
@@ -150,7 +173,12 @@ fn what_is_wrong_is_left_out_and_told() {
         (of(json!({ "Values": [1, "2"], "Counts": [1, 1] })), 0.0, 1),
         (of(json!({ "Values": [1], "Counts": "1" })), 0.0, 1),
         (of(json!({ "Values": [1], "Counts": [5], "Count": 4 })), 0.0, 1),
-        (of(json!({ "Values": [1], "Counts": [5], "Sum": 5.01, "Min": 1, "Max": 1.01 })), 5.01, 0),
+        // The sum of a counter is exact; the values of others may stand for buckets.
+        (of(json!({ "Values": [1], "Counts": [5], "Sum": 5.01, "Min": 1, "Max": 1.01 })), 0.0, 1),
+        (of(json!({ "Values": [0.1, 0.7], "Counts": [3, 1], "Sum": 1.0 })), 1.0, 0),
+        (of(json!({ "Values": [0], "Counts": [5], "Sum": 0.1 })), 0.0, 1),
+        (level(json!({ "Values": [1], "Counts": [5], "Sum": 5.01, "Min": 1, "Max": 1.01 })), 5.01, 0),
+        (level(json!({ "Values": [1], "Counts": [5], "Sum": 500 })), 0.0, 1),
         (of(json!({ "Values": [1], "Counts": [5], "Sum": 500 })), 0.0, 1),
         (of(json!({ "Values": [1], "Counts": [5], "Sum": "5" })), 0.0, 1),
         (of(json!({ "Values": [1], "Counts": [5], "Min": 2, "Max": 1 })), 0.0, 1),
@@ -181,7 +209,43 @@ fn what_is_wrong_is_left_out_and_told() {
         let short: String = line.to_string().chars().take(200).collect();
         assert_eq!((sum, told.refused), (taken, refused), "{short}");
     }
-    assert_eq!(Extracted::new(NAMESPACE).add("", AT, "api"), Told { refused: 1, folded: 0 });
+    let nothing = Event { json: "", millis: AT, is_joined: false };
+    assert_eq!(Extracted::new(NAMESPACE).add(nothing, "api"), Told { refused: 1, ..Told::default() });
+}
+
+#[test]
+fn a_line_tells_its_metrics_in_our_namespace_or_elsewhere() {
+    let of = |directives: Value| json!({ "_aws": { "Timestamp": AT, "CloudWatchMetrics": directives } });
+    let (ours, others) = (directive(NAMESPACE, &["active_users"]), directive("Others", &["active_users"]));
+    for (line, is_told) in [
+        (of(json!([ours])), true),
+        (of(json!([others, ours])), true),
+        (of(json!([{ "Namespace": NAMESPACE, "Metrics": "x" }])), true),
+        // What telemetry writes into a line that was held back.
+        (of(json!([])), true),
+        (of(json!([others])), false),
+        (of(json!([7, {}])), false),
+        (of(json!({})), false),
+        (json!({ "_aws": { "Timestamp": AT } }), false),
+        (json!({}), false),
+    ] {
+        let json = line.to_string();
+        let told = Extracted::new(NAMESPACE).add(Event { json: &json, millis: AT, is_joined: false }, "api");
+        assert_eq!(told.is_told, is_told, "{line}");
+    }
+}
+
+#[test]
+fn the_metrics_of_a_line_that_was_put_together_are_with_what_is_derived() {
+    let json = line(&["active_users"], json!({ "active_users": 3 })).to_string();
+    let mut extracted = Extracted::new(NAMESPACE);
+    for is_joined in [true, false, true] {
+        extracted.add(Event { json: &json, millis: AT, is_joined }, "api");
+    }
+    let mut others = BTreeMap::new();
+    let minutes = extracted.finish(&mut others);
+    assert_eq!(series(&minutes), ["0 active_users{} 1 3"]);
+    assert_eq!(series(&others), ["0 active_users{} 2 6"]);
 }
 
 #[test]
@@ -221,7 +285,7 @@ fn dimension_values_are_bounded_and_the_overflow_is_told() {
         .map(|n| (AT, line(&["contracts_created"], json!({ "contracts_created": 2, "service": format!("s{n}") }))))
         .collect();
     let (minutes, told) = read(&lines);
-    assert_eq!(told, Told { refused: 0, folded: 50 });
+    assert_eq!(told, Told { folded: 50, ..Told::default() });
     let series = series(&minutes);
     assert_eq!(series.len(), super::super::dimension::MAX_VALUES + 1);
     assert!(series.contains(&"0 contracts_created{role=unknown,service=other} 50 100".to_owned()));
@@ -261,7 +325,10 @@ fn plainly(lines: &[(i64, Value)]) -> (BTreeMap<Minute, SeriesSet>, usize) {
                             dimensions.insert(dimension.to_owned(), value.to_owned());
                         }
                         let values = match &line[definition.name] {
-                            Value::Array(values) => values.clone(),
+                            Value::Array(values) => {
+                                refused += values.len().saturating_sub(100);
+                                values.iter().take(100).cloned().collect()
+                            }
                             Value::Object(held) => {
                                 let repeat = |(value, count): (&Value, &Value)| {
                                     vec![value.clone(); count.as_u64().unwrap() as usize]
@@ -384,7 +451,7 @@ proptest! {
             *set = set.iter().map(|(key, held)| (key.clone(), Aggregate { last: (0, held.max), ..held.clone() })).collect();
         }
         prop_assert_eq!(minutes, plain);
-        prop_assert_eq!(told, Told { refused, folded: 0 });
+        prop_assert_eq!(told, Told { refused, ..Told::default() });
     }
 
     #[test]
