@@ -37,7 +37,6 @@ use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::thread;
 use std::time::Instant;
 
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
@@ -151,8 +150,8 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Answer<S::Future> {
-        let exchange = Exchange::begin(&self.settings, &request);
-        let future = exchange.span.in_scope(|| self.inner.call(request));
+        let mut exchange = Exchange::begin(&self.settings, &request);
+        let future = exchange.within(|| self.inner.call(request));
         Answer { future: future.instrument(exchange.span.clone()), exchange: Some(exchange) }
     }
 }
@@ -165,7 +164,9 @@ struct Exchange {
     method: Method,
     endpoint: String,
     status: Option<StatusCode>,
-    in_panic: bool,
+    /// Whether the service is at work on it right now. Dropped meanwhile, it has panicked: that the thread does not
+    /// panic (any more) when it is dropped says nothing, as the panic may have been caught in between.
+    at_work: bool,
     ended: bool,
 }
 
@@ -215,9 +216,17 @@ impl Exchange {
             method: request.method().clone(),
             endpoint,
             status: None,
-            in_panic: thread::panicking(),
+            at_work: false,
             ended: false,
         }
+    }
+
+    /// Lets the service work on it, within the span.
+    fn within<R>(&mut self, work: impl FnOnce() -> R) -> R {
+        self.at_work = true;
+        let result = self.span.in_scope(work);
+        self.at_work = false;
+        result
     }
 
     /// Takes in the head of the answer, and tells the client the ids.
@@ -233,7 +242,8 @@ impl Exchange {
     /// Whether an answer of this kind has no body to wait for.
     fn has_no_body(&self) -> bool {
         let empty = [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED];
-        self.method == Method::HEAD || self.status.is_some_and(|status| empty.contains(&status))
+        let is_empty = |status: StatusCode| status.is_informational() || empty.contains(&status);
+        self.method == Method::HEAD || self.status.is_some_and(is_empty)
     }
 
     /// It was answered as a whole.
@@ -249,12 +259,16 @@ impl Exchange {
 
     /// It could not be answered, or only in part.
     fn fail(&mut self, error: &dyn fmt::Display) {
-        self.span.in_scope(|| tracing::error!(error = %error, "request failed"));
+        // The error may panic when it is asked what it says.
+        self.within(|| tracing::error!(error = %error, "request failed"));
         self.tell(StatusCode::INTERNAL_SERVER_ERROR.as_u16(), SpanStatus::Error);
     }
 
+    /// Tells how it ended, once.
     fn tell(&mut self, status_code: u16, ended: SpanStatus) {
-        self.ended = true;
+        if std::mem::replace(&mut self.ended, true) {
+            return;
+        }
         self.span.record("http.status_code", status_code);
         trace::set_status_if_unset(&self.span, ended);
         let call = ApiCall {
@@ -270,10 +284,7 @@ impl Exchange {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        if self.ended {
-            return;
-        }
-        if thread::panicking() && !self.in_panic {
+        if self.at_work {
             // The panic itself has been told where it happened.
             self.tell(StatusCode::INTERNAL_SERVER_ERROR.as_u16(), SpanStatus::Error);
         } else {
@@ -308,15 +319,20 @@ where
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let result = ready!(this.future.poll(context));
+        let result = match this.exchange {
+            Some(exchange) => ready!(exchange.within(|| this.future.poll(context))),
+            None => ready!(this.future.poll(context)),
+        };
         let mut exchange = this.exchange.take();
         match result {
             Ok(response) => {
                 let (mut head, body) = response.into_parts();
+                let length =
+                    head.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
                 if let Some(exchange) = &mut exchange {
                     exchange.answered(head.status, &mut head.headers);
                 }
-                Poll::Ready(Ok(Response::from_parts(head, Body::new(body, exchange))))
+                Poll::Ready(Ok(Response::from_parts(head, Body::new(body, length, exchange))))
             }
             Err(error) => {
                 if let Some(exchange) = &mut exchange {
