@@ -14,9 +14,10 @@
 //! What it does with a request:
 //!
 //! - **Scope.** `x-request-id` is kept where it looks like an id, else there is a new one; the answer carries it. Who
-//!   signs in is named by `Span::current().record("user_id", ...)` in the handler, and `session_id` likewise.
+//!   signs in is named by [`scope::set_user`](crate::scope::set_user), wherever that is found out, and the session by
+//!   [`scope::set_session`](crate::scope::set_session).
 //! - **Trace.** It goes on with the trace of `traceparent`, or else of `X-Amzn-Trace-Id`; the answer's `traceparent`
-//!   names the span.
+//!   names the span. Whether it is kept is decided here, unless [`TraceHeaders::Follow`] says otherwise.
 //! - **Span** of kind server: `http.method`, `http.route`, `http.url` (the path: never a query), `http.status_code`,
 //!   `http.client_ip`, `http.user_agent`. A status of 5xx is an `error`, 408 and 504 are a `timeout`; what is dropped
 //!   before its body has ended is `cancelled`, its status 499; a panic is an `error`, its status 500. What the
@@ -77,6 +78,22 @@ struct Settings {
     proxies: Arc<TrustedProxies>,
     route: Option<Route>,
     peer: Option<Peer>,
+    trace_headers: TraceHeaders,
+}
+
+/// What the trace headers of a request are good for. Anybody can send them, and proxies pass them on as they are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum TraceHeaders {
+    /// The request is part of the trace that they name, and kept if they say so; where they don't say, the trace's id
+    /// decides. For services that are called by services of the platform only: who sends the headers can have every
+    /// request of theirs kept.
+    Follow,
+    /// The request is part of the trace that they name, so that its lines are found by the caller's id. Whether it is
+    /// kept is decided here, by chance: whoever chooses the id does not choose that.
+    #[default]
+    KeepIdOnly,
+    /// The request begins a trace of its own.
+    Ignore,
 }
 
 /// Made by [`layer`].
@@ -100,6 +117,13 @@ impl ObserveLayer {
         self
     }
 
+    /// What the trace headers of requests are good for: [`TraceHeaders::KeepIdOnly`], unless it is set.
+    #[must_use]
+    pub fn trust_trace_headers(mut self, trust: TraceHeaders) -> ObserveLayer {
+        self.settings.trace_headers = trust;
+        self
+    }
+
     /// Whose word about the client's address is believed. Nobody's, unless it is set.
     #[must_use]
     pub fn trusted_proxies(mut self, proxies: TrustedProxies) -> ObserveLayer {
@@ -110,7 +134,9 @@ impl ObserveLayer {
 
 impl fmt::Debug for ObserveLayer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ObserveLayer").field("proxies", &self.settings.proxies).finish_non_exhaustive()
+        let Settings { proxies, trace_headers, .. } = &self.settings;
+        let mut all = f.debug_struct("ObserveLayer");
+        all.field("proxies", proxies).field("trace_headers", trace_headers).finish_non_exhaustive()
     }
 }
 
@@ -179,8 +205,10 @@ impl Exchange {
             Some(id) => id.to_owned(),
             None => format!("{:016x}{:016x}", chance::bits(), chance::bits()),
         };
-        let parent = text(&TRACEPARENT).and_then(Parent::of_traceparent);
-        let parent = parent.or_else(|| text(&AMZN).and_then(Parent::of_amzn));
+        let parent = || {
+            let parent = text(&TRACEPARENT).and_then(Parent::of_traceparent);
+            parent.or_else(|| text(&AMZN).and_then(Parent::of_amzn))
+        };
         let path = request.uri().path();
         let endpoint = match &settings.route {
             Some(route) => route(request.extensions()).unwrap_or_else(|| UNMATCHED.to_owned()),
@@ -205,9 +233,10 @@ impl Exchange {
                 http.user_agent = text(&header::USER_AGENT),
             )
         };
-        let span = match parent {
-            Some(parent) => trace::with_parent(parent, make),
-            None => make(),
+        let span = match (settings.trace_headers, parent()) {
+            (TraceHeaders::Follow, Some(parent)) => trace::with_parent(parent, make),
+            (TraceHeaders::KeepIdOnly, Some(parent)) => trace::with_foreign_parent(parent, make),
+            (TraceHeaders::Ignore, _) | (_, None) => make(),
         };
         Exchange {
             span,

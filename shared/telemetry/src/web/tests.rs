@@ -172,11 +172,39 @@ fn a_trace_goes_on_and_is_passed_back() {
         assert_eq!(span["span"]["parent_span_id"].as_str(), parent, "{headers:?}");
         assert_eq!(traceparent, format!("00-{TRACE}-{}-01", span["context"]["span_id"].as_str().unwrap()));
     }
-    let (_, spans) = told(async {
-        let header = [("traceparent", "00-5759e988bd862e3fe1be46a994272793-53995c3f42cd8ad8-00")];
-        ask(app(), request("GET", "/contracts/1", &header)).await;
-    });
-    assert!(spans.is_empty(), "what its caller does not keep is not kept here");
+}
+
+#[test]
+fn who_is_trusted_decides_which_traces_are_kept() {
+    // A trace that is kept by its id at any share, and whether its caller keeps it.
+    let header = |flag: &str| format!("00-5759e988bd862e3fe1be000000000000-53995c3f42cd8ad8-{flag}");
+    for (trust, share, flag, kept, same_trace) in [
+        (TraceHeaders::Follow, 1.0, "00", false, true),
+        (TraceHeaders::Follow, 0.0, "01", true, true),
+        (TraceHeaders::KeepIdOnly, 1.0, "00", true, true),
+        (TraceHeaders::KeepIdOnly, 0.0, "01", false, true),
+        (TraceHeaders::KeepIdOnly, 1e-9, "01", false, true),
+        (TraceHeaders::Ignore, 1.0, "00", true, false),
+        (TraceHeaders::Ignore, 0.0, "01", false, false),
+    ] {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let mut settings = settings();
+        (settings.traces.share, settings.traces.per_second) = (share, 0);
+        let lines = lines_of(settings, |_| {
+            runtime.block_on(async {
+                let service = observed().trust_trace_headers(trust).layer(service_fn(async |_: Request<AxumBody>| {
+                    Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new()))
+                }));
+                let request = request("GET", "/contracts/1", &[("traceparent", &header(flag))]);
+                service.oneshot(request).await.unwrap();
+            });
+        });
+        let case = format!("{trust:?} {share} {flag}");
+        assert_eq!(lines.iter().any(|line| line.get("span").is_some()), kept, "{case}");
+        let is_same = lines[0]["context"]["trace_id"] == "1-5759e988-bd862e3fe1be000000000000";
+        assert_eq!(is_same, same_trace, "{case}");
+    }
+    assert_eq!(format!("{:?}", layer()).matches("KeepIdOnly").count(), 1);
 }
 
 #[test]
