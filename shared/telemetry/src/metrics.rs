@@ -172,8 +172,8 @@ impl<'a> Point<'a> {
     }
 
     /// A level.
-    pub(crate) fn level(name: &'static str, value: f64) -> Point<'a> {
-        Point { kind: Kind::Gauge, name, labels: &[], value }
+    pub(crate) fn level(name: &'static str, value: f64, labels: &'a [(&'a str, &'a str)]) -> Point<'a> {
+        Point { kind: Kind::Gauge, name, labels, value }
     }
 
     /// One of many values.
