@@ -1,5 +1,8 @@
 //! What happens in the business, and what it is made of: each call is one record with its metrics.
 //!
+//! The pipeline counts events that are published to its bus, too. What is published there is not tracked here, and what
+//! is tracked here is not published: either counts it, and both would count it twice.
+//!
 //! | source document | here | metrics |
 //! |---|---|---|
 //! | `MetricsCollector.increment_counter`, `set_gauge`, `record_histogram`, `record_timer` | the same in [`metrics`](crate::metrics) | any |
@@ -11,9 +14,9 @@
 //! | `track_document_upload` | [`track_document_upload`] | `documents_uploaded`, `document_size` |
 //! | `track_api_request` | [`track_api_request`]; [`web::layer`](crate::web::layer) calls it | `api_requests`, `api_request_duration` |
 //! | `track_database_query` | [`track_database_query`], [`database_query`](crate::database_query) | `database_query_duration`, `database_rows_affected` |
-//! | `track_external_api_call` | [`track_api_request`] with a direction, [`external_call`](crate::external_call) | `external_api_calls`, `external_api_duration` |
+//! | `track_external_api_call` | [`track_external_api_call`], [`external_call`](crate::external_call) | `external_api_calls`, `external_api_duration` |
 //! | `track_user_session` | [`track_user_session`] | `user_session_duration` |
-//! | `track_system_resources` | [`track_system_resources`], of this service | `cpu_usage_percent`, `memory_usage_percent`, `disk_usage_percent` |
+//! | `track_system_resources` | [`track_system_resources`], and of another service [`track_system_resources_of`] | `cpu_usage_percent`, `memory_usage_percent`, `disk_usage_percent` |
 //! | `track_business_kpi` | [`track_business_kpi`] | `active_users`, `daily_contracts`, `conversion_rate` |
 //! | `generate_metrics_report` | the daily report of the pipeline | |
 //! | `@track_performance` | [`operation`](crate::operation()) | `operations`, `operation_duration` |
@@ -24,7 +27,7 @@ use schema::endpoint;
 use tracing::{error, info};
 
 use crate::calls::{ApiCall, DatabaseQuery, Direction, log_api_call, log_database_query};
-use crate::metrics::{Point, count_with_record, millis};
+use crate::metrics::{Point, count_beside_record, count_with_record, millis};
 
 const CATEGORY: &str = "business_logic";
 
@@ -151,6 +154,13 @@ pub fn track_api_request(call: &ApiCall<'_>) {
     }
 }
 
+/// A service outside of the platform was called, and has answered: [`track_api_request`] in this direction. Of
+/// `target`, a path or URL, only the path without its ids is told.
+pub fn track_external_api_call(service: &str, method: &str, target: &str, status_code: u16, duration: Duration) {
+    let direction = Direction::Outbound { service };
+    track_api_request(&ApiCall { direction, method, endpoint: target, status_code, duration });
+}
+
 /// A query was made: [`log_database_query`] with its metrics.
 pub fn track_database_query(query: &DatabaseQuery<'_>) {
     let DatabaseQuery { query_type, table, duration, rows_affected } = *query;
@@ -189,12 +199,7 @@ pub fn track_user_session(user_id: &str, length: Duration) {
 
 /// What of its machine this service uses, each in percent (0 to 100).
 pub fn track_system_resources(cpu_percent: f64, memory_percent: f64, disk_percent: f64) {
-    let points = [
-        Point::level("cpu_usage_percent", cpu_percent),
-        Point::level("memory_usage_percent", memory_percent),
-        Point::level("disk_usage_percent", disk_percent),
-    ];
-    count_with_record(&points, || {
+    count_with_record(&resources(cpu_percent, memory_percent, disk_percent, &[]), || {
         info!(
             category = "performance",
             cpu_usage = cpu_percent,
@@ -205,13 +210,34 @@ pub fn track_system_resources(cpu_percent: f64, memory_percent: f64, disk_percen
     });
 }
 
+/// The same of another service, which this one watches.
+pub fn track_system_resources_of(service: &str, cpu_percent: f64, memory_percent: f64, disk_percent: f64) {
+    let labels = [("service", service)];
+    // The pipeline would take them for this service's own.
+    count_beside_record(&resources(cpu_percent, memory_percent, disk_percent, &labels), || {
+        info!(
+            category = "performance",
+            service,
+            cpu_usage = cpu_percent,
+            memory_usage = memory_percent,
+            disk_usage = disk_percent,
+            "system resources"
+        );
+    });
+}
+
+fn resources<'a>(cpu: f64, memory: f64, disk: f64, labels: &'a [(&'a str, &'a str)]) -> [Point<'a>; 3] {
+    [("cpu_usage_percent", cpu), ("memory_usage_percent", memory), ("disk_usage_percent", disk)]
+        .map(|(name, percent)| Point::level(name, percent, labels))
+}
+
 /// How the business does: users active now, contracts since midnight, and visitors who end up with a contract, in
 /// percent (0 to 100).
 pub fn track_business_kpi(active_users: u64, daily_contracts: u64, conversion_percent: f64) {
     let points = [
-        Point::level("active_users", active_users as f64),
-        Point::level("daily_contracts", daily_contracts as f64),
-        Point::level("conversion_rate", conversion_percent),
+        Point::level("active_users", active_users as f64, &[]),
+        Point::level("daily_contracts", daily_contracts as f64, &[]),
+        Point::level("conversion_rate", conversion_percent, &[]),
     ];
     count_with_record(&points, || {
         info!(
@@ -251,13 +277,13 @@ mod tests {
             duration: TOOK,
         };
         track_api_request(&call);
-        let direction = Direction::Outbound { service: "rosreestr" };
-        track_api_request(&ApiCall { direction, endpoint: "https://host/v1/parcels", status_code: 503, ..call });
+        track_external_api_call("rosreestr", "GET", "https://host/v1/parcels", 503, TOOK);
         let query = DatabaseQuery { query_type: "SELECT", table: "contracts", duration: TOOK, rows_affected: Some(3) };
         track_database_query(&query);
         track_database_query(&DatabaseQuery { query_type: "BEGIN", table: "", rows_affected: None, ..query });
         track_user_session("u-7", Duration::from_secs(90));
         track_system_resources(7.5, 50.0, 80.0);
+        track_system_resources_of("database", 10.0, 20.0, 30.0);
         track_business_kpi(12, 3, 3.5);
     }
 
@@ -296,6 +322,9 @@ mod tests {
             of("cpu_usage_percent", "", 1, 7.5),
             of("memory_usage_percent", "", 1, 50.0),
             of("disk_usage_percent", "", 1, 80.0),
+            ("cpu_usage_percent{service=database}".to_owned(), (1, 10.0)),
+            ("memory_usage_percent{service=database}".to_owned(), (1, 20.0)),
+            ("disk_usage_percent{service=database}".to_owned(), (1, 30.0)),
             of("active_users", "", 1, 12.0),
             of("daily_contracts", "", 1, 3.0),
             of("conversion_rate", "", 1, 3.5),
@@ -392,7 +421,7 @@ mod tests {
     #[test]
     fn a_record_and_its_metrics_are_one_line_with_the_sets_of_the_registry() {
         let lines = lines_of(Settings { levels: parse_levels("debug").unwrap(), ..settings() }, |_| everything());
-        assert_eq!(lines.len(), 12, "no line but those of the records");
+        assert_eq!(lines.len(), 13, "no line but those of the records");
         assert_eq!(told(&lines), expected());
         let line = &lines[1];
         assert_eq!((&line["details"]["event"], &line["contracts_created"]), (&json!("contract_created"), &json!(1)));
@@ -403,7 +432,10 @@ mod tests {
     fn where_the_pipeline_counts_lines_bring_nothing_along() {
         let settings = Settings { levels: parse_levels("debug").unwrap(), metrics: Source::Derived, ..settings() };
         let text = text_of(settings, |_| everything());
-        assert_eq!((text.lines().count(), text.matches("_aws").count()), (12, 0));
+        // But for what it would take for this service's own.
+        let brought = text.lines().filter(|line| line.contains("_aws")).collect::<Vec<_>>();
+        assert_eq!((text.lines().count(), brought.len()), (13, 1));
+        assert!(brought[0].contains("\"service\":\"database\""));
     }
 
     #[test]

@@ -8,6 +8,8 @@ use tracing::{debug, error, info, warn};
 
 use schema::Category;
 
+use crate::metrics::millis;
+
 /// An event of a level that is known at run time only.
 macro_rules! at_level {
     ($level:expr, $($fields:tt)+) => {
@@ -30,10 +32,6 @@ macro_rules! critical {
     ($($fields:tt)+) => {
         $crate::tracing::error!(critical = true, $($fields)+)
     };
-}
-
-fn millis(duration: Duration) -> f64 {
-    duration.as_micros() as f64 / 1e3
 }
 
 /// Logs how long an operation took: INFO, category `performance`.

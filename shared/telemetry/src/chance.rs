@@ -1,7 +1,8 @@
-//! Random numbers for ids: from a generator of each thread, seeded by the system. Not for secrets.
+//! Random numbers for ids: from a generator of each thread, seeded by the system. Not for secrets; and shares by ids.
 
 use std::cell::Cell;
 use std::hash::{BuildHasher as _, RandomState};
+use std::sync::LazyLock;
 
 thread_local! {
     static STATE: Cell<(u64, u64)> = Cell::new((seed(), seed()));
@@ -27,6 +28,12 @@ pub(crate) fn bits() -> u64 {
 pub(crate) fn is_in_share(bits: u64, share: f64) -> bool {
     // 53 bits are what a double holds.
     share >= 1.0 || ((bits >> 11) as f64) < share * (1u64 << 53) as f64
+}
+
+/// Other bits, evenly spread, which nobody outside of this process can foresee.
+pub(crate) fn stirred(bits: u64) -> u64 {
+    static SECRET: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+    SECRET.hash_one(bits)
 }
 
 /// Evenly spread bits of a text, the same on every machine (FNV-1a, and its last bits stirred in).

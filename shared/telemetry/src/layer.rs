@@ -18,8 +18,8 @@ use schema::trace::SpanId;
 use crate::chance;
 use crate::handle::Telemetry;
 use crate::line::{self, Fields, Place, Record, with_record};
-use crate::scope::{self, Ids, Request};
-use crate::trace::{self, Found, OpenSpan, SpanFields, SpanState, Tags};
+use crate::scope::{self, Ids, Request, SharedIds};
+use crate::trace::{self, Found, Next, OpenSpan, SpanFields, SpanState, Tags};
 
 /// Writes events as log lines and spans of kept traces as span lines, of schema v1.
 ///
@@ -80,17 +80,26 @@ impl LogLayer {
             return Way::Write;
         }
         let Some(span) = context.event_span(event) else { return Way::Skip };
-        let way = trace::nearest(&span, |state| match (&state.ids, state.place) {
-            (Some(ids), _) if ids.request.debug => Way::Write,
-            (Some(ids), _) if settings.debug.hold_bytes > 0 => Way::Hold(Arc::clone(&ids.request)),
-            (None, Some(place)) if self.debugs_trace(place) => Way::Write,
-            _ => Way::Skip,
+        let way = trace::nearest(&span, |state| {
+            let ids = state.ids.as_ref().map(|ids| ids.read());
+            match (&ids, state.place) {
+                (Some(ids), _) if ids.request.debug => Way::Write,
+                (Some(ids), _) if settings.debug.hold_bytes > 0 => Way::Hold(Arc::clone(&ids.request)),
+                (None, Some(place)) if self.debugs_trace(place) => Way::Write,
+                _ => Way::Skip,
+            }
         });
         way.unwrap_or(Way::Skip)
     }
 
     fn debugs_trace(&self, place: Place) -> bool {
-        chance::is_in_share(trace::bits_of(place.trace_id), self.telemetry.settings().debug.share)
+        self.debugs(trace::bits_of(place.trace_id))
+    }
+
+    /// Whether all DEBUG lines of something with an id of these bits are written. Nobody can choose an id of which
+    /// they are: another process decides otherwise.
+    fn debugs(&self, bits: u64) -> bool {
+        chance::is_in_share(chance::stirred(bits), self.telemetry.settings().debug.share)
     }
 
     /// Whether a span is one of a trace, and not only hands on what it is handed.
@@ -112,10 +121,17 @@ impl LogLayer {
         now: &mut Now,
     ) -> Placed {
         let name = found.name.as_deref().unwrap_or(metadata.name());
-        let decide = |trace_id, now: &mut Now| self.telemetry.sampler().decide(trace_id, name, || now.get());
+        let sampler = self.telemetry.sampler();
+        let decide = |trace_id, now: &mut Now| sampler.decide(trace::bits_of(trace_id), name, || now.get());
         let around = match (found.remote, outer) {
-            (Some(remote), _) => {
-                let sampled = remote.sampled.unwrap_or_else(|| decide(remote.trace_id, now));
+            (Some(remote), outer) => {
+                // Decided once for each trace, also where several spans here name it.
+                let outer = outer.filter(|outer| outer.trace_id == remote.trace_id);
+                let sampled = remote.sampled.or(outer.map(|outer| outer.sampled));
+                let sampled = sampled.unwrap_or_else(|| match found.is_foreign {
+                    true => sampler.decide(chance::bits(), name, || now.get()),
+                    false => decide(remote.trace_id, now),
+                });
                 Some(Place { trace_id: remote.trace_id, span_id: remote.span_id, sampled })
             }
             (None, outer) => outer,
@@ -134,22 +150,19 @@ impl LogLayer {
         Placed { place: Some(place), parent }
     }
 
-    fn ids(&self, found: &mut Found, outer: Option<Arc<Ids>>, place: Option<Place>) -> Option<Arc<Ids>> {
-        if !found.has_ids() {
-            return outer;
-        }
+    /// What is new in a span, on top of the ids around it.
+    fn ids(&self, found: &mut Found, outer: Option<&Ids>, place: Option<Place>) -> Ids {
         let values = std::mem::take(&mut found.ids);
-        let request = match (&outer, &values[0]) {
+        let request = match (outer, &values[0]) {
             (Some(outer), None) => Arc::clone(&outer.request),
             (Some(outer), same) if outer.get(0) == same.as_deref() => Arc::clone(&outer.request),
             (_, request_id) => {
                 let bits = place.map(|place| trace::bits_of(place.trace_id));
                 let bits = bits.or_else(|| request_id.as_deref().map(chance::bits_of));
-                let share = self.telemetry.settings().debug.share;
-                Arc::new(Request::new(bits.is_some_and(|bits| chance::is_in_share(bits, share))))
+                Arc::new(Request::new(bits.is_some_and(|bits| self.debugs(bits))))
             }
         };
-        Some(Arc::new(Ids::within(outer.as_deref(), values, request)))
+        Ids::within(outer, values, request)
     }
 
     /// Writes what was held back for a request in which something has failed now.
@@ -207,8 +220,8 @@ where
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
         let metadata = attributes.metadata();
         let traced = self.traces(metadata);
-        let remote = trace::take_parent();
-        let inherits = remote.is_none() && !metadata.fields().iter().any(|field| trace::is_inherited(field.name()));
+        let next = trace::take_next();
+        let inherits = next.is_none() && !metadata.fields().iter().any(|field| trace::is_inherited(field.name()));
         if inherits && self.watched.load(Ordering::Relaxed) == 0 {
             let has_parent = attributes.is_contextual() && context.current_span().id().is_some();
             if has_parent || attributes.parent().is_some() {
@@ -235,10 +248,19 @@ where
         let masked = self.telemetry.masked();
         let (mut found, mut tags) = (Found::default(), Tags::default());
         attributes.record(&mut SpanFields { found: &mut found, tags: None, masked });
-        found.remote = remote.or(found.remote);
+        let Next { parent: remote, is_foreign, ids: next_ids } = next.unwrap_or_default();
+        (found.remote, found.is_foreign) = (remote.or(found.remote), is_foreign);
+        let outer_ids = next_ids.or(outer_ids);
         let mut now = Now::default();
         let Placed { place, parent } = self.place(metadata, traced, &found, outer_place, &mut now);
-        let ids = self.ids(&mut found, outer_ids, place);
+        // A span that says that it will name some has ids of its own already, for what is in it to share.
+        let adds_ids = metadata.fields().iter().any(|field| trace::is_id(field.name()));
+        let ids = if adds_ids {
+            let ids = self.ids(&mut found, outer_ids.as_ref().map(|outer| outer.read()).as_deref(), place);
+            Some(Arc::new(SharedIds::new(ids, outer_ids)))
+        } else {
+            outer_ids
+        };
         let open = (traced && place.is_some_and(|place| place.sampled)).then(|| {
             attributes.record(&mut SpanFields { found: &mut Found::default(), tags: Some(&mut tags), masked });
             Box::new(OpenSpan::begin(now.get(), parent, found, tags))
@@ -253,11 +275,17 @@ where
     fn on_record(&self, id: &Id, values: &Values<'_>, context: Context<'_, S>) {
         let Some(span) = context.span(id) else { return };
         // Values are asked what they are before anything is locked: they may log themselves.
-        let (mut found, mut tags) = (Found::default(), Tags::default());
+        let (mut found, mut tags) = (Found { is_late: true, ..Found::default() }, Tags::default());
         values.record(&mut SpanFields { found: &mut found, tags: Some(&mut tags), masked: self.telemetry.masked() });
         let mut extensions = span.extensions_mut();
         let Some(state) = extensions.get_mut::<SpanState>() else { return };
-        state.ids = self.ids(&mut found, state.ids.take(), state.place);
+        if found.has_ids() {
+            let ids = self.ids(&mut found, state.ids.as_ref().map(|ids| ids.read()).as_deref(), state.place);
+            match &state.ids {
+                Some(shared) => shared.replace(ids),
+                None => state.ids = Some(Arc::new(SharedIds::new(ids, None))),
+            }
+        }
         if let Some(open) = &mut state.open {
             open.update(found, &tags);
         }
@@ -317,7 +345,8 @@ impl LogLayer {
         let releases = level >= Level::Error && self.telemetry.settings().debug.hold_bytes > 0;
         let made = span.and_then(|span| {
             trace::nearest(span, |state| {
-                let ids = state.ids.as_deref();
+                let ids = state.ids.as_ref().map(|ids| ids.read());
+                let ids = ids.as_deref();
                 record.make_line(at, level, identity, ids, state.place.as_ref());
                 Made {
                     request: ids.filter(|_| releases).map(|ids| Arc::clone(&ids.request)),

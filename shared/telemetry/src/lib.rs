@@ -65,6 +65,15 @@
 //! | `log_database_query` | [`log_database_query`] with a [`DatabaseQuery`] |
 //! | `log_security_event` | [`log_security_event`] with a [`SecurityEvent`]; and [`log_audit_event`] for the record |
 //! | `_serialize_error` | a field `error`, with its causes |
+//! | `@log_performance` | [`operation()`], which tells how it ended, too |
+//! | `@log_api_call` | [`web::layer`] |
+//!
+//! | there (2.1) | here |
+//! |---|---|
+//! | `MetricType` | [`schema::registry::Kind`] |
+//! | `Metric` | [`schema::registry::Definition`]: name, kind, unit, dimensions; its values are in [`mod@metrics`] |
+//! | `MetricsCollector` | [`mod@metrics`]: how they are kept, told and bounded |
+//! | `BusinessMetricsCollector`, `@track_performance` | [`business`] has the table of its methods |
 //!
 //! | there (3.1) | here |
 //! |---|---|
@@ -78,10 +87,9 @@
 //! | `add_span_log` | an event within the span; [`trace::add_span_log`] |
 //! | `_send_segment_to_xray` | the span line, which the pipeline's trace-forwarder sends |
 //! | `get_trace_summary` | `ops trace <id>` |
-//! | `trace_operation` | [`operation()`], for functions and futures, with record and metrics; [`trace::traced`] for a span only |
-//! | `trace_api_request`, `@log_api_call`, `get_client_ip` | [`web::layer`], [`web::TrustedProxies`] |
-//!
-//! Those of 2.1 are in [`business`]; how metrics are kept, told and bounded is in [`mod@metrics`].
+//! | `@trace_operation` | [`operation()`], for functions and futures, with record and metrics; [`trace::traced`] for a span only |
+//! | `@trace_api_request` | [`web::layer`] |
+//! | `get_client_ip` | [`web::TrustedProxies`], in a layer or by itself |
 
 pub mod business;
 mod calls;

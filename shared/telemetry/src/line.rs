@@ -23,7 +23,7 @@ pub(crate) const MAX_LINE_BYTES: usize = 256 * 1024 - 26;
 const KEPT_BYTES: usize = 64 * 1024;
 
 /// How many causes of an error are followed.
-const MAX_CAUSES: usize = 16;
+pub(crate) const MAX_CAUSES: usize = 16;
 
 /// The parts of a record, as JSON already. A thread has one, and uses its buffers again for each record.
 #[derive(Default)]

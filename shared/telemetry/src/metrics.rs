@@ -172,8 +172,8 @@ impl<'a> Point<'a> {
     }
 
     /// A level.
-    pub(crate) fn level(name: &'static str, value: f64) -> Point<'a> {
-        Point { kind: Kind::Gauge, name, labels: &[], value }
+    pub(crate) fn level(name: &'static str, value: f64, labels: &'a [(&'a str, &'a str)]) -> Point<'a> {
+        Point { kind: Kind::Gauge, name, labels, value }
     }
 
     /// One of many values.
@@ -200,26 +200,34 @@ fn count(points: &[Point<'_>], derivable: bool, emit: impl FnOnce()) {
         let series = store.with(*kind, name, labels.iter().copied(), |handle| handle.for_value(*value, 1).cloned());
         counted.extend(series.map(|series| (series, *value)));
     }
-    let Some(telemetry) = &telemetry else {
-        counted.iter().for_each(|(series, value)| series.record(*value, 1));
-        return emit();
-    };
+    // What no line tells is recorded, also where the record panics: an error may when it is asked what it says.
+    let mut left = Left(counted.iter().collect());
+    let Some(telemetry) = &telemetry else { return emit() };
     if derivable && telemetry.settings().metrics == Source::Derived {
-        if !with_members(&[], emit) {
-            counted.iter().for_each(|(series, value)| series.record(*value, 1));
+        if with_members(&[], emit) {
+            left.0.clear();
         }
         return;
     }
     let mut scratch = String::new();
     let mut members = Members::new(origin(telemetry, &mut scratch));
-    let (told, others): (Vec<_>, Vec<_>) =
-        counted.iter().partition(|(series, value)| members.add(series, &Value::Number(*value)));
+    let mut is_told = counted.iter().map(|(series, value)| members.add(series, &Value::Number(*value)));
+    let others: Vec<_> = counted.iter().filter(|_| is_told.next() == Some(false)).collect();
     // What two metrics take.
     let mut text = Vec::with_capacity(1_024);
     members.write(now_millis(), &mut text);
-    let written = with_members(&text, emit);
-    let left = if written { &[][..] } else { &told[..] };
-    others.iter().chain(left).for_each(|(series, value)| series.record(*value, 1));
+    if with_members(&text, emit) {
+        left.0 = others;
+    }
+}
+
+/// What is still to be recorded when it is dropped.
+struct Left<'a>(Vec<&'a (Arc<Series>, f64)>);
+
+impl Drop for Left<'_> {
+    fn drop(&mut self) {
+        self.0.iter().for_each(|(series, value)| series.record(*value, 1));
+    }
 }
 
 #[cfg(test)]

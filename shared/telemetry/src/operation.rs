@@ -16,27 +16,31 @@
 //!
 //! The work keeps its result and its error. How it ended is told once: `ok`; `error`, with the error and its causes;
 //! `timeout`, where a cause of the error is one (an [`std::io::Error`] that timed out, or tokio's `Elapsed`);
-//! `cancelled`, where the future was dropped before it was done. A panic is an `error`, and goes on.
+//! `cancelled`, where the future was dropped before it was done. A panic is an `error`, and goes on. The work begins
+//! when its future is polled first: one that never is was no work, and nothing is told of it.
+//!
+//! What is an error is said by [`AsError`]: all errors are, texts, and a status with either of them. Whatever else
+//! says that work has failed goes to [`run_judged`](Operation::run_judged).
 //!
 //! [`operation`] counts `operations` and `operation_duration`, [`database_query`] and [`external_call`] the metrics of
 //! their kind, with a span of kind client.
 
+use std::borrow::Cow;
 use std::error::Error;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
-use std::thread;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use schema::trace::SpanStatus;
 use schema::{Level, endpoint};
 use tracing::Span;
 use tracing::field::Empty;
-use tracing::instrument::{Instrument as _, Instrumented};
 
 use crate::business::{count_query, track_api_request};
 use crate::calls::{self, ApiCall, Direction, log_database_query};
+use crate::line::MAX_CAUSES;
 use crate::metrics::{Point, count_beside_record, count_with_record, millis};
 use crate::trace;
 
@@ -83,12 +87,34 @@ impl Operation<'_> {
         F: Future<Output = Result<T, E>>,
         E: AsError<M>,
     {
-        self.begin().instrument(future, |result| Outcome::of(result, |_| None))
+        watched(move || self.begin(), future, |result| Outcome::of(result, |_| None))
     }
 
     /// The same of a future that can't fail.
     pub fn instrument_value<F: Future>(self, future: F) -> impl Future<Output = F::Output> {
-        self.begin().instrument(future, |_| Outcome::default())
+        watched(move || self.begin(), future, |_| Outcome::default())
+    }
+
+    /// Does work whose output itself says whether it has failed: `failure` reads what to tell of it then.
+    ///
+    /// ```
+    /// let answer = telemetry::operation("count_plots").run_judged(
+    ///     || (503, "no database"),
+    ///     |(status, body)| (*status >= 500).then(|| format!("{status}: {body}")),
+    /// );
+    /// # assert_eq!(answer.0, 503);
+    /// ```
+    pub fn run_judged<T>(self, work: impl FnOnce() -> T, failure: impl FnOnce(&T) -> Option<String>) -> T {
+        self.begin().run(work, |output| Outcome::failed(failure(output)))
+    }
+
+    /// The same of a future.
+    pub fn instrument_judged<F: Future>(
+        self,
+        future: F,
+        failure: impl FnOnce(&F::Output) -> Option<String>,
+    ) -> impl Future<Output = F::Output> {
+        watched(move || self.begin(), future, |output| Outcome::failed(failure(output)))
     }
 
     fn begin(self) -> Running {
@@ -129,7 +155,7 @@ impl DatabaseQuery<'_> {
         F: Future<Output = Result<T, E>>,
         E: AsError<M>,
     {
-        self.begin().instrument(query, |result| Outcome::of(result, rows))
+        watched(move || self.begin(), query, |result| Outcome::of(result, rows))
     }
 
     fn begin(self) -> Running {
@@ -175,7 +201,7 @@ impl ExternalCall<'_> {
         F: Future<Output = Result<T, E>>,
         E: AsError<M>,
     {
-        self.begin().instrument(call, |result| Outcome::of(result, |answer| Some(u64::from(status(answer)))))
+        watched(move || self.begin(), call, |result| Outcome::of(result, |answer| Some(u64::from(status(answer)))))
     }
 
     fn begin(self) -> Running {
@@ -195,11 +221,36 @@ impl ExternalCall<'_> {
     }
 }
 
-/// An error whose causes can be told: any [`Error`], and what holds one (`anyhow::Error`, `Box<dyn Error + Send +
-/// Sync>`). `M` tells the two apart and is always inferred.
+/// What an error says, with its causes. Any [`Error`] does, what holds one (`anyhow::Error`, `Box<dyn Error>`), a
+/// text, and a tuple of a status and any of these (`(StatusCode, String)`). `M` tells them apart and is always
+/// inferred; a crate can say how an error of another one is told, with a type of its own as `M`.
 pub trait AsError<M> {
     /// The error.
-    fn as_error(&self) -> &(dyn Error + 'static);
+    fn as_error(&self) -> Told<'_>;
+}
+
+/// An error that is told.
+#[derive(Debug)]
+pub enum Told<'a> {
+    /// It is one.
+    Error(&'a (dyn Error + 'static)),
+    /// It is only told as one.
+    Text(Box<dyn Error>),
+}
+
+impl Told<'_> {
+    fn error(&self) -> &(dyn Error + 'static) {
+        match self {
+            Told::Error(error) => *error,
+            Told::Text(error) => error.as_ref(),
+        }
+    }
+}
+
+impl From<String> for Told<'_> {
+    fn from(text: String) -> Self {
+        Told::Text(text.into())
+    }
 }
 
 /// Marks what is an error itself.
@@ -210,22 +261,64 @@ pub enum Itself {}
 #[derive(Debug)]
 pub enum Held {}
 
+/// Marks what holds one that stays on its thread.
+#[derive(Debug)]
+pub enum HeldHere {}
+
+/// Marks a text.
+#[derive(Debug)]
+pub enum AText {}
+
+/// Marks an error beside a status.
+#[derive(Debug)]
+pub struct WithStatus<S, M>(S, M);
+
 impl<E: Error + 'static> AsError<Itself> for E {
-    fn as_error(&self) -> &(dyn Error + 'static) {
-        self
+    fn as_error(&self) -> Told<'_> {
+        Told::Error(self)
     }
 }
 
 impl<E: AsRef<dyn Error + Send + Sync + 'static>> AsError<Held> for E {
-    fn as_error(&self) -> &(dyn Error + 'static) {
-        self.as_ref()
+    fn as_error(&self) -> Told<'_> {
+        Told::Error(self.as_ref())
+    }
+}
+
+impl AsError<HeldHere> for Box<dyn Error> {
+    fn as_error(&self) -> Told<'_> {
+        Told::Error(self.as_ref())
+    }
+}
+
+impl AsError<AText> for String {
+    fn as_error(&self) -> Told<'_> {
+        self.clone().into()
+    }
+}
+
+impl AsError<AText> for &str {
+    fn as_error(&self) -> Told<'_> {
+        (*self).to_owned().into()
+    }
+}
+
+impl AsError<AText> for Cow<'_, str> {
+    fn as_error(&self) -> Told<'_> {
+        self.clone().into_owned().into()
+    }
+}
+
+impl<S, M, E: AsError<M>> AsError<WithStatus<S, M>> for (S, E) {
+    fn as_error(&self) -> Told<'_> {
+        self.1.as_error()
     }
 }
 
 /// How work ended.
 #[derive(Default)]
 struct Outcome<'a> {
-    error: Option<&'a (dyn Error + 'static)>,
+    told: Option<Told<'a>>,
     /// Rows of a query, HTTP status of a call.
     number: Option<u64>,
 }
@@ -233,13 +326,21 @@ struct Outcome<'a> {
 impl<'a> Outcome<'a> {
     fn of<T, E: AsError<M>, M>(result: &'a Result<T, E>, number: impl FnOnce(&T) -> Option<u64>) -> Outcome<'a> {
         match result {
-            Ok(value) => Outcome { error: None, number: number(value) },
-            Err(error) => Outcome { error: Some(error.as_error()), number: None },
+            Ok(value) => Outcome { told: None, number: number(value) },
+            Err(error) => Outcome { told: Some(error.as_error()), number: None },
         }
     }
 
+    fn failed(failure: Option<String>) -> Outcome<'a> {
+        Outcome { told: failure.map(Told::from), number: None }
+    }
+
+    fn error(&self) -> Option<&(dyn Error + 'static)> {
+        self.told.as_ref().map(Told::error)
+    }
+
     fn status(&self) -> SpanStatus {
-        match (self.error, self.number) {
+        match (self.error(), self.number) {
             (Some(error), _) if is_timeout(error) => SpanStatus::Timeout,
             (Some(_), _) => SpanStatus::Error,
             (None, _) => SpanStatus::Ok,
@@ -251,7 +352,7 @@ impl<'a> Outcome<'a> {
 fn is_timeout(error: &(dyn Error + 'static)) -> bool {
     let mut next = Some(error);
     // An error may be its own cause.
-    for _ in 0..16 {
+    for _ in 0..=MAX_CAUSES {
         let Some(error) = next else { break };
         let timed_out = match error.downcast_ref::<io::Error>() {
             Some(error) => error.kind() == io::ErrorKind::TimedOut,
@@ -277,28 +378,22 @@ struct Running {
     span: Span,
     subject: Subject,
     started: Instant,
-    in_panic: bool,
+    /// Whether the work is being done right now. Dropped meanwhile, it has panicked: that the thread does not panic
+    /// (any more) when it is dropped says nothing, as the panic may have been caught in between.
+    at_work: bool,
     ended: bool,
 }
 
 impl Running {
     fn new(span: Span, subject: Subject) -> Running {
-        Running { span, subject, started: Instant::now(), in_panic: thread::panicking(), ended: false }
+        Running { span, subject, started: Instant::now(), at_work: false, ended: false }
     }
 
     fn run<T>(mut self, work: impl FnOnce() -> T, judge: impl FnOnce(&T) -> Outcome<'_>) -> T {
-        let span = self.span.clone();
-        let result = span.in_scope(work);
+        self.at_work = true;
+        let result = self.span.in_scope(work);
         self.end(&judge(&result));
         result
-    }
-
-    fn instrument<F, J>(self, future: F, judge: J) -> Watched<F, J>
-    where
-        F: Future,
-        J: FnOnce(&F::Output) -> Outcome<'_>,
-    {
-        Watched { future: future.instrument(self.span.clone()), running: self, judge: Some(judge) }
     }
 
     fn end(&mut self, outcome: &Outcome<'_>) {
@@ -314,7 +409,7 @@ impl Running {
         trace::set_status_if_unset(&self.span, ended);
         let _in = self.span.enter();
         match &self.subject {
-            Subject::Operation { name } => tell_operation(name, status, duration, outcome.error),
+            Subject::Operation { name } => tell_operation(name, status, duration, outcome.error()),
             Subject::Query { query_type, table } => tell_query(query_type, table, status, duration, outcome),
             Subject::External { service, method, endpoint } => {
                 if let Some(code) = outcome.number {
@@ -332,24 +427,45 @@ impl Drop for Running {
             return;
         }
         // A panic has been told where it happened.
-        let panicked = thread::panicking() && !self.in_panic;
-        let status = if panicked { SpanStatus::Error } else { SpanStatus::Cancelled };
+        let status = if self.at_work { SpanStatus::Error } else { SpanStatus::Cancelled };
         self.tell(status, &Outcome::default());
     }
 }
 
 pin_project_lite::pin_project! {
-    struct Watched<F, J> {
-        // First, so that it is gone when its end is told.
+    struct Watched<B, F, J> {
+        // There until it is dropped: it is taken out within the span, so that what it lets go is part of it.
         #[pin]
-        future: Instrumented<F>,
-        running: Running,
+        future: Option<F>,
+        // Who made it. It may be polled first by somebody else.
+        outer: Span,
+        begin: Option<B>,
+        running: Option<Running>,
         judge: Option<J>,
+    }
+
+    impl<B, F, J> PinnedDrop for Watched<B, F, J> {
+        fn drop(this: Pin<&mut Self>) {
+            let mut this = this.project();
+            let span = this.running.as_ref().map_or(&*this.outer, |running| &running.span);
+            span.in_scope(|| this.future.set(None));
+        }
     }
 }
 
-impl<F, J> Future for Watched<F, J>
+/// A future that begins when it is polled first, as part of the span in which it was made.
+fn watched<B, F, J>(begin: B, future: F, judge: J) -> Watched<B, F, J>
 where
+    B: FnOnce() -> Running,
+    F: Future,
+    J: FnOnce(&F::Output) -> Outcome<'_>,
+{
+    Watched { future: Some(future), outer: Span::current(), begin: Some(begin), running: None, judge: Some(judge) }
+}
+
+impl<B, F, J> Future for Watched<B, F, J>
+where
+    B: FnOnce() -> Running,
     F: Future,
     J: FnOnce(&F::Output) -> Outcome<'_>,
 {
@@ -357,11 +473,17 @@ where
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
-        let output = ready!(this.future.poll(context));
-        if let Some(judge) = this.judge.take() {
-            this.running.end(&judge(&output));
+        if let Some(begin) = this.begin.take() {
+            *this.running = Some(this.outer.in_scope(begin));
         }
-        Poll::Ready(output)
+        let (Some(running), Some(future)) = (this.running, this.future.as_pin_mut()) else { return Poll::Pending };
+        running.at_work = true;
+        let polled = running.span.in_scope(|| future.poll(context));
+        if let (Poll::Ready(output), Some(judge)) = (&polled, this.judge.take_if(|_| polled.is_ready())) {
+            running.end(&judge(output));
+        }
+        running.at_work = false;
+        polled
     }
 }
 
@@ -391,7 +513,7 @@ fn tell_query(query_type: &str, table: &str, status: SpanStatus, duration: Durat
                 tracing::warn!(category, query_type, table, status = status_text, duration_ms, "database query");
             }
             _ => {
-                let error = outcome.error;
+                let error = outcome.error();
                 tracing::error!(
                     category,
                     error,
@@ -426,7 +548,7 @@ fn tell_call(call: (&str, &str, &str), status: SpanStatus, duration: Duration, o
             tracing::warn!(category, service, method, endpoint, status_code, duration_ms, "api call");
         }
         _ => {
-            let error = outcome.error;
+            let error = outcome.error();
             tracing::error!(category, error, service, method, endpoint, status_code, duration_ms, "api call");
         }
     });
@@ -548,6 +670,100 @@ mod tests {
         let seen: Vec<&str> = lines.iter().map(|line| line["message"].as_str().unwrap()).collect();
         assert_eq!(seen, ["let go", "operation", "save"]);
         assert_eq!(lines[0]["context"]["span_id"], lines[2]["context"]["span_id"]);
+    }
+
+    #[test]
+    fn a_panic_that_is_caught_outside_is_an_error() {
+        let (record, span) = told(|| {
+            let mut work = Box::pin(operation("save").instrument_value(async { panic!("a test panics") }));
+            let poll = || work.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready();
+            catch_unwind(AssertUnwindSafe(poll)).unwrap_err();
+            drop(work);
+        });
+        assert_eq!((&record["details"]["status"], &span["span"]["status"]), (&json!("error"), &json!("error")));
+        // One that is only let go by a panic has not panicked itself.
+        let (record, _) = told(|| {
+            let mut work = Box::pin(operation("save").instrument_value(pending::<()>()));
+            assert!(work.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+            let panics = || {
+                let _work = work;
+                panic!("a test panics");
+            };
+            catch_unwind(AssertUnwindSafe(panics)).unwrap_err();
+        });
+        assert_eq!(record["details"]["status"], "cancelled");
+    }
+
+    #[test]
+    fn a_future_that_is_never_polled_is_no_operation() {
+        let lines = lines_of(settings(), |_| {
+            drop(operation("save").instrument_value(async {}));
+            // It is part of where it was made, wherever it is polled.
+            let outer = tracing::info_span!("outer");
+            let work = outer.in_scope(|| operation("save").instrument_value(async {}));
+            finished(work);
+        });
+        let spans: Vec<&Value> = lines.iter().filter(|line| line.get("span").is_some()).collect();
+        assert_eq!((lines.len(), spans.len()), (3, 2), "{lines:?}");
+        assert_eq!(spans[0]["span"]["parent_span_id"], spans[1]["context"]["span_id"]);
+    }
+
+    #[test]
+    fn an_error_that_panics_when_it_is_asked_is_counted() {
+        #[derive(Debug)]
+        struct Panics;
+        impl std::fmt::Display for Panics {
+            fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                panic!("a test panics")
+            }
+        }
+        impl Error for Panics {}
+        let lines = lines_of(settings(), |_| {
+            let work = || operation("save").run(|| Err::<(), _>(Panics));
+            catch_unwind(AssertUnwindSafe(work)).unwrap_err();
+        });
+        let counted: Vec<&Value> = lines.iter().filter(|line| line.get("operations").is_some()).collect();
+        let [counted] = counted[..] else { panic!("{lines:?}") };
+        assert_eq!((&counted["operations"], &counted["status"]), (&json!(1), &json!("error")));
+    }
+
+    #[test]
+    fn what_says_that_work_has_failed_need_not_be_an_error() {
+        type Work = fn();
+        let cases: [(Work, &str); 8] = [
+            (|| drop(operation("save").run(|| Err::<(), _>("no such plot".to_owned()))), "no such plot"),
+            (|| assert!(operation("save").run(|| Err::<(), _>("no such plot")).is_err()), "no such plot"),
+            (|| drop(operation("save").run(|| Err::<(), _>(Cow::Borrowed("no such plot")))), "no such plot"),
+            (
+                || drop(operation("save").run(|| Err::<(), _>((http::StatusCode::NOT_FOUND, "no plot".to_owned())))),
+                "no plot",
+            ),
+            (
+                || drop(operation("save").run(|| Err::<(), _>((http::StatusCode::CONFLICT, refused())))),
+                "could not save: connection refused",
+            ),
+            (
+                || drop(operation("save").run(|| Err::<(), Box<dyn Error>>(Box::new(refused())))),
+                "could not save: connection refused",
+            ),
+            (|| assert_eq!(operation("save").run_judged(|| 7, |seven| Some(format!("it is {seven}"))), 7), "it is 7"),
+            (
+                || {
+                    finished(operation("save").instrument_judged(ready(Err::<u8, _>(())), |result| {
+                        result.is_err().then(|| "refused".to_owned())
+                    }))
+                    .unwrap_err();
+                },
+                "refused",
+            ),
+        ];
+        for (work, message) in cases {
+            let (record, span) = told(work);
+            assert_eq!((&record["error"]["message"], &record["level"]), (&json!(message), &json!("ERROR")));
+            assert_eq!((&record["status"], &span["span"]["status"]), (&json!("error"), &json!("error")));
+        }
+        let (record, _) = told(|| assert_eq!(operation("save").run_judged(|| 7, |_| None), 7));
+        assert_eq!((&record["status"], record.get("error")), (&json!("ok"), None));
     }
 
     #[test]

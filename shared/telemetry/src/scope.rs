@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::future::Future;
 use std::mem;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 
 use tracing::instrument::{Instrument as _, Instrumented};
 use tracing::{Span, dispatcher};
@@ -98,7 +98,8 @@ impl RequestScope {
 /// The scope of what this thread is doing. `None` outside of any.
 pub fn current() -> Option<RequestScope> {
     with_current(|state| {
-        let id = |at: usize| state.ids.as_ref().and_then(|ids| ids.get(at)).map(str::to_owned);
+        let ids = state.ids.as_ref().map(|ids| ids.read());
+        let id = |at: usize| ids.as_ref().and_then(|ids| ids.get(at)).map(str::to_owned);
         RequestScope {
             request_id: id(0),
             user_id: id(1),
@@ -113,6 +114,29 @@ pub fn current() -> Option<RequestScope> {
     .filter(|scope| *scope != RequestScope::default())
 }
 
+/// Names the user of the request that this thread is working on, as soon as it is known: everything of the request has
+/// it from then on, in whatever span, whether its trace is kept or not. `false` outside of any request, which is a
+/// span with a `request_id`, `user_id` or `session_id`: then nothing is set.
+pub fn set_user(user_id: &str) -> bool {
+    set_later(1, user_id)
+}
+
+/// The same of its session.
+pub fn set_session(session_id: &str) -> bool {
+    set_later(2, session_id)
+}
+
+fn set_later(at: usize, id: &str) -> bool {
+    let ids = with_current(|state| state.ids.clone()).flatten();
+    let Some(ids) = ids else { return false };
+    let mut around = Some(&ids);
+    while let Some(ids) = around {
+        ids.update(at, id);
+        around = ids.outer.as_ref();
+    }
+    true
+}
+
 /// Looks at the state of the span that this thread is in.
 pub(crate) fn with_current<R>(look: impl FnOnce(&SpanState) -> R) -> Option<R> {
     let mut look = Some(look);
@@ -124,7 +148,40 @@ pub(crate) fn with_current<R>(look: impl FnOnce(&SpanState) -> R) -> Option<R> {
     })
 }
 
-/// The ids of a request as its spans have them, and as its lines begin their context.
+/// The ids of a request: of all spans that inherit them, so that what is known later is known in all of them.
+#[derive(Debug)]
+pub(crate) struct SharedIds {
+    now: RwLock<Ids>,
+    /// Those around it of the same request, where a span has added some of its own.
+    outer: Option<Arc<SharedIds>>,
+}
+
+impl SharedIds {
+    pub(crate) fn new(ids: Ids, outer: Option<Arc<SharedIds>>) -> SharedIds {
+        let outer = outer.filter(|outer| Arc::ptr_eq(&outer.read().request, &ids.request));
+        SharedIds { now: RwLock::new(ids), outer }
+    }
+
+    /// As they are now.
+    pub(crate) fn read(&self) -> RwLockReadGuard<'_, Ids> {
+        self.now.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts other ids in their place.
+    pub(crate) fn replace(&self, ids: Ids) {
+        *self.now.write().unwrap_or_else(PoisonError::into_inner) = ids;
+    }
+
+    fn update(&self, at: usize, id: &str) {
+        let mut values = [None, None, None];
+        values[at] = Some(id.to_owned());
+        let mut now = self.now.write().unwrap_or_else(PoisonError::into_inner);
+        let request = Arc::clone(&now.request);
+        *now = Ids::within(Some(&now), values, request);
+    }
+}
+
+/// The ids of a request as its lines begin their context.
 #[derive(Debug)]
 pub(crate) struct Ids {
     values: [Option<String>; 3],

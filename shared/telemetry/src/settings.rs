@@ -53,8 +53,9 @@ pub struct Settings {
 /// DEBUG lines of some requests, or of those that fail.
 #[derive(Debug, Clone)]
 pub struct DebugLines {
-    /// Share of requests, 0 to 1, of which all DEBUG lines are written (`LOG_DEBUG_SHARE`, default 0). Decided by the
-    /// id of the trace or else of the request, so that every service decides the same.
+    /// Share of requests, 0 to 1, of which all DEBUG lines are written (`LOG_DEBUG_SHARE`, default 0). Every
+    /// process decides for itself, by the id of the trace or else of the request and a secret of its own: nobody who
+    /// chooses an id chooses that.
     pub share: f64,
     /// How many bytes of DEBUG lines are held for each request, to be written when an ERROR happens in it
     /// (`LOG_DEBUG_HOLD_BYTES`, default 0: none). The oldest give way.

@@ -16,8 +16,11 @@
 //! | `span.resource` | `resource`; the operation's name, where it is not set |
 //! | `request_id`, `user_id`, `session_id` | ids of the scope |
 //! | `traceparent`, `xrayTraceId` | the caller's header |
+//! | `trace_id` | the trace that the span is part of, where no more is known of the caller |
 //!
-//! They may be declared [`Empty`] and recorded later. Events at WARN and above are added to the
+//! What can't be read is a tag. They may be declared [`Empty`] and recorded later, but for the last two rows: a span
+//! that is there is of its trace already, and what is recorded of another is a tag, too. Who a request's user is can
+//! be said from anywhere within by [`scope::set_user`]. Events at WARN and above are added to the
 //! `logs` of the span they happen in; others with a field `span.log = true`. An ERROR with a field `error` makes the
 //! status `error`, unless one is set.
 
@@ -28,12 +31,13 @@ mod traced;
 
 pub(crate) use id::{span_id, trace_id};
 pub(crate) use sampler::{Sampler, bits_of};
-pub(crate) use span::{Found, OpenSpan, SpanFields, SpanState, Tags, is_inherited, nearest};
+pub(crate) use span::{Found, OpenSpan, SpanFields, SpanState, Tags, is_id, is_inherited, nearest};
 
 pub use span::Tag;
 pub use traced::{Traced, traced};
 
 use std::cell::Cell;
+use std::sync::Arc;
 
 use tracing::Span;
 use tracing::field::Empty;
@@ -44,27 +48,49 @@ use schema::trace::{Parent, SpanKind, SpanStatus};
 
 use crate::handle::Telemetry;
 use crate::layer::LogLayer;
-use crate::scope;
+use crate::scope::{self, SharedIds};
 
 thread_local! {
-    static PARENT: Cell<Option<Parent>> = const { Cell::new(None) };
+    static NEXT: Cell<Option<Next>> = const { Cell::new(None) };
+}
+
+/// What the next span of a thread is told beside its fields.
+#[derive(Debug, Default)]
+pub(crate) struct Next {
+    /// `None` for one that begins a trace.
+    pub(crate) parent: Option<Parent>,
+    /// Whether the parent's ids were chosen by somebody who is not trusted: then they decide nothing.
+    pub(crate) is_foreign: bool,
+    /// What it inherits, besides what it would.
+    pub(crate) ids: Option<Arc<SharedIds>>,
 }
 
 /// The first span that `make` makes on this thread is a child of a span elsewhere, and follows what was decided there.
+/// Where that is not said, the trace's id decides: who chooses it chooses whether the trace is kept.
 pub fn with_parent<R>(parent: Parent, make: impl FnOnce() -> R) -> R {
-    struct Restore(Option<Parent>);
+    with_next(Next { parent: Some(parent), ..Next::default() }, make)
+}
+
+/// The same where nobody who is trusted has said so: whether it is kept is decided here, by chance.
+pub(crate) fn with_foreign_parent<R>(parent: Parent, make: impl FnOnce() -> R) -> R {
+    let parent = Parent { sampled: None, ..parent };
+    with_next(Next { parent: Some(parent), is_foreign: true, ids: None }, make)
+}
+
+fn with_next<R>(next: Next, make: impl FnOnce() -> R) -> R {
+    struct Restore(Option<Next>);
     impl Drop for Restore {
         fn drop(&mut self) {
-            PARENT.set(self.0.take());
+            NEXT.set(self.0.take());
         }
     }
-    let _restore = Restore(PARENT.replace(Some(parent)));
+    let _restore = Restore(NEXT.replace(Some(next)));
     make()
 }
 
-/// The parent that waits for a span.
-pub(crate) fn take_parent() -> Option<Parent> {
-    PARENT.try_with(Cell::take).ok().flatten()
+/// What waits for a span.
+pub(crate) fn take_next() -> Option<Next> {
+    NEXT.try_with(Cell::take).ok().flatten()
 }
 
 /// What a service that is called now is to be told: the trace, the span that this thread is in, and whether it is
@@ -102,6 +128,8 @@ pub fn inject(mut set: impl FnMut(&'static str, String)) {
 /// Begins a trace, or goes on with a caller's, with a span of kind server. The span is finished when it and all that
 /// refers to it is dropped.
 ///
+/// A trace that begins within a request has its ids still.
+///
 /// Spans made with the macros of `tracing` are as good; this is for operations whose names are known at run time only.
 pub fn start_trace(operation_name: &str, resource: Option<&str>, parent: Option<Parent>) -> Span {
     let make = || {
@@ -115,10 +143,8 @@ pub fn start_trace(operation_name: &str, resource: Option<&str>, parent: Option<
             error = Empty,
         )
     };
-    match parent {
-        Some(parent) => with_parent(parent, make),
-        None => make(),
-    }
+    let ids = scope::with_current(|state| state.ids.clone()).flatten();
+    with_next(Next { parent, is_foreign: false, ids }, make)
 }
 
 /// A span within another.

@@ -14,9 +14,10 @@
 //! What it does with a request:
 //!
 //! - **Scope.** `x-request-id` is kept where it looks like an id, else there is a new one; the answer carries it. Who
-//!   signs in is named by `Span::current().record("user_id", ...)` in the handler, and `session_id` likewise.
+//!   signs in is named by [`scope::set_user`](crate::scope::set_user), wherever that is found out, and the session by
+//!   [`scope::set_session`](crate::scope::set_session).
 //! - **Trace.** It goes on with the trace of `traceparent`, or else of `X-Amzn-Trace-Id`; the answer's `traceparent`
-//!   names the span.
+//!   names the span. Whether it is kept is decided here, unless [`TraceHeaders::Follow`] says otherwise.
 //! - **Span** of kind server: `http.method`, `http.route`, `http.url` (the path: never a query), `http.status_code`,
 //!   `http.client_ip`, `http.user_agent`. A status of 5xx is an `error`, 408 and 504 are a `timeout`; what is dropped
 //!   before its body has ended is `cancelled`, its status 499; a panic is an `error`, its status 500. What the
@@ -37,7 +38,6 @@ use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::thread;
 use std::time::Instant;
 
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
@@ -78,6 +78,22 @@ struct Settings {
     proxies: Arc<TrustedProxies>,
     route: Option<Route>,
     peer: Option<Peer>,
+    trace_headers: TraceHeaders,
+}
+
+/// What the trace headers of a request are good for. Anybody can send them, and proxies pass them on as they are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum TraceHeaders {
+    /// The request is part of the trace that they name, and kept if they say so; where they don't say, the trace's id
+    /// decides. For services that are called by services of the platform only: who sends the headers can have every
+    /// request of theirs kept.
+    Follow,
+    /// The request is part of the trace that they name, so that its lines are found by the caller's id. Whether it is
+    /// kept is decided here, by chance: whoever chooses the id does not choose that.
+    #[default]
+    KeepIdOnly,
+    /// The request begins a trace of its own.
+    Ignore,
 }
 
 /// Made by [`layer`].
@@ -101,6 +117,13 @@ impl ObserveLayer {
         self
     }
 
+    /// What the trace headers of requests are good for: [`TraceHeaders::KeepIdOnly`], unless it is set.
+    #[must_use]
+    pub fn trust_trace_headers(mut self, trust: TraceHeaders) -> ObserveLayer {
+        self.settings.trace_headers = trust;
+        self
+    }
+
     /// Whose word about the client's address is believed. Nobody's, unless it is set.
     #[must_use]
     pub fn trusted_proxies(mut self, proxies: TrustedProxies) -> ObserveLayer {
@@ -111,7 +134,9 @@ impl ObserveLayer {
 
 impl fmt::Debug for ObserveLayer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ObserveLayer").field("proxies", &self.settings.proxies).finish_non_exhaustive()
+        let Settings { proxies, trace_headers, .. } = &self.settings;
+        let mut all = f.debug_struct("ObserveLayer");
+        all.field("proxies", proxies).field("trace_headers", trace_headers).finish_non_exhaustive()
     }
 }
 
@@ -151,8 +176,8 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Answer<S::Future> {
-        let exchange = Exchange::begin(&self.settings, &request);
-        let future = exchange.span.in_scope(|| self.inner.call(request));
+        let mut exchange = Exchange::begin(&self.settings, &request);
+        let future = exchange.within(|| self.inner.call(request));
         Answer { future: future.instrument(exchange.span.clone()), exchange: Some(exchange) }
     }
 }
@@ -165,7 +190,9 @@ struct Exchange {
     method: Method,
     endpoint: String,
     status: Option<StatusCode>,
-    in_panic: bool,
+    /// Whether the service is at work on it right now. Dropped meanwhile, it has panicked: that the thread does not
+    /// panic (any more) when it is dropped says nothing, as the panic may have been caught in between.
+    at_work: bool,
     ended: bool,
 }
 
@@ -178,8 +205,10 @@ impl Exchange {
             Some(id) => id.to_owned(),
             None => format!("{:016x}{:016x}", chance::bits(), chance::bits()),
         };
-        let parent = text(&TRACEPARENT).and_then(Parent::of_traceparent);
-        let parent = parent.or_else(|| text(&AMZN).and_then(Parent::of_amzn));
+        let parent = || {
+            let parent = text(&TRACEPARENT).and_then(Parent::of_traceparent);
+            parent.or_else(|| text(&AMZN).and_then(Parent::of_amzn))
+        };
         let path = request.uri().path();
         let endpoint = match &settings.route {
             Some(route) => route(request.extensions()).unwrap_or_else(|| UNMATCHED.to_owned()),
@@ -204,9 +233,10 @@ impl Exchange {
                 http.user_agent = text(&header::USER_AGENT),
             )
         };
-        let span = match parent {
-            Some(parent) => trace::with_parent(parent, make),
-            None => make(),
+        let span = match (settings.trace_headers, parent()) {
+            (TraceHeaders::Follow, Some(parent)) => trace::with_parent(parent, make),
+            (TraceHeaders::KeepIdOnly, Some(parent)) => trace::with_foreign_parent(parent, make),
+            (TraceHeaders::Ignore, _) | (_, None) => make(),
         };
         Exchange {
             span,
@@ -215,9 +245,17 @@ impl Exchange {
             method: request.method().clone(),
             endpoint,
             status: None,
-            in_panic: thread::panicking(),
+            at_work: false,
             ended: false,
         }
+    }
+
+    /// Lets the service work on it, within the span.
+    fn within<R>(&mut self, work: impl FnOnce() -> R) -> R {
+        self.at_work = true;
+        let result = self.span.in_scope(work);
+        self.at_work = false;
+        result
     }
 
     /// Takes in the head of the answer, and tells the client the ids.
@@ -233,7 +271,8 @@ impl Exchange {
     /// Whether an answer of this kind has no body to wait for.
     fn has_no_body(&self) -> bool {
         let empty = [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED];
-        self.method == Method::HEAD || self.status.is_some_and(|status| empty.contains(&status))
+        let is_empty = |status: StatusCode| status.is_informational() || empty.contains(&status);
+        self.method == Method::HEAD || self.status.is_some_and(is_empty)
     }
 
     /// It was answered as a whole.
@@ -249,12 +288,16 @@ impl Exchange {
 
     /// It could not be answered, or only in part.
     fn fail(&mut self, error: &dyn fmt::Display) {
-        self.span.in_scope(|| tracing::error!(error = %error, "request failed"));
+        // The error may panic when it is asked what it says.
+        self.within(|| tracing::error!(error = %error, "request failed"));
         self.tell(StatusCode::INTERNAL_SERVER_ERROR.as_u16(), SpanStatus::Error);
     }
 
+    /// Tells how it ended, once.
     fn tell(&mut self, status_code: u16, ended: SpanStatus) {
-        self.ended = true;
+        if std::mem::replace(&mut self.ended, true) {
+            return;
+        }
         self.span.record("http.status_code", status_code);
         trace::set_status_if_unset(&self.span, ended);
         let call = ApiCall {
@@ -270,10 +313,7 @@ impl Exchange {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        if self.ended {
-            return;
-        }
-        if thread::panicking() && !self.in_panic {
+        if self.at_work {
             // The panic itself has been told where it happened.
             self.tell(StatusCode::INTERNAL_SERVER_ERROR.as_u16(), SpanStatus::Error);
         } else {
@@ -308,15 +348,20 @@ where
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let result = ready!(this.future.poll(context));
+        let result = match this.exchange {
+            Some(exchange) => ready!(exchange.within(|| this.future.poll(context))),
+            None => ready!(this.future.poll(context)),
+        };
         let mut exchange = this.exchange.take();
         match result {
             Ok(response) => {
                 let (mut head, body) = response.into_parts();
+                let length =
+                    head.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
                 if let Some(exchange) = &mut exchange {
                     exchange.answered(head.status, &mut head.headers);
                 }
-                Poll::Ready(Ok(Response::from_parts(head, Body::new(body, exchange))))
+                Poll::Ready(Ok(Response::from_parts(head, Body::new(body, length, exchange))))
             }
             Err(error) => {
                 if let Some(exchange) = &mut exchange {

@@ -163,6 +163,6 @@ async fn report() -> Result<StatusCode, Refusal> {
 /// Takes the user for the request's scope, as after a log-in.
 fn identify(headers: &HeaderMap) -> Option<String> {
     let user = headers.get("x-user-id")?.to_str().ok()?;
-    tracing::Span::current().record("user_id", user);
+    telemetry::scope::set_user(user);
     Some(user.to_owned())
 }

@@ -256,6 +256,20 @@ fn held_lines_are_bounded_and_what_is_missing_is_told() {
 }
 
 #[test]
+fn nobody_chooses_an_id_whose_debug_lines_are_written() {
+    let mut settings = settings();
+    settings.debug.share = 1e-9;
+    let lines = events_of(settings, |_| {
+        // Of an id that is in every share by itself.
+        tracing::info_span!("request", request_id = "r-1", trace_id = "1-5759e988-bd862e3f0000000000000000")
+            .in_scope(|| tracing::debug!("request"));
+        tracing::info_span!("trace", trace_id = "1-5759e988-bd862e3f0000000000000000")
+            .in_scope(|| tracing::debug!("trace"));
+    });
+    assert!(lines.is_empty(), "{lines:?}");
+}
+
+#[test]
 fn debug_of_a_share_of_requests_is_decided_by_the_id() {
     let run = || {
         let mut settings = settings();

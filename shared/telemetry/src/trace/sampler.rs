@@ -31,10 +31,10 @@ impl Sampler {
         Sampler { share, per_second, always, second: AtomicU64::new(0) }
     }
 
-    /// Whether the trace that begins with `operation` is kept.
-    pub(crate) fn decide(&self, trace_id: TraceId, operation: &str, now: impl FnOnce() -> SystemTime) -> bool {
+    /// Whether the trace that begins with `operation` is kept. `bits` are those of its id, or random.
+    pub(crate) fn decide(&self, bits: u64, operation: &str, now: impl FnOnce() -> SystemTime) -> bool {
         self.always.iter().any(|name| name == operation)
-            || chance::is_in_share(bits_of(trace_id), self.share)
+            || chance::is_in_share(bits, self.share)
             || (self.per_second > 0 && self.has_room(now()))
     }
 
@@ -61,7 +61,7 @@ mod tests {
     }
 
     fn kept(sampler: &Sampler, operation: &str, at: SystemTime) -> usize {
-        (0..1_000).filter(|_| sampler.decide(trace_id(at), operation, || at)).count()
+        (0..1_000).filter(|_| sampler.decide(bits_of(trace_id(at)), operation, || at)).count()
     }
 
     #[test]
@@ -85,7 +85,7 @@ mod tests {
         let now = SystemTime::now();
         let (here, there) = (sampler(0.3, 0, &[]), sampler(0.3, 0, &[]));
         for _ in 0..1_000 {
-            let id = trace_id(now);
+            let id = bits_of(trace_id(now));
             assert_eq!(here.decide(id, "a", || now), there.decide(id, "b", || now));
         }
     }

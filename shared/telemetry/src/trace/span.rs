@@ -16,7 +16,8 @@ use schema::{Category, Level};
 use crate::handle::Telemetry;
 use crate::json;
 use crate::line::{self, ErrorParts, MAX_LINE_BYTES, Place, Record, Text, with_record};
-use crate::scope::Ids;
+use crate::metrics::millis;
+use crate::scope::{Ids, SharedIds};
 use crate::secret::{MASK, MaskedNames};
 
 /// How many entries of `logs` a span keeps. Later ones are counted in `logs_cut`.
@@ -25,6 +26,9 @@ const MAX_LOGS: u32 = 32;
 /// How many bytes of `logs`.
 const MAX_LOG_BYTES: usize = 64 * 1024;
 
+/// What is around the tags of a line: `,"tags":{` and `"truncated":true}`.
+const TAGS_AROUND: usize = 32;
+
 /// How many tags a span keeps. Later ones are let go.
 const MAX_TAGS: usize = 64;
 
@@ -32,7 +36,7 @@ const MAX_TAGS: usize = 64;
 /// it is handed has none: the nearest around it is looked at.
 #[derive(Debug, Default)]
 pub(crate) struct SpanState {
-    pub(crate) ids: Option<Arc<Ids>>,
+    pub(crate) ids: Option<Arc<SharedIds>>,
     pub(crate) place: Option<Place>,
     /// Of a span of a kept trace.
     pub(crate) open: Option<Box<OpenSpan>>,
@@ -90,7 +94,9 @@ impl SpanState {
     pub(crate) fn write(&self, telemetry: &Telemetry, span_name: &str, in_progress: bool) -> Option<bool> {
         let (open, place) = (self.open.as_deref()?, self.place.as_ref()?);
         Some(with_record(|record| {
-            open.make_line(record, telemetry.identity_json(), self.ids.as_deref(), place, span_name, in_progress);
+            let ids = self.ids.as_ref().map(|ids| ids.read());
+            open.make_line(record, telemetry.identity_json(), ids.as_deref(), place, span_name, in_progress);
+            drop(ids);
             telemetry.sink().write_line(&record.line)
         }))
     }
@@ -198,7 +204,7 @@ impl OpenSpan {
         line.push(b'}');
         if !in_progress {
             json::name(line, "duration_ms");
-            json::float(line, took.as_micros() as f64 / 1e3);
+            json::float(line, millis(took));
         }
         line.extend_from_slice(b",\"span\":{\"operation_name\":");
         json::text(line, name);
@@ -219,13 +225,7 @@ impl OpenSpan {
         member(line, "kind", self.kind.as_str());
         member(line, "status", self.status.unwrap_or_default().as_str());
         member(line, "resource", self.resource.as_deref().unwrap_or(name));
-        let before_tags = line.len();
-        self.tags.write(line);
-        if line.len() + self.logs.len() > MAX_LINE_BYTES - 64 {
-            // What is too long for a line is left out, and told: the span itself is more than its tags.
-            line.truncate(before_tags);
-            line.extend_from_slice(b",\"tags\":{\"truncated\":true}");
-        }
+        self.tags.write(line, (MAX_LINE_BYTES - 64).saturating_sub(line.len() + self.logs.len()));
         if let Some(logs) = self.logs.get(1..) {
             line.extend_from_slice(b",\"logs\":[");
             line.extend_from_slice(logs);
@@ -306,15 +306,34 @@ impl Tags {
         }
     }
 
-    fn write(&self, line: &mut Vec<u8>) {
+    /// Writes them in `room` bytes. What is too long is left out, the longest first, and `truncated` tells it.
+    fn write(&self, line: &mut Vec<u8>, room: usize) {
         if self.named.is_empty() {
             return;
         }
+        // Names take no more room than this when they are written, and a comma, a colon and quotes.
+        let length = |(name, range): &(Cow<'_, str>, Range<usize>)| 6 * name.len() + 4 + range.len();
+        let mut longest = usize::MAX;
+        let mut all: usize = self.named.iter().map(length).sum();
+        if all + TAGS_AROUND > room {
+            let mut lengths: Vec<usize> = self.named.iter().map(length).collect();
+            lengths.sort_unstable();
+            while all + TAGS_AROUND > room
+                && let Some(length) = lengths.pop()
+            {
+                (all, longest) = (all - length, length);
+            }
+            // Of several that are as long as each other all are left out.
+        }
         line.extend_from_slice(b",\"tags\":");
         let open = line.len();
-        for (name, range) in &self.named {
+        for (name, range) in self.named.iter().filter(|tag| length(tag) < longest) {
             json::name(line, name);
             line.extend_from_slice(&self.json[range.clone()]);
+        }
+        if longest < usize::MAX {
+            json::name(line, "truncated");
+            json::boolean(line, true);
         }
         // Over the first comma.
         line[open] = b'{';
@@ -347,6 +366,11 @@ macro_rules! tag_of {
 
 tag_of!(&'a str => Text, i64 => Integer, i32 => Integer, u32 => Integer, u16 => Integer, f64 => Number, bool => Boolean);
 
+/// Whether a field of this name is an id of a request.
+pub(crate) fn is_id(name: &str) -> bool {
+    matches!(name, "request_id" | "requestId" | "user_id" | "session_id")
+}
+
 /// Whether a field of this name changes what is inherited by what is in the span.
 pub(crate) fn is_inherited(name: &str) -> bool {
     match name.len() {
@@ -362,9 +386,13 @@ pub(crate) fn is_inherited(name: &str) -> bool {
 /// What the fields of a span say beside its tags.
 #[derive(Debug, Default)]
 pub(crate) struct Found {
+    /// Whether the span is there already: then it is too late for another trace.
+    pub(crate) is_late: bool,
     /// Request, user and session id.
     pub(crate) ids: [Option<String>; 3],
     pub(crate) remote: Option<Parent>,
+    /// Whether that is of somebody who is not trusted.
+    pub(crate) is_foreign: bool,
     pub(crate) name: Option<String>,
     pub(crate) kind: Option<SpanKind>,
     pub(crate) status: Option<SpanStatus>,
@@ -391,6 +419,8 @@ impl Found {
             "span.status" | "otel.status_code" => {
                 return set(&mut self.status, SpanStatus::parse(&value.owned().to_ascii_lowercase()));
             }
+            // Seen as a tag at least.
+            "traceparent" | "xrayTraceId" | "trace_id" if self.is_late => return false,
             "traceparent" => return set(&mut self.remote, Parent::of_traceparent(&value.owned())),
             "xrayTraceId" => return set(&mut self.remote, Parent::of_amzn(&value.owned())),
             "trace_id" => {
@@ -487,9 +517,32 @@ mod tests {
         }
         assert!(tags.json.len() < 2_000, "{}", tags.json.len());
         let mut line = b"{\"a\":1".to_vec();
-        tags.write(&mut line);
+        tags.write(&mut line, 1_000);
         line.push(b'}');
         let read: Value = serde_json::from_slice(&line).unwrap();
         assert_eq!(read["tags"], json!({ "first": "stays", "progress": 9_999 }));
+    }
+
+    #[test]
+    fn the_longest_tags_give_way() {
+        let mut tags = Tags::default();
+        tags.set("http.status_code", |out| json::unsigned(out, 500));
+        tags.set("db.statement", |out| json::text(out, &"x".repeat(3_000)));
+        tags.set("longer", |out| json::text(out, &"x".repeat(3_100)));
+        tags.set("error", |out| json::boolean(out, true));
+        for (room, names) in [
+            (10_000, &["db.statement", "error", "http.status_code", "longer"][..]),
+            (5_000, &["db.statement", "error", "http.status_code", "truncated"]),
+            (2_000, &["error", "http.status_code", "truncated"]),
+            (0, &["truncated"]),
+        ] {
+            let mut line = b"{\"a\":1".to_vec();
+            tags.write(&mut line, room);
+            line.push(b'}');
+            assert!(line.len() <= room.max(32) + 8, "{} of {room}", line.len());
+            let read: Value = serde_json::from_slice(&line).unwrap();
+            let seen: Vec<&str> = read["tags"].as_object().unwrap().keys().map(String::as_str).collect();
+            assert_eq!(seen, names, "{room}");
+        }
     }
 }

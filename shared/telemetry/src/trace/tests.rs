@@ -441,3 +441,102 @@ fn ids_that_are_recorded_later_hold_from_then_on() {
     assert_eq!(json!(users), json!([null, "u-7", "u-7"]));
     assert!(lines.iter().all(|line| line["context"]["request_id"] == "r-1"));
 }
+
+#[test]
+fn what_is_named_later_is_known_in_all_that_is_within_whether_it_is_kept_or_not() {
+    for settings in [settings(), none_kept()] {
+        let lines = lines_of(settings, |_| {
+            assert!(!scope::set_user("nobody's"));
+            let request = info_span!("request", request_id = "r-1", user_id = Empty);
+            let _in_request = request.enter();
+            let _in_auth = info_span!("auth", session_id = Empty).entered();
+            let _in_inner = info_span!("inner").entered();
+            request.record("user_id", "u-7");
+            info_span!("deeper").in_scope(|| tracing::info!("recorded"));
+            assert!(scope::set_user("u-8"));
+            assert!(scope::set_session("s-1"));
+            tracing::info!("set");
+            request.in_scope(|| tracing::info!("around"));
+            assert_eq!(scope::current().unwrap().user_id.as_deref(), Some("u-8"));
+        });
+        let events: Vec<&Value> = lines.iter().filter(|line| line.get("span").is_none()).collect();
+        assert_eq!(events.len(), 3);
+        for line in &events[1..] {
+            assert_eq!((&line["context"]["user_id"], &line["context"]["session_id"]), (&json!("u-8"), &json!("s-1")));
+        }
+        for line in lines.iter().filter(|line| line["message"] != "recorded" && line["message"] != "deeper") {
+            assert_eq!((&line["context"]["request_id"], &line["context"]["user_id"]), (&json!("r-1"), &json!("u-8")));
+        }
+    }
+    for settings in [settings(), none_kept()] {
+        let lines = events_of(settings, |_| {
+            let request = info_span!("request", request_id = "r-1", user_id = Empty);
+            let _in_request = request.enter();
+            let _in_inner = info_span!("inner").entered();
+            request.record("user_id", "u-7");
+            tracing::info!("within");
+        });
+        assert_eq!(lines[0]["context"]["user_id"], "u-7");
+    }
+}
+
+#[test]
+fn another_request_within_keeps_its_user_to_itself() {
+    let lines = events_of(settings(), |_| {
+        RequestScope::new("r-1").with_user("u-1").in_scope(|| {
+            RequestScope::new("r-2").in_scope(|| assert!(scope::set_user("u-2")));
+            tracing::info!("around");
+        });
+    });
+    assert_eq!(lines[0]["context"]["user_id"], "u-1");
+}
+
+#[test]
+fn a_trace_that_begins_within_a_request_has_its_ids() {
+    for settings in [settings(), none_kept()] {
+        let lines = lines_of(settings, |_| {
+            RequestScope::new("r-1").in_scope(|| {
+                info_span!("outer").in_scope(|| {
+                    let outer = current().unwrap();
+                    start_trace("job", None, None).in_scope(|| {
+                        assert_ne!(current().unwrap().trace_id, outer.trace_id);
+                        tracing::info!("within");
+                    });
+                });
+            });
+        });
+        assert!(lines.iter().all(|line| line["context"]["request_id"] == "r-1"), "{lines:?}");
+        let job = lines.iter().find(|line| line["message"] == "job");
+        assert!(job.is_none_or(|job| job["span"].get("parent_span_id").is_none()));
+    }
+}
+
+#[test]
+fn a_trace_that_several_spans_name_is_decided_once() {
+    const HEADER: &str = "Root=1-5759e988-bd862e3fe1be46a994272793";
+    let mut settings = none_kept();
+    settings.traces.per_second = 1;
+    let spans = spans_of(settings, |_| {
+        info_span!("invoke", xrayTraceId = HEADER).in_scope(|| {
+            let parent = Parent::of_amzn(HEADER).unwrap();
+            let inner = with_parent(parent, || info_span!("request"));
+            assert_eq!((current().unwrap().sampled, context(&inner).unwrap().sampled), (Some(true), Some(true)));
+        });
+    });
+    assert_eq!(spans.len(), 2);
+}
+
+#[test]
+fn a_trace_that_is_named_too_late_is_a_tag() {
+    let header = caller().traceparent().unwrap();
+    let spans = spans_of(settings(), |_| {
+        let span = info_span!("request", traceparent = Empty, trace_id = Empty, xrayTraceId = Empty);
+        span.record("traceparent", &header);
+        span.record("trace_id", caller().trace_id.to_string());
+        span.record("xrayTraceId", AMZN);
+    });
+    let trace_id = caller().trace_id.to_string();
+    assert_ne!(spans[0]["context"]["trace_id"], trace_id);
+    let tags = json!({ "traceparent": header, "trace_id": trace_id, "xrayTraceId": AMZN });
+    assert_eq!(spans[0]["span"]["tags"], tags);
+}

@@ -172,11 +172,39 @@ fn a_trace_goes_on_and_is_passed_back() {
         assert_eq!(span["span"]["parent_span_id"].as_str(), parent, "{headers:?}");
         assert_eq!(traceparent, format!("00-{TRACE}-{}-01", span["context"]["span_id"].as_str().unwrap()));
     }
-    let (_, spans) = told(async {
-        let header = [("traceparent", "00-5759e988bd862e3fe1be46a994272793-53995c3f42cd8ad8-00")];
-        ask(app(), request("GET", "/contracts/1", &header)).await;
-    });
-    assert!(spans.is_empty(), "what its caller does not keep is not kept here");
+}
+
+#[test]
+fn who_is_trusted_decides_which_traces_are_kept() {
+    // A trace that is kept by its id at any share, and whether its caller keeps it.
+    let header = |flag: &str| format!("00-5759e988bd862e3fe1be000000000000-53995c3f42cd8ad8-{flag}");
+    for (trust, share, flag, kept, same_trace) in [
+        (TraceHeaders::Follow, 1.0, "00", false, true),
+        (TraceHeaders::Follow, 0.0, "01", true, true),
+        (TraceHeaders::KeepIdOnly, 1.0, "00", true, true),
+        (TraceHeaders::KeepIdOnly, 0.0, "01", false, true),
+        (TraceHeaders::KeepIdOnly, 1e-9, "01", false, true),
+        (TraceHeaders::Ignore, 1.0, "00", true, false),
+        (TraceHeaders::Ignore, 0.0, "01", false, false),
+    ] {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let mut settings = settings();
+        (settings.traces.share, settings.traces.per_second) = (share, 0);
+        let lines = lines_of(settings, |_| {
+            runtime.block_on(async {
+                let service = observed().trust_trace_headers(trust).layer(service_fn(async |_: Request<AxumBody>| {
+                    Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new()))
+                }));
+                let request = request("GET", "/contracts/1", &[("traceparent", &header(flag))]);
+                service.oneshot(request).await.unwrap();
+            });
+        });
+        let case = format!("{trust:?} {share} {flag}");
+        assert_eq!(lines.iter().any(|line| line.get("span").is_some()), kept, "{case}");
+        let is_same = lines[0]["context"]["trace_id"] == "1-5759e988-bd862e3fe1be000000000000";
+        assert_eq!(is_same, same_trace, "{case}");
+    }
+    assert_eq!(format!("{:?}", layer()).matches("KeepIdOnly").count(), 1);
 }
 
 #[test]
@@ -268,4 +296,158 @@ fn a_panic_is_an_error_and_goes_on() {
     });
     let record = records.iter().find(|line| line.get("api_requests").is_some()).unwrap();
     assert_eq!((&record["status_code"], &spans[0]["span"]["status"]), (&json!("500"), &json!("error")));
+}
+
+/// The frames that it was made of, and does not say how many are left.
+struct Frames(std::collections::VecDeque<Frame<Bytes>>);
+
+impl HttpBody for Frames {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Ready(self.0.pop_front().map(Ok))
+    }
+}
+
+#[test]
+fn an_answer_of_announced_length_has_ended_when_that_was_sent() {
+    // hyper drops a body when its announced length is written, and never asks it for what comes after.
+    use std::io::{Read as _, Write as _};
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
+    let lines = lines_of(settings(), |_| {
+        runtime.block_on(async {
+            let file = async || {
+                let body = Frames(["he", "llo"].map(|text| Frame::data(Bytes::from(text))).into());
+                Response::builder().header("content-length", "5").body(AxumBody::new(body)).unwrap()
+            };
+            let app = Router::new().route("/file", get(file)).layer(observed());
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_addr().unwrap();
+            let client = tokio::task::spawn_blocking(move || {
+                let mut stream = std::net::TcpStream::connect(address).unwrap();
+                stream.write_all(b"GET /file HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
+                let mut text = String::new();
+                stream.read_to_string(&mut text).unwrap();
+                text
+            });
+            tokio::select! {
+                _ = std::future::IntoFuture::into_future(axum::serve(listener, app)) => unreachable!("it serves for ever"),
+                text = client => assert!(text.unwrap().ends_with("hello")),
+            }
+        });
+    });
+    let record = lines.iter().find(|line| line.get("api_requests").is_some()).unwrap();
+    assert_eq!((&record["status_code"], &record["level"]), (&json!("200"), &json!("INFO")));
+    assert_eq!(lines.iter().filter(|line| line.get("api_requests").is_some()).count(), 1);
+}
+
+#[test]
+fn an_answer_has_ended_with_its_last_frame() {
+    let data = |text: &'static str| Frame::data(Bytes::from(text));
+    let trailers = || Frame::trailers(HeaderMap::new());
+    // How long the head says it is, the frames, how many of them are asked for.
+    type Case = (Option<&'static str>, Vec<Frame<Bytes>>, usize, &'static str);
+    let cases: [Case; 6] = [
+        (None, vec![data("hello"), trailers()], 2, "200"),
+        (None, vec![data("hello"), trailers()], 1, "499"),
+        (Some("5"), vec![data("hello")], 1, "200"),
+        (Some("6"), vec![data("hello")], 1, "499"),
+        (Some("0"), vec![], 0, "200"),
+        (Some("junk"), vec![data("hello")], 2, "200"),
+    ];
+    for (length, frames, asked, status_code) in cases {
+        let case = format!("{length:?} {asked}");
+        let frames = std::sync::Mutex::new(Some(frames));
+        let (records, _) = told(async {
+            let service = layer().layer(service_fn(async |_: Request<AxumBody>| {
+                let mut answer = Response::new(Frames(frames.lock().unwrap().take().unwrap().into()));
+                if let Some(length) = length {
+                    answer.headers_mut().insert("content-length", HeaderValue::from_static(length));
+                }
+                Ok::<_, Infallible>(answer)
+            }));
+            let mut answer = service.oneshot(request("GET", "/a", &[])).await.unwrap();
+            for _ in 0..asked {
+                answer.body_mut().frame().await;
+            }
+        });
+        assert_eq!((records.len(), &records[0]["status_code"]), (1, &json!(status_code)), "{case}");
+    }
+}
+
+#[test]
+fn a_panic_that_is_caught_outside_is_an_error() {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::task::Waker;
+    /// Panics when it is asked for its first frame.
+    struct Panics;
+    impl HttpBody for Panics {
+        type Data = Bytes;
+        type Error = Infallible;
+        fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            panic!("a test panics")
+        }
+    }
+    let polled = |future: Pin<&mut dyn Future<Output = ()>>| {
+        let mut context = Context::from_waker(Waker::noop());
+        catch_unwind(AssertUnwindSafe(|| future.poll(&mut context).is_ready())).unwrap_err();
+    };
+    let lines = lines_of(settings(), |_| {
+        let mut handler = Box::pin(async { drop(app().oneshot(request("GET", "/panics", &[])).await) });
+        polled(handler.as_mut());
+        drop(handler);
+        let mut body = Box::pin(async {
+            let service =
+                layer().layer(service_fn(async |_: Request<AxumBody>| Ok::<_, Infallible>(Response::new(Panics))));
+            let answer = service.oneshot(request("GET", "/a", &[])).await.unwrap();
+            drop(answer.into_body().collect().await);
+        });
+        polled(body.as_mut());
+        drop(body);
+        let mut call = Box::pin(async {
+            let service = layer().layer(service_fn(|_: Request<AxumBody>| {
+                if true {
+                    panic!("a test panics")
+                }
+                std::future::ready(Ok::<_, Infallible>(Response::new(Panics)))
+            }));
+            drop(service.oneshot(request("GET", "/a", &[])).await);
+        });
+        polled(call.as_mut());
+    });
+    let records: Vec<&Value> = lines.iter().filter(|line| line.get("api_requests").is_some()).collect();
+    assert_eq!(records.len(), 3);
+    assert!(records.iter().all(|record| record["status_code"] == "500"), "{records:?}");
+}
+
+#[test]
+fn what_a_body_lets_go_is_let_go_within_its_span() {
+    struct LetGo;
+    impl Drop for LetGo {
+        fn drop(&mut self) {
+            tracing::info!("let go");
+        }
+    }
+    struct Streaming(LetGo, bool);
+    impl HttpBody for Streaming {
+        type Data = Bytes;
+        type Error = Infallible;
+        fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            if self.1 { Poll::Ready(None) } else { Poll::Pending }
+        }
+    }
+    for ends in [true, false] {
+        let (records, _) = told(async {
+            let service = layer().layer(service_fn(async |_: Request<AxumBody>| {
+                Ok::<_, Infallible>(Response::new(Streaming(LetGo, ends)))
+            }));
+            let mut answer = service.oneshot(request("GET", "/a", &[("x-request-id", "r-1")])).await.unwrap();
+            if ends {
+                assert!(answer.body_mut().frame().await.is_none());
+            }
+        });
+        let let_go = records.iter().find(|line| line["message"] == "let go").unwrap();
+        assert_eq!(let_go["context"]["request_id"], "r-1", "{ends}");
+    }
 }
