@@ -268,6 +268,7 @@ where
         if matches!(way, Way::Skip) {
             return;
         }
+        let members = line::take_members();
         with_record(|record| {
             event.record(&mut Fields { record, masked: self.telemetry.masked() });
             let level = level_of(*event.metadata().level(), record.critical);
@@ -276,15 +277,16 @@ where
             let Made { request, sampled } = self.make_line(record, at, level, span.as_ref());
             match way {
                 Way::Hold(request) => {
-                    line::end_held(&mut record.line);
+                    members.end_held(&mut record.line);
                     request.hold(&record.line, self.telemetry.settings().debug.hold_bytes);
+                    members.written(false);
                 }
                 Way::Write | Way::Skip => {
                     if let Some(request) = request {
                         self.release(&request);
                     }
-                    let armed = line::end_with_members(&mut record.line);
-                    armed.written(self.telemetry.sink().write_line(&record.line));
+                    members.end(&mut record.line);
+                    members.written(self.telemetry.sink().write_line(&record.line));
                 }
             }
             if sampled && record.span_log.unwrap_or(level >= Level::Warning) {

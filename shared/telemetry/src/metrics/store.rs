@@ -49,6 +49,7 @@ pub(crate) struct Store {
     hasher: RandomState,
     shards: [RwLock<HashMap<u64, Vec<Call>, RandomState>>; SHARDS],
     catalog: Mutex<Catalog>,
+    flushing: Mutex<()>,
     own: Arc<Own>,
 }
 
@@ -141,6 +142,7 @@ impl Default for Store {
             hasher: RandomState::default(),
             shards: Default::default(),
             catalog: Mutex::new(catalog),
+            flushing: Mutex::default(),
             own: Arc::new(own),
         }
     }
@@ -195,6 +197,16 @@ impl Store {
     /// What there is to tell of calls that are not as the registry has them, each thing once.
     pub(crate) fn doubts(&self) -> Vec<Doubt> {
         std::mem::take(&mut self.catalog().doubts)
+    }
+
+    /// Puts one back that could not be told, for the next flush.
+    pub(crate) fn put_back(&self, doubt: Doubt) {
+        self.catalog().doubts.push(doubt);
+    }
+
+    /// Held as long as a flush takes values and may put them back.
+    pub(crate) fn flushing(&self) -> MutexGuard<'_, ()> {
+        self.flushing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Sets the unit of a metric outside the registry, which holds for series that are made from now on.
