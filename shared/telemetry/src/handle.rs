@@ -14,8 +14,9 @@ use schema::{Category, Level};
 use crate::clock::Clock;
 use crate::json;
 use crate::layer::LogLayer;
-use crate::line::with_record;
+use crate::line::{Place, context, with_record};
 use crate::metrics::{self, Recorder, Store};
+use crate::scope::Ids;
 use crate::secret::MaskedNames;
 use crate::settings::{Identity, Settings};
 use crate::sink::Sink;
@@ -139,16 +140,29 @@ impl Telemetry {
     /// Writes a line that no event stands behind: with `members`, JSON members as text with a comma before each.
     /// `false` where it is dropped.
     pub(crate) fn write_own(&self, level: Level, category: Category, message: Option<&str>, members: &[u8]) -> bool {
-        self.own(level, category, message, members, Sink::write_line)
+        self.write_own_in((None, None), level, category, message, members)
+    }
+
+    /// The same with the ids of where it happens.
+    pub(crate) fn write_own_in(
+        &self,
+        context: (Option<&Ids>, Option<&Place>),
+        level: Level,
+        category: Category,
+        message: Option<&str>,
+        members: &[u8],
+    ) -> bool {
+        self.own(context, level, category, message, members, Sink::write_line)
     }
 
     /// The same of what is kept where there is no room for it just now: then it is not dropped.
     pub(crate) fn offer_own(&self, level: Level, category: Category, message: Option<&str>, members: &[u8]) -> bool {
-        self.own(level, category, message, members, Sink::offer_line)
+        self.own((None, None), level, category, message, members, Sink::offer_line)
     }
 
     fn own(
         &self,
+        (ids, place): (Option<&Ids>, Option<&Place>),
         level: Level,
         category: Category,
         message: Option<&str>,
@@ -162,15 +176,15 @@ impl Telemetry {
                 json::name(line, "message");
                 json::text(line, message);
             }
-            end_own(line, self.identity_json(), members);
+            end_own(line, self.identity_json(), ids, place, members);
             write(self.sink(), line)
         })
     }
 }
 
-fn end_own(line: &mut Vec<u8>, identity_json: &[u8], members: &[u8]) {
+fn end_own(line: &mut Vec<u8>, identity_json: &[u8], ids: Option<&Ids>, place: Option<&Place>, members: &[u8]) {
     line.extend_from_slice(b",\"context\":{");
-    line.extend_from_slice(identity_json);
+    context(line, identity_json, ids, place);
     line.push(b'}');
     line.extend_from_slice(members);
     line.push(b'}');
@@ -195,6 +209,6 @@ fn tell_dropped(out: &mut Vec<u8>, clock: &mut Clock, identity_json: &[u8], drop
     let mut members = b",\"details\":{\"dropped\":".to_vec();
     json::unsigned(&mut members, dropped);
     members.push(b'}');
-    end_own(out, identity_json, &members);
+    end_own(out, identity_json, None, None, &members);
     out.push(b'\n');
 }

@@ -153,12 +153,19 @@ impl LogLayer {
     }
 
     /// Writes what was held back for a request in which something has failed now.
-    fn release(&self, request: &Request) {
-        let held = request.release();
+    fn release(&self, ids: &Ids, place: Option<&Place>) {
+        let held = ids.request.release();
         if held.discarded > 0 {
             let members = format!(",\"details\":{{\"discarded\":{}}}", held.discarded);
             let message = Some("older DEBUG lines of the request were discarded");
-            self.telemetry.write_own(Level::Warning, schema::Category::System, message, members.as_bytes());
+            let of_request = (Some(ids), place);
+            self.telemetry.write_own_in(
+                of_request,
+                Level::Warning,
+                schema::Category::System,
+                message,
+                members.as_bytes(),
+            );
         }
         for line in held.lines {
             self.telemetry.sink().write_line(&line);
@@ -274,7 +281,7 @@ where
             let level = level_of(*event.metadata().level(), record.critical);
             let at = SystemTime::now();
             let span = context.event_span(event);
-            let Made { request, sampled } = self.make_line(record, at, level, span.as_ref());
+            let Made { failed_in, sampled } = self.make_line(record, at, level, span.as_ref(), members.len());
             match way {
                 Way::Hold(request) => {
                     members.end_held(&mut record.line);
@@ -282,8 +289,8 @@ where
                     members.written(false);
                 }
                 Way::Write | Way::Skip => {
-                    if let Some(request) = request {
-                        self.release(&request);
+                    if let Some((ids, place)) = failed_in {
+                        self.release(&ids, place.as_ref());
                     }
                     members.end(&mut record.line);
                     members.written(self.telemetry.sink().write_line(&record.line));
@@ -311,7 +318,14 @@ where
 
 impl LogLayer {
     /// Makes the line of an event.
-    fn make_line<S>(&self, record: &mut Record, at: SystemTime, level: Level, span: Option<&SpanRef<'_, S>>) -> Made
+    fn make_line<S>(
+        &self,
+        record: &mut Record,
+        at: SystemTime,
+        level: Level,
+        span: Option<&SpanRef<'_, S>>,
+        more: usize,
+    ) -> Made
     where
         S: for<'a> LookupSpan<'a>,
     {
@@ -319,25 +333,24 @@ impl LogLayer {
         let releases = level >= Level::Error && self.telemetry.settings().debug.hold_bytes > 0;
         let made = span.and_then(|span| {
             trace::nearest(span, |state| {
-                let ids = state.ids.as_deref();
-                record.make_line(at, level, identity, ids, state.place.as_ref());
+                record.make_line(at, level, identity, state.ids.as_deref(), state.place.as_ref(), more);
                 Made {
-                    request: ids.filter(|_| releases).map(|ids| Arc::clone(&ids.request)),
+                    failed_in: state.ids.as_ref().filter(|_| releases).map(|ids| (Arc::clone(ids), state.place)),
                     sampled: state.place.is_some_and(|place| place.sampled),
                 }
             })
         });
         made.unwrap_or_else(|| {
-            record.make_line(at, level, identity, None, None);
-            Made { request: None, sampled: false }
+            record.make_line(at, level, identity, None, None, more);
+            Made { failed_in: None, sampled: false }
         })
     }
 }
 
 /// What is to be done with a line beside writing it.
 struct Made {
-    /// The request whose held lines are to be written before it.
-    request: Option<Arc<Request>>,
+    /// The request whose held lines are to be written before it, and where it failed.
+    failed_in: Option<(Arc<Ids>, Option<Place>)>,
     /// Whether a span around it will be a line.
     sampled: bool,
 }

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::error::Error;
-use std::fmt::{self, Debug};
+use std::fmt::{self, Debug, Write as _};
 use std::time::SystemTime;
 
 use tracing::field::{Field, Visit};
@@ -21,6 +21,12 @@ pub(crate) const MAX_LINE_BYTES: usize = 256 * 1024 - 26;
 
 /// What a thread keeps of its buffers between two lines.
 const KEPT_BYTES: usize = 64 * 1024;
+
+/// What an id may take that a record itself has.
+const MAX_ID_BYTES: usize = 1024;
+
+/// What the message and each part of the error may take in a record that is too long without its details, too.
+const SHORT_TEXT_BYTES: usize = 8 * 1024;
 
 /// How many causes of an error are followed.
 const MAX_CAUSES: usize = 16;
@@ -124,7 +130,8 @@ impl Record {
         self.message.insert(buffer)
     }
 
-    /// Makes the line but for its closing brace, so that members can follow.
+    /// Makes the line but for its closing brace, so that members can follow, which take `more` bytes. A line that
+    /// would be too long has no details, and if need be shorter texts.
     pub(crate) fn make_line(
         &mut self,
         at: SystemTime,
@@ -132,7 +139,37 @@ impl Record {
         identity: &[u8],
         ids: Option<&Ids>,
         place: Option<&Place>,
+        more: usize,
     ) {
+        let most = MAX_LINE_BYTES.saturating_sub(more + 1);
+        let before_details = self.to_context(at, level, identity, ids, place);
+        self.details_to_duration(false);
+        if self.line.len() <= most {
+            return;
+        }
+        self.line.truncate(before_details);
+        self.details_to_duration(true);
+        if self.line.len() <= most {
+            return;
+        }
+        let ErrorParts { kind, message, traceback } = &mut self.error;
+        for text in [kind, message, traceback].into_iter().chain(&mut self.message) {
+            json::cut(text, SHORT_TEXT_BYTES);
+        }
+        self.line.clear();
+        self.to_context(at, level, identity, ids, place);
+        self.details_to_duration(true);
+    }
+
+    /// Everything before the details, and how much that is.
+    fn to_context(
+        &mut self,
+        at: SystemTime,
+        level: Level,
+        identity: &[u8],
+        ids: Option<&Ids>,
+        place: Option<&Place>,
+    ) -> usize {
         self.head(at, level, self.category.unwrap_or(Category::System));
         if let Some(message) = &self.message {
             member_text(&mut self.line, "message", message);
@@ -144,12 +181,7 @@ impl Record {
             context(&mut self.line, identity, ids, place);
         }
         self.line.push(b'}');
-        let before_details = self.line.len();
-        self.details_to_duration(false);
-        if self.line.len() >= MAX_LINE_BYTES {
-            self.line.truncate(before_details);
-            self.details_to_duration(true);
-        }
+        self.line.len()
     }
 
     /// `{"timestamp":...,"level":...,"category":...`
@@ -269,9 +301,16 @@ impl Text<'_> {
     pub(crate) fn owned(self) -> String {
         match self {
             Text::Plain(text) => text.to_owned(),
-            Text::Formatted(value) => value.to_string(),
+            Text::Formatted(value) => formatted(value),
         }
     }
+}
+
+/// What a value formats itself as. One that can't leaves what it has written until then, where `to_string` panics.
+fn formatted(value: fmt::Arguments<'_>) -> String {
+    let mut text = String::new();
+    let _ = text.write_fmt(value);
+    text
 }
 
 /// Sorts the fields of an event into a record.
@@ -310,7 +349,9 @@ impl Fields<'_> {
             }
             name => match id_at(name) {
                 Some(at) => {
-                    record.ids[at] = Some(value.owned());
+                    let mut id = value.owned();
+                    id.truncate(id.floor_char_boundary(MAX_ID_BYTES));
+                    record.ids[at] = Some(id);
                     record.has_ids = true;
                 }
                 None => self.detail(field, |out| value.write(out)),
@@ -321,7 +362,7 @@ impl Fields<'_> {
     fn category(&mut self, field: &Field, value: Text<'_>) {
         let known = match value {
             Text::Plain(name) => Category::parse(name),
-            Text::Formatted(value) => Category::parse(&value.to_string()),
+            Text::Formatted(value) => Category::parse(&formatted(value)),
         };
         match known {
             Some(category) => self.record.category = Some(category),
@@ -409,18 +450,20 @@ impl Visit for Fields<'_> {
     }
 }
 
-/// `a: b: c`, of an error and what caused it. A cause that an error's own text ends with is not said again.
+/// `a: b: c`, of an error and what caused it: all of it is one text, and cut as one. A cause that an error's own text
+/// ends with is not said again.
 pub(crate) fn chain(out: &mut Vec<u8>, error: &(dyn Error + 'static)) {
     let begin = out.len();
-    json::inner_formatted(out, format_args!("{error}"));
+    let most = begin + json::MAX_TEXT_BYTES;
+    let mut is_cut = json::formatted_until(out, most, format_args!("{error}"));
     let mut next = error.source();
     for _ in 0..MAX_CAUSES {
-        let Some(cause) = next else { return };
+        let (Some(cause), false) = (next, is_cut) else { return };
         next = cause.source();
         let end = out.len();
         out.extend_from_slice(b": ");
         let cause_begin = out.len();
-        json::inner_formatted(out, format_args!("{cause}"));
+        is_cut = json::formatted_until(out, most, format_args!("{cause}"));
         let (before, said) = out.split_at(cause_begin);
         if said.is_empty() || before[begin..end].ends_with(said) {
             out.truncate(end);
