@@ -18,6 +18,7 @@ use schema::trace::SpanId;
 use crate::chance;
 use crate::handle::Telemetry;
 use crate::line::{self, Fields, Place, Record, with_record};
+use crate::records;
 use crate::scope::{self, Ids, Request};
 use crate::trace::{self, Found, OpenSpan, SpanFields, SpanState, Tags};
 
@@ -63,6 +64,9 @@ impl LogLayer {
     }
 
     fn wants(&self, metadata: &Metadata<'_>) -> bool {
+        if matches!(metadata.target(), records::TARGET | records::TARGET_BELOW) {
+            return true;
+        }
         let settings = self.telemetry.settings();
         let lets = |targets: &Targets| targets.would_enable(metadata.target(), metadata.level());
         let wanted = lets(&settings.levels) || (self.wants_debug && lets(&settings.debug.levels));
@@ -76,7 +80,12 @@ impl LogLayer {
         S: Subscriber + for<'a> LookupSpan<'a>,
     {
         let (metadata, settings) = (event.metadata(), self.telemetry.settings());
-        if settings.levels.would_enable(metadata.target(), metadata.level()) {
+        let is_on = match metadata.target() {
+            records::TARGET => true,
+            records::TARGET_BELOW => false,
+            target => settings.levels.would_enable(target, metadata.level()),
+        };
+        if is_on {
             return Way::Write;
         }
         let Some(span) = context.event_span(event) else { return Way::Skip };

@@ -250,7 +250,8 @@ fn held_lines_are_bounded_and_what_is_missing_is_told() {
         });
     });
     let discarded = lines[0]["details"]["discarded"].as_u64().unwrap();
-    assert_eq!(lines[0]["level"], "WARNING");
+    assert_eq!((&lines[0]["level"], &lines[0]["context"]["request_id"]), (&json!("WARNING"), &json!("r")));
+    assert_eq!(lines[0]["context"], lines[1]["context"]);
     assert_eq!(lines[1]["details"]["number"], discarded);
     assert_eq!(lines.len() as u64, 1 + (100 - discarded) + 1);
 }
@@ -382,6 +383,21 @@ fn a_name_that_is_given_twice_is_written_twice_and_readers_have_the_last() {
 /// A text that takes `count` times so many bytes in a line, one or six.
 fn text_of_length(escaped: bool, count: usize) -> String {
     if escaped { "\u{1}" } else { "x" }.repeat(count)
+}
+
+#[test]
+fn a_critical_event_takes_a_target_and_a_parent() {
+    let levels = parse_levels("off,other=error").unwrap();
+    let lines = events_of(Settings { levels, ..settings() }, |_| {
+        let span = tracing::info_span!("request", request_id = "r-1");
+        crate::critical!("of a target that is off");
+        crate::critical!(parent: &span, "of a target that is off");
+        crate::critical!(target: "other", n = 1, "gone {}", 2);
+        crate::critical!(target: "other", parent: &span, category = "database", "gone");
+    });
+    let told: Vec<Value> =
+        lines.iter().map(|line| json!([line["level"], line["message"], line["context"]["request_id"]])).collect();
+    assert_eq!(json!(told), json!([["CRITICAL", "gone 2", null], ["CRITICAL", "gone", "r-1"]]));
 }
 
 proptest! {
