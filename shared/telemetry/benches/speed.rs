@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 use tracing::{Dispatch, dispatcher};
+use tracing_subscriber::layer::SubscriberExt as _;
 
 struct Contestant<'a> {
     name: &'static str,
@@ -38,7 +39,7 @@ fn main() {
     let (rounds, times) = if given("--bench") && !given("--test") { (21, 20_000) } else { (1, 50) };
     let (ours, our_dispatch) = work::ours(0.0);
     let (tracing_all, all_dispatch) = work::ours(1.0);
-    let json_dispatch = work::json_layer();
+    let json_dispatch = json_layer();
     let registry_dispatch = Dispatch::new(tracing_subscriber::registry());
     let error = io::Error::other("connection reset by peer");
     let in_request = |dispatch: &Dispatch, work: &dyn Fn(u64), times: u64| {
@@ -111,4 +112,10 @@ fn quantiles(mut values: Vec<f64>) -> [f64; 3] {
     let at =
         |quarter: usize| values.get((values.len().saturating_sub(1) * quarter + 2) / 4).copied().unwrap_or(f64::NAN);
     [at(1), at(2), at(3)]
+}
+
+/// The JSON layer of `tracing-subscriber`, with what it writes unless told otherwise.
+fn json_layer() -> Dispatch {
+    let layer = tracing_subscriber::fmt::layer().json().with_writer(io::sink);
+    Dispatch::new(tracing_subscriber::registry().with(layer))
 }

@@ -5,7 +5,6 @@ use std::io;
 
 use telemetry::{Identity, Settings, Telemetry};
 use tracing::{Dispatch, Span};
-use tracing_subscriber::layer::SubscriberExt as _;
 
 /// Our layer, into a sink that discards. `share` of traces is kept.
 pub fn ours(share: f64) -> (Telemetry, Dispatch) {
@@ -17,13 +16,6 @@ pub fn ours(share: f64) -> (Telemetry, Dispatch) {
     let telemetry = Telemetry::new(settings, io::sink()).expect("a thread for the sink");
     let dispatch = Dispatch::new(telemetry.subscriber());
     (telemetry, dispatch)
-}
-
-/// The JSON layer of `tracing-subscriber`, with what it writes unless told otherwise.
-#[allow(dead_code, reason = "not every benchmark has it")]
-pub fn json_layer() -> Dispatch {
-    let layer = tracing_subscriber::fmt::layer().json().with_writer(io::sink);
-    Dispatch::new(tracing_subscriber::registry().with(layer))
 }
 
 /// A request's span, with the ids that lines have. What our layer takes from its settings, the other takes from here.

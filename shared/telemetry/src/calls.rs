@@ -29,6 +29,15 @@ macro_rules! at_level {
 /// ```
 #[macro_export]
 macro_rules! critical {
+    (target: $target:expr, parent: $parent:expr, $($fields:tt)+) => {
+        $crate::tracing::error!(target: $target, parent: $parent, critical = true, $($fields)+)
+    };
+    (target: $target:expr, $($fields:tt)+) => {
+        $crate::tracing::error!(target: $target, critical = true, $($fields)+)
+    };
+    (parent: $parent:expr, $($fields:tt)+) => {
+        $crate::tracing::error!(parent: $parent, critical = true, $($fields)+)
+    };
     ($($fields:tt)+) => {
         $crate::tracing::error!(critical = true, $($fields)+)
     };

@@ -2,7 +2,8 @@
 
 use std::io::{self, Write};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
 
 use tracing::dispatcher;
 use tracing_subscriber::layer::{Layered, SubscriberExt as _};
@@ -13,12 +14,16 @@ use schema::{Category, Level};
 use crate::clock::Clock;
 use crate::json;
 use crate::layer::LogLayer;
-use crate::line::with_record;
+use crate::line::{Place, context, with_record};
 use crate::metrics::{self, Recorder, Store};
+use crate::scope::Ids;
 use crate::secret::MaskedNames;
 use crate::settings::{Identity, Settings};
 use crate::sink::Sink;
 use crate::trace::Sampler;
+
+/// How long to wait before what found no room is written again. As long as the writer lets lines gather.
+const AGAIN_AFTER: Duration = Duration::from_millis(1);
 
 /// Settings and sink, shared by all clones. A process has one ([`init`](crate::init)); tests make their own.
 #[derive(Clone, Debug)]
@@ -95,10 +100,20 @@ impl Telemetry {
     }
 
     /// Waits until everything so far is written, what was counted among it. `false` where that takes longer than
-    /// `timeout`.
+    /// `timeout`, or where nobody is left to write to: then what was counted is kept for the next time.
     pub fn flush(&self, timeout: Duration) -> bool {
-        metrics::flush_of(self, metrics::now_millis(), false);
-        self.shared.sink.flush(timeout)
+        // A time that no clock can show is waited for without one.
+        let deadline = Instant::now().checked_add(timeout);
+        let left = || deadline.map_or(timeout, |at| at.saturating_duration_since(Instant::now()));
+        loop {
+            let all_taken = metrics::flush_of(self, metrics::now_millis(), false);
+            let written = self.shared.sink.flush(left());
+            if all_taken || !written || left().is_zero() {
+                return all_taken && written;
+            }
+            // What was put back goes to the buffer that is empty now, if others have not filled it again.
+            thread::sleep(AGAIN_AFTER.min(left()));
+        }
     }
 
     pub(crate) fn identity_json(&self) -> &[u8] {
@@ -125,6 +140,35 @@ impl Telemetry {
     /// Writes a line that no event stands behind: with `members`, JSON members as text with a comma before each.
     /// `false` where it is dropped.
     pub(crate) fn write_own(&self, level: Level, category: Category, message: Option<&str>, members: &[u8]) -> bool {
+        self.write_own_in((None, None), level, category, message, members)
+    }
+
+    /// The same with the ids of where it happens.
+    pub(crate) fn write_own_in(
+        &self,
+        context: (Option<&Ids>, Option<&Place>),
+        level: Level,
+        category: Category,
+        message: Option<&str>,
+        members: &[u8],
+    ) -> bool {
+        self.own(context, level, category, message, members, Sink::write_line)
+    }
+
+    /// The same of what is kept where there is no room for it just now: then it is not dropped.
+    pub(crate) fn offer_own(&self, level: Level, category: Category, message: Option<&str>, members: &[u8]) -> bool {
+        self.own((None, None), level, category, message, members, Sink::offer_line)
+    }
+
+    fn own(
+        &self,
+        (ids, place): (Option<&Ids>, Option<&Place>),
+        level: Level,
+        category: Category,
+        message: Option<&str>,
+        members: &[u8],
+        write: impl FnOnce(&Sink, &[u8]) -> bool,
+    ) -> bool {
         with_record(|record| {
             record.head(SystemTime::now(), level, category);
             let line = &mut record.line;
@@ -132,15 +176,15 @@ impl Telemetry {
                 json::name(line, "message");
                 json::text(line, message);
             }
-            end_own(line, self.identity_json(), members);
-            self.sink().write_line(line)
+            end_own(line, self.identity_json(), ids, place, members);
+            write(self.sink(), line)
         })
     }
 }
 
-fn end_own(line: &mut Vec<u8>, identity_json: &[u8], members: &[u8]) {
+fn end_own(line: &mut Vec<u8>, identity_json: &[u8], ids: Option<&Ids>, place: Option<&Place>, members: &[u8]) {
     line.extend_from_slice(b",\"context\":{");
-    line.extend_from_slice(identity_json);
+    context(line, identity_json, ids, place);
     line.push(b'}');
     line.extend_from_slice(members);
     line.push(b'}');
@@ -165,6 +209,6 @@ fn tell_dropped(out: &mut Vec<u8>, clock: &mut Clock, identity_json: &[u8], drop
     let mut members = b",\"details\":{\"dropped\":".to_vec();
     json::unsigned(&mut members, dropped);
     members.push(b'}');
-    end_own(out, identity_json, &members);
+    end_own(out, identity_json, None, None, &members);
     out.push(b'\n');
 }

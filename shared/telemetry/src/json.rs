@@ -2,8 +2,11 @@
 
 use std::fmt::{self, Write as _};
 
-/// What one text may take in a line, in bytes as written. What is longer is cut, and ends with `…`.
+/// What one text may take in a line, in bytes as written. What is longer is cut there, and ends with `…`.
 pub(crate) const MAX_TEXT_BYTES: usize = 32 * 1024;
+
+/// What a text ends with that is cut.
+pub(crate) const CUT: &str = "…";
 
 /// A text with its quotes, cut where it is too long for a line.
 pub(crate) fn text(out: &mut Vec<u8>, text: &str) {
@@ -29,6 +32,33 @@ pub(crate) fn inner_formatted(out: &mut Vec<u8>, value: fmt::Arguments<'_>) {
         // A value that can't format itself, or is cut, leaves what it has written until then.
         None => drop(Escaped::new(out).write_fmt(value)),
     }
+}
+
+/// The same up to a place in the line. `true` where it did not fit, and is cut.
+pub(crate) fn formatted_until(out: &mut Vec<u8>, end: usize, value: fmt::Arguments<'_>) -> bool {
+    let mut escaped = Escaped { out, end };
+    // See above.
+    let _ = escaped.write_fmt(value);
+    escaped.is_cut()
+}
+
+/// Cuts a text that is written already, without its quotes, so that it takes `most` bytes and the `…`.
+pub(crate) fn cut(inner: &mut Vec<u8>, most: usize) {
+    if inner.len() <= most {
+        return;
+    }
+    let (mut end, mut next) = (0, 0);
+    while next <= most {
+        end = next;
+        next += match inner[next..] {
+            [b'\\', b'u', ..] => 6,
+            [b'\\', ..] => 2,
+            [first, ..] => first.leading_ones().max(1) as usize,
+            [] => break,
+        };
+    }
+    inner.truncate(end);
+    inner.extend_from_slice(CUT.as_bytes());
 }
 
 /// A whole number.
@@ -82,6 +112,28 @@ impl<'a> Escaped<'a> {
     }
 }
 
+impl Escaped<'_> {
+    fn characters(&mut self, text: &str) -> fmt::Result {
+        for character in text.chars() {
+            let before = self.out.len();
+            escaped(self.out, character.encode_utf8(&mut [0; 4]));
+            if self.out.len() > self.end {
+                self.out.truncate(before);
+                self.out.extend_from_slice(CUT.as_bytes());
+                // Whoever formats is to stop: nothing more is taken.
+                self.end = 0;
+                return Err(fmt::Error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether something was left out.
+    fn is_cut(&self) -> bool {
+        self.end == 0
+    }
+}
+
 impl fmt::Write for Escaped<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         const PIECE: usize = 1024;
@@ -91,13 +143,12 @@ impl fmt::Write for Escaped<'_> {
                 return Err(fmt::Error);
             }
             let (piece, later) = rest.split_at(rest.floor_char_boundary(PIECE));
-            if self.out.len() + 6 * piece.len() > self.end {
-                self.out.extend_from_slice("…".as_bytes());
-                // Whoever formats is to stop: nothing more is taken.
-                self.end = 0;
-                return Err(fmt::Error);
+            if self.out.len() + 6 * piece.len() <= self.end {
+                escaped(self.out, piece);
+            } else {
+                // It may not fit.
+                self.characters(piece)?;
             }
-            escaped(self.out, piece);
             rest = later;
         }
         Ok(())
@@ -204,6 +255,16 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_text_of_32_kib_is_written_whole_and_no_longer_one() {
+        for (length, read) in [(MAX_TEXT_BYTES, MAX_TEXT_BYTES), (MAX_TEXT_BYTES + 1, MAX_TEXT_BYTES + CUT.len())] {
+            let long = "a".repeat(length);
+            for line in [written(|out| text(out, &long)), formatted(format_args!("{}{}", &long[..9], &long[9..]))] {
+                assert_eq!(line.len() - 2, read, "{length}");
+            }
+        }
+    }
+
     proptest! {
         #[test]
         fn any_text_reads_back(any: String, before in "\\PC{0,9}", control in "[\\x00-\\x1f\"\\\\]{0,3}") {
@@ -211,6 +272,18 @@ mod tests {
             let as_text = |line: String| serde_json::from_str::<String>(&line).unwrap();
             prop_assert_eq!(&as_text(written(|out| text(out, &any))), &any);
             prop_assert_eq!(&as_text(formatted(format_args!("{any}"))), &any);
+        }
+
+        #[test]
+        fn what_is_cut_later_is_a_text_still(any: String, control in "[\\x00-\\x1f\"\\\\]{0,9}", most in 0_usize..40) {
+            let mut line = written(|out| inner_text(out, &format!("{control}{any}{control}"))).into_bytes();
+            let whole = line.len() <= most;
+            cut(&mut line, most);
+            prop_assert!(line.len() <= most + CUT.len());
+            let read: String = serde_json::from_str(&format!("\"{}\"", String::from_utf8(line).unwrap())).unwrap();
+            let kept = read.strip_suffix(CUT).filter(|_| !whole).unwrap_or(&read);
+            let begins = format!("{control}{any}{control}").starts_with(kept);
+            prop_assert!(begins);
         }
 
         #[test]

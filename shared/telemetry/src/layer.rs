@@ -18,6 +18,7 @@ use schema::trace::SpanId;
 use crate::chance;
 use crate::handle::Telemetry;
 use crate::line::{self, Fields, Place, Record, with_record};
+use crate::records;
 use crate::scope::{self, Ids, Request, SharedIds};
 use crate::trace::{self, Found, Next, OpenSpan, SpanFields, SpanState, Tags};
 
@@ -63,6 +64,9 @@ impl LogLayer {
     }
 
     fn wants(&self, metadata: &Metadata<'_>) -> bool {
+        if matches!(metadata.target(), records::TARGET | records::TARGET_BELOW) {
+            return true;
+        }
         let settings = self.telemetry.settings();
         let lets = |targets: &Targets| targets.would_enable(metadata.target(), metadata.level());
         let wanted = lets(&settings.levels) || (self.wants_debug && lets(&settings.debug.levels));
@@ -76,7 +80,12 @@ impl LogLayer {
         S: Subscriber + for<'a> LookupSpan<'a>,
     {
         let (metadata, settings) = (event.metadata(), self.telemetry.settings());
-        if settings.levels.would_enable(metadata.target(), metadata.level()) {
+        let is_on = match metadata.target() {
+            records::TARGET => true,
+            records::TARGET_BELOW => false,
+            target => settings.levels.would_enable(target, metadata.level()),
+        };
+        if is_on {
             return Way::Write;
         }
         let Some(span) = context.event_span(event) else { return Way::Skip };
@@ -166,12 +175,19 @@ impl LogLayer {
     }
 
     /// Writes what was held back for a request in which something has failed now.
-    fn release(&self, request: &Request) {
-        let held = request.release();
+    fn release(&self, ids: &Ids, place: Option<&Place>) {
+        let held = ids.request.release();
         if held.discarded > 0 {
             let members = format!(",\"details\":{{\"discarded\":{}}}", held.discarded);
             let message = Some("older DEBUG lines of the request were discarded");
-            self.telemetry.write_own(Level::Warning, schema::Category::System, message, members.as_bytes());
+            let of_request = (Some(ids), place);
+            self.telemetry.write_own_in(
+                of_request,
+                Level::Warning,
+                schema::Category::System,
+                message,
+                members.as_bytes(),
+            );
         }
         for line in held.lines {
             self.telemetry.sink().write_line(&line);
@@ -296,23 +312,25 @@ where
         if matches!(way, Way::Skip) {
             return;
         }
+        let members = line::take_members();
         with_record(|record| {
             event.record(&mut Fields { record, masked: self.telemetry.masked() });
             let level = level_of(*event.metadata().level(), record.critical);
             let at = SystemTime::now();
             let span = context.event_span(event);
-            let Made { request, sampled } = self.make_line(record, at, level, span.as_ref());
+            let Made { failed_in, sampled } = self.make_line(record, at, level, span.as_ref(), members.len());
             match way {
                 Way::Hold(request) => {
-                    line::end_held(&mut record.line);
+                    members.end_held(&mut record.line);
                     request.hold(&record.line, self.telemetry.settings().debug.hold_bytes);
+                    members.written(false);
                 }
                 Way::Write | Way::Skip => {
-                    if let Some(request) = request {
-                        self.release(&request);
+                    if let Some((ids, place)) = failed_in {
+                        self.release(&ids.read(), place.as_ref());
                     }
-                    let armed = line::end_with_members(&mut record.line);
-                    armed.written(self.telemetry.sink().write_line(&record.line));
+                    members.end(&mut record.line);
+                    members.written(self.telemetry.sink().write_line(&record.line));
                 }
             }
             if sampled && record.span_log.unwrap_or(level >= Level::Warning) {
@@ -337,7 +355,14 @@ where
 
 impl LogLayer {
     /// Makes the line of an event.
-    fn make_line<S>(&self, record: &mut Record, at: SystemTime, level: Level, span: Option<&SpanRef<'_, S>>) -> Made
+    fn make_line<S>(
+        &self,
+        record: &mut Record,
+        at: SystemTime,
+        level: Level,
+        span: Option<&SpanRef<'_, S>>,
+        more: usize,
+    ) -> Made
     where
         S: for<'a> LookupSpan<'a>,
     {
@@ -346,25 +371,24 @@ impl LogLayer {
         let made = span.and_then(|span| {
             trace::nearest(span, |state| {
                 let ids = state.ids.as_ref().map(|ids| ids.read());
-                let ids = ids.as_deref();
-                record.make_line(at, level, identity, ids, state.place.as_ref());
+                record.make_line(at, level, identity, ids.as_deref(), state.place.as_ref(), more);
                 Made {
-                    request: ids.filter(|_| releases).map(|ids| Arc::clone(&ids.request)),
+                    failed_in: state.ids.as_ref().filter(|_| releases).map(|ids| (Arc::clone(ids), state.place)),
                     sampled: state.place.is_some_and(|place| place.sampled),
                 }
             })
         });
         made.unwrap_or_else(|| {
-            record.make_line(at, level, identity, None, None);
-            Made { request: None, sampled: false }
+            record.make_line(at, level, identity, None, None, more);
+            Made { failed_in: None, sampled: false }
         })
     }
 }
 
 /// What is to be done with a line beside writing it.
 struct Made {
-    /// The request whose held lines are to be written before it.
-    request: Option<Arc<Request>>,
+    /// The request whose held lines are to be written before it, and where it failed.
+    failed_in: Option<(Arc<SharedIds>, Option<Place>)>,
     /// Whether a span around it will be a line.
     sampled: bool,
 }

@@ -20,8 +20,9 @@
 //!
 //! # Events
 //!
-//! Everything that `tracing` logs is written, of whatever crate, from the level on that is set. Fields go to
-//! `details`, but for these:
+//! Everything that `tracing` logs is written, of whatever crate, from the level on that is set; and so are records of
+//! the `log` crate, with their `target` as a detail. Fields go to `details`, but for these. (A name that is given
+//! twice is written twice: readers have the last.)
 //!
 //! | field | is |
 //! |---|---|
@@ -102,6 +103,7 @@ mod line;
 pub mod metrics;
 pub mod operation;
 mod panics;
+mod records;
 pub mod scope;
 mod secret;
 mod settings;

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::error::Error;
-use std::fmt::{self, Debug};
+use std::fmt::{self, Debug, Write as _};
 use std::time::SystemTime;
 
 use tracing::field::{Field, Visit};
@@ -21,6 +21,12 @@ pub(crate) const MAX_LINE_BYTES: usize = 256 * 1024 - 26;
 
 /// What a thread keeps of its buffers between two lines.
 const KEPT_BYTES: usize = 64 * 1024;
+
+/// What an id may take that a record itself has.
+const MAX_ID_BYTES: usize = 1024;
+
+/// What the message and each part of the error may take in a record that is too long without its details, too.
+const SHORT_TEXT_BYTES: usize = 8 * 1024;
 
 /// How many causes of an error are followed.
 pub(crate) const MAX_CAUSES: usize = 16;
@@ -75,8 +81,10 @@ pub(crate) struct Place {
 
 thread_local! {
     static RECORD: Cell<Option<Box<Record>>> = const { Cell::new(None) };
-    static ARMED: Cell<bool> = const { Cell::new(false) };
-    static MEMBERS: Cell<Members> = const { Cell::new(Members { bytes: Vec::new(), written: false }) };
+    // Those that need no destructor are there until the thread is gone, the buffer is not.
+    static WAITING: Cell<Waiting> = const { Cell::new(Waiting::Nothing) };
+    static WRITTEN: Cell<bool> = const { Cell::new(false) };
+    static MEMBERS: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
 /// Lends the thread's record. A value that logs while it is written gets another one.
@@ -122,7 +130,8 @@ impl Record {
         self.message.insert(buffer)
     }
 
-    /// Makes the line but for its closing brace, so that members can follow.
+    /// Makes the line but for its closing brace, so that members can follow, which take `more` bytes. A line that
+    /// would be too long has no details, and if need be shorter texts.
     pub(crate) fn make_line(
         &mut self,
         at: SystemTime,
@@ -130,7 +139,37 @@ impl Record {
         identity: &[u8],
         ids: Option<&Ids>,
         place: Option<&Place>,
+        more: usize,
     ) {
+        let most = MAX_LINE_BYTES.saturating_sub(more + 1);
+        let before_details = self.to_context(at, level, identity, ids, place);
+        self.details_to_duration(false);
+        if self.line.len() <= most {
+            return;
+        }
+        self.line.truncate(before_details);
+        self.details_to_duration(true);
+        if self.line.len() <= most {
+            return;
+        }
+        let ErrorParts { kind, message, traceback } = &mut self.error;
+        for text in [kind, message, traceback].into_iter().chain(&mut self.message) {
+            json::cut(text, SHORT_TEXT_BYTES);
+        }
+        self.line.clear();
+        self.to_context(at, level, identity, ids, place);
+        self.details_to_duration(true);
+    }
+
+    /// Everything before the details, and how much that is.
+    fn to_context(
+        &mut self,
+        at: SystemTime,
+        level: Level,
+        identity: &[u8],
+        ids: Option<&Ids>,
+        place: Option<&Place>,
+    ) -> usize {
         self.head(at, level, self.category.unwrap_or(Category::System));
         if let Some(message) = &self.message {
             member_text(&mut self.line, "message", message);
@@ -142,12 +181,7 @@ impl Record {
             context(&mut self.line, identity, ids, place);
         }
         self.line.push(b'}');
-        let before_details = self.line.len();
-        self.details_to_duration(false);
-        if self.line.len() >= MAX_LINE_BYTES {
-            self.line.truncate(before_details);
-            self.details_to_duration(true);
-        }
+        self.line.len()
     }
 
     /// `{"timestamp":...,"level":...,"category":...`
@@ -267,9 +301,16 @@ impl Text<'_> {
     pub(crate) fn owned(self) -> String {
         match self {
             Text::Plain(text) => text.to_owned(),
-            Text::Formatted(value) => value.to_string(),
+            Text::Formatted(value) => formatted(value),
         }
     }
+}
+
+/// What a value formats itself as. One that can't leaves what it has written until then, where `to_string` panics.
+fn formatted(value: fmt::Arguments<'_>) -> String {
+    let mut text = String::new();
+    let _ = text.write_fmt(value);
+    text
 }
 
 /// Sorts the fields of an event into a record.
@@ -308,7 +349,9 @@ impl Fields<'_> {
             }
             name => match id_at(name) {
                 Some(at) => {
-                    record.ids[at] = Some(value.owned());
+                    let mut id = value.owned();
+                    id.truncate(id.floor_char_boundary(MAX_ID_BYTES));
+                    record.ids[at] = Some(id);
                     record.has_ids = true;
                 }
                 None => self.detail(field, |out| value.write(out)),
@@ -319,7 +362,7 @@ impl Fields<'_> {
     fn category(&mut self, field: &Field, value: Text<'_>) {
         let known = match value {
             Text::Plain(name) => Category::parse(name),
-            Text::Formatted(value) => Category::parse(&value.to_string()),
+            Text::Formatted(value) => Category::parse(&formatted(value)),
         };
         match known {
             Some(category) => self.record.category = Some(category),
@@ -407,18 +450,20 @@ impl Visit for Fields<'_> {
     }
 }
 
-/// `a: b: c`, of an error and what caused it. A cause that an error's own text ends with is not said again.
+/// `a: b: c`, of an error and what caused it: all of it is one text, and cut as one. A cause that an error's own text
+/// ends with is not said again.
 pub(crate) fn chain(out: &mut Vec<u8>, error: &(dyn Error + 'static)) {
     let begin = out.len();
-    json::inner_formatted(out, format_args!("{error}"));
+    let most = begin + json::MAX_TEXT_BYTES;
+    let mut is_cut = json::formatted_until(out, most, format_args!("{error}"));
     let mut next = error.source();
     for _ in 0..MAX_CAUSES {
-        let Some(cause) = next else { return };
+        let (Some(cause), false) = (next, is_cut) else { return };
         next = cause.source();
         let end = out.len();
         out.extend_from_slice(b": ");
         let cause_begin = out.len();
-        json::inner_formatted(out, format_args!("{cause}"));
+        is_cut = json::formatted_until(out, most, format_args!("{cause}"));
         let (before, said) = out.split_at(cause_begin);
         if said.is_empty() || before[begin..end].ends_with(said) {
             out.truncate(end);
@@ -474,72 +519,113 @@ pub fn type_name<E: ?Sized>(_: &E) -> &'static str {
     name.rsplit("::").next().unwrap_or(name)
 }
 
-/// Members for the next line of a thread, and what became of it.
-#[derive(Default)]
-struct Members {
-    bytes: Vec<u8>,
-    written: bool,
+/// What the next line of a thread is to get.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Waiting {
+    Nothing,
+    /// Members, which somebody waits for.
+    Members,
+    /// A sign that its metrics are told elsewhere: there is no buffer any more that could hold them.
+    Sign,
 }
 
-/// The first line that `emit` writes on this thread gets `members`: JSON members as text, a comma before each.
-/// `false` where it writes none: filtered, sampled out, held back or dropped.
+/// The first line that `emit` begins on this thread gets `members`: JSON members as text, a comma before each.
+/// `false` where it writes none: filtered, sampled out, held back or dropped; or where the thread is ending and has
+/// no place for them: then the line says that nothing is to be derived from it.
 pub(crate) fn with_members(members: &[u8], emit: impl FnOnce()) -> bool {
     /// Also where `emit` panics, the next line is not to get them.
-    struct Restore(Members, bool);
+    struct Restore {
+        bytes: Vec<u8>,
+        waiting: Waiting,
+        written: bool,
+    }
     impl Drop for Restore {
         fn drop(&mut self) {
-            MEMBERS.set(std::mem::take(&mut self.0));
-            ARMED.set(self.1);
+            let bytes = std::mem::take(&mut self.bytes);
+            let _ = MEMBERS.try_with(|place| place.set(bytes));
+            WAITING.set(self.waiting);
+            WRITTEN.set(self.written);
         }
     }
-    let mut outer = MEMBERS.take();
-    let outer_armed = ARMED.replace(true);
+    let outer = MEMBERS.try_with(Cell::take);
+    let waiting = if outer.is_ok() || members.is_empty() { Waiting::Members } else { Waiting::Sign };
+    let mut outer = outer.unwrap_or_default();
+    let outer_waiting = WAITING.replace(waiting);
     // A thread has one buffer, unless calls are nested.
-    let mut bytes = if outer_armed { Vec::new() } else { std::mem::take(&mut outer.bytes) };
+    let is_outermost = outer_waiting == Waiting::Nothing;
+    let mut bytes = if is_outermost { std::mem::take(&mut outer) } else { Vec::new() };
     bytes.clear();
-    bytes.extend_from_slice(members);
-    MEMBERS.set(Members { bytes, written: false });
-    let mut restore = Restore(outer, outer_armed);
+    if waiting == Waiting::Members {
+        bytes.extend_from_slice(members);
+    }
+    let _ = MEMBERS.try_with(|place| place.set(bytes));
+    let mut restore = Restore { bytes: outer, waiting: outer_waiting, written: WRITTEN.replace(false) };
     emit();
-    let Members { bytes, written } = MEMBERS.take();
-    if !outer_armed {
-        restore.0.bytes = bytes;
+    let written = WRITTEN.get();
+    if is_outermost {
+        restore.bytes = MEMBERS.try_with(Cell::take).unwrap_or_default();
     }
     written
 }
 
-/// Ends a line that is to be written: with the members that wait for it, if any.
-pub(crate) fn end_with_members(line: &mut Vec<u8>) -> Armed {
-    let armed = ARMED.try_with(|armed| armed.replace(false)).unwrap_or(false);
-    if armed {
-        let members = MEMBERS.take();
-        line.extend_from_slice(&members.bytes);
-        MEMBERS.set(members);
-    }
-    line.push(b'}');
-    Armed(armed)
+/// Takes what waits for the next line of this thread, before its values are asked what they are: they may log
+/// themselves, and those lines are not the one that it waits for.
+pub(crate) fn take_members() -> Members {
+    let waiting = WAITING.replace(Waiting::Nothing);
+    let bytes = match waiting {
+        Waiting::Members => MEMBERS.try_with(Cell::take).unwrap_or_default(),
+        Waiting::Nothing | Waiting::Sign => Vec::new(),
+    };
+    Members { waiting, bytes }
 }
 
-/// Ends a line that is held back. Members that wait for a line are metrics, which are told elsewhere then: if it is
-/// written after all, nothing is to be derived from it.
-pub(crate) fn end_held(line: &mut Vec<u8>) {
-    if ARMED.try_with(Cell::get).unwrap_or(false) {
-        line.extend_from_slice(b",\"_aws\":{\"Timestamp\":");
-        json::signed(line, now_millis());
-        line.extend_from_slice(b",\"CloudWatchMetrics\":[]}");
-    }
-    line.push(b'}');
+/// What a line gets at its end.
+pub(crate) struct Members {
+    waiting: Waiting,
+    bytes: Vec<u8>,
 }
 
-/// Whether a line has members that someone waits for.
-pub(crate) struct Armed(bool);
+impl Members {
+    /// Bytes that they take.
+    pub(crate) fn len(&self) -> usize {
+        if self.waiting == Waiting::Sign { SIGN_BYTES } else { self.bytes.len() }
+    }
 
-impl Armed {
+    /// Ends a line that is to be written.
+    pub(crate) fn end(&self, line: &mut Vec<u8>) {
+        match self.waiting {
+            Waiting::Nothing => {}
+            Waiting::Members => line.extend_from_slice(&self.bytes),
+            Waiting::Sign => sign(line),
+        }
+        line.push(b'}');
+    }
+
+    /// Ends a line that is held back. What waits for a line are metrics, which are told elsewhere then: if it is
+    /// written after all, nothing is to be derived from it.
+    pub(crate) fn end_held(&self, line: &mut Vec<u8>) {
+        if self.waiting != Waiting::Nothing {
+            sign(line);
+        }
+        line.push(b'}');
+    }
+
     /// Says what became of the line.
     pub(crate) fn written(self, written: bool) {
-        if self.0 && written {
-            let members = MEMBERS.take();
-            MEMBERS.set(Members { written, ..members });
+        if self.waiting == Waiting::Members {
+            // The thread gets its buffer back.
+            let _ = MEMBERS.try_with(|place| place.set(self.bytes));
+            WRITTEN.set(written);
         }
     }
+}
+
+/// More than [`sign`] writes.
+const SIGN_BYTES: usize = 80;
+
+/// Metrics, of which there are none: the pipeline derives nothing from such a line.
+fn sign(line: &mut Vec<u8>) {
+    line.extend_from_slice(b",\"_aws\":{\"Timestamp\":");
+    json::signed(line, now_millis());
+    line.extend_from_slice(b",\"CloudWatchMetrics\":[]}");
 }

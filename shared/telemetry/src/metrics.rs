@@ -117,16 +117,25 @@ fn record(kind: Kind, name: &str, value: f64, labels: &[(&str, &str)]) {
     });
 }
 
-/// Writes what was counted since the last flush, as of an instant.
-pub(crate) fn flush_of(telemetry: &Telemetry, at_millis: i64, at_interval: bool) {
+/// Writes what was counted since the last flush, as of an instant. `false` where there was no room for all of it: the
+/// rest is told by the next.
+pub(crate) fn flush_of(telemetry: &Telemetry, at_millis: i64, at_interval: bool) -> bool {
     let store = telemetry.store();
-    for Doubt { metric, about } in store.doubts() {
+    // One after the other: what another one has taken may come back still.
+    let _alone = store.flushing();
+    let mut all_taken = true;
+    for doubt in store.doubts() {
+        let Doubt { metric, about } = &doubt;
         let mut members = b",\"details\":{\"metric\":".to_vec();
-        json::text(&mut members, &metric);
+        json::text(&mut members, metric);
         members.extend_from_slice(b",\"doubt\":");
         json::text(&mut members, about);
         members.push(b'}');
-        telemetry.write_own(Level::Warning, Category::System, Some("a metric is not as it should be"), &members);
+        let message = Some("a metric is not as it should be");
+        if !telemetry.offer_own(Level::Warning, Category::System, message, &members) {
+            store.put_back(doubt);
+            all_taken = false;
+        }
     }
     let dropped = telemetry.sink().dropped();
     if dropped > 0 {
@@ -136,8 +145,11 @@ pub(crate) fn flush_of(telemetry: &Telemetry, at_millis: i64, at_interval: bool)
     let mut scratch = String::new();
     let origin = origin(telemetry, &mut scratch);
     flush::flush(store, origin, at_interval, at_millis, |members| {
-        telemetry.write_own(Level::Info, Category::Performance, None, members)
+        let taken = telemetry.offer_own(Level::Info, Category::Performance, None, members);
+        all_taken &= taken;
+        taken
     });
+    all_taken
 }
 
 /// Flushes at the intervals that are set.
@@ -148,7 +160,10 @@ pub(crate) fn flush_of(telemetry: &Telemetry, at_millis: i64, at_interval: bool)
 pub(crate) fn flush_at_intervals(telemetry: &Telemetry) -> io::Result<Option<Flusher>> {
     let seconds = telemetry.settings().flush_seconds;
     let telemetry = telemetry.clone();
-    let flush = move |at_millis| flush_of(&telemetry, at_millis, true);
+    let flush = move |at_millis| {
+        // What finds no room is told a minute later.
+        flush_of(&telemetry, at_millis, true);
+    };
     (seconds > 0).then(|| Flusher::start(Duration::from_secs(seconds.into()), flush)).transpose()
 }
 
@@ -298,21 +313,58 @@ mod tests {
         assert_eq!((&lines[1]["operation_duration"], &lines[1]["operation"]), (&json!(2), &json!("b")));
     }
 
+    /// Takes nothing until it is let.
+    struct Stuck(std::sync::mpsc::Receiver<()>, Written);
+
+    impl io::Write for Stuck {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            // When the other end is gone, everything passes.
+            let _ = self.0.recv();
+            self.1.write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_flush_is_done_only_when_all_that_was_counted_is_told() {
+        let (let_pass, stuck) = std::sync::mpsc::channel();
+        let written = Written::default();
+        let telemetry =
+            Telemetry::new(Settings { buffer_bytes: 4_000, ..settings() }, Stuck(stuck, written.clone())).unwrap();
+        tracing::subscriber::with_default(telemetry.subscriber(), || {
+            increment_counter("parcels_checked", 1.0, &[("region", "77")]);
+            for _ in 0..100 {
+                crate::business::track_user_registration("buyer");
+            }
+        });
+        assert!(!telemetry.flush(Duration::from_millis(1)), "nothing is written yet");
+        // Passes while the flush waits, or before.
+        let passes = std::thread::spawn(move || drop(let_pass));
+        assert!(telemetry.flush(Duration::from_secs(60)));
+        passes.join().unwrap();
+        let text = written.text();
+        let lines: Vec<Json> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let sum = |name: &str| lines.iter().filter_map(|line| line[name].as_f64()).sum::<f64>();
+        assert_eq!((sum("user_registrations"), sum("parcels_checked")), (100.0, 1.0));
+        let doubts = lines.iter().filter(|line| line["details"]["metric"] == "parcels_checked");
+        assert_eq!(doubts.count(), 1, "also a doubt that finds no room is told once there is some");
+    }
+
+    #[test]
+    fn a_line_of_metrics_that_finds_no_room_is_not_one_that_is_dropped() {
+        let written = Written::default();
+        // No line fits.
+        let telemetry = Telemetry::new(Settings { buffer_bytes: 10, ..settings() }, written.clone()).unwrap();
+        tracing::subscriber::with_default(telemetry.subscriber(), || increment_counter("contracts_created", 1.0, &[]));
+        assert!(!telemetry.flush(Duration::from_millis(20)));
+        assert_eq!((telemetry.sink().dropped(), written.text()), (0, String::new()));
+    }
+
     #[test]
     fn lines_that_are_dropped_are_counted_and_their_metrics_are_not_lost() {
-        /// Takes nothing until it is let.
-        struct Stuck(std::sync::mpsc::Receiver<()>, Written);
-        impl io::Write for Stuck {
-            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-                // When the other end is gone, everything passes.
-                let _ = self.0.recv();
-                self.1.write(bytes)
-            }
-
-            fn flush(&mut self) -> io::Result<()> {
-                Ok(())
-            }
-        }
         let (let_pass, stuck) = std::sync::mpsc::channel();
         let written = Written::default();
         let telemetry = Telemetry::new(
@@ -328,7 +380,6 @@ mod tests {
             flush();
         });
         drop(let_pass);
-        assert!(telemetry.flush(Duration::from_secs(60)));
         assert!(telemetry.flush(Duration::from_secs(60)));
         let text = written.text();
         let lines: Vec<Json> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();

@@ -9,8 +9,12 @@ use crate::handle::Telemetry;
 use crate::json;
 use crate::line::with_members;
 
-/// How long a thread that panics waits for its line to be written: it may be the last of the process.
-const FLUSH: Duration = Duration::from_secs(1);
+/// How long a thread that panics waits for its line to be written, which may be the last of the process. No longer:
+/// a panic may be caught, again and again.
+const FLUSH: Duration = Duration::from_millis(100);
+
+/// How long where the process ends with the panic: nobody else will tell what was counted.
+const LAST_FLUSH: Duration = Duration::from_secs(1);
 
 /// From now on a panic is a CRITICAL line, with the ids of what panicked, and is written at once. What was called on
 /// a panic before is called after.
@@ -37,7 +41,11 @@ pub(crate) fn log(telemetry: &Telemetry) {
             members.push(b'}');
             telemetry.write_own(Level::Critical, Category::System, Some("panic"), &members);
         }
-        telemetry.flush(FLUSH);
+        if cfg!(panic = "abort") {
+            telemetry.flush(LAST_FLUSH);
+        } else {
+            telemetry.sink().flush(FLUSH);
+        }
         before(info);
     }));
 }

@@ -44,32 +44,47 @@ impl<T> fmt::Display for Masked<T> {
     }
 }
 
-/// Names of fields that are masked, whoever writes them.
+/// Names of fields that are masked, whoever writes them: also as the last word of another (`access_token`,
+/// `X-Api-Key`, `clientSecret`).
 #[derive(Debug)]
 pub(crate) struct MaskedNames {
     names: Vec<String>,
-    /// A bit for each length and for each first letter that one of them has: most names are told apart by these.
-    lengths: u64,
-    initials: u32,
+    /// A bit for each letter that the last one, or the one before it, is of some name: most are told apart by these.
+    last: u32,
+    last_but_one: u32,
 }
 
 impl MaskedNames {
     pub(crate) fn new(names: &[String]) -> MaskedNames {
-        let lengths = names.iter().fold(0, |lengths, name| lengths | 1 << name.len().min(63));
-        let initials = names.iter().fold(0, |initials, name| initials | initial(name));
-        MaskedNames { names: names.to_vec(), lengths, initials }
+        let bits = |from_end| names.iter().fold(0, |bits, name| bits | letter(name, from_end));
+        MaskedNames { last: bits(1), last_but_one: bits(2), names: names.to_vec() }
     }
 
     pub(crate) fn contains(&self, name: &str) -> bool {
-        self.lengths >> name.len().min(63) & 1 == 1
-            && self.initials & initial(name) != 0
-            && self.names.iter().any(|known| known.eq_ignore_ascii_case(name))
+        self.last & letter(name, 1) != 0
+            && self.last_but_one & letter(name, 2) != 0
+            && self.names.iter().any(|known| ends_with_word(name.as_bytes(), known.as_bytes()))
     }
 }
 
-/// The bit of the first letter, the same in upper and lower case.
-fn initial(name: &str) -> u32 {
-    1 << (name.as_bytes().first().unwrap_or(&0) & 31)
+/// The bit of a letter, counted from the end: the same in upper and lower case.
+fn letter(name: &str, from_end: usize) -> u32 {
+    let at = name.len().checked_sub(from_end);
+    1 << (at.and_then(|at| name.as_bytes().get(at)).unwrap_or(&0) & 31)
+}
+
+/// Whether `name` is `word` or ends with it, in any case and with any of `_-. ` between words.
+fn ends_with_word(name: &[u8], word: &[u8]) -> bool {
+    let Some(at) = name.len().checked_sub(word.len()) else { return false };
+    let (before, end) = name.split_at(at);
+    let is_gap = |byte: u8| matches!(byte, b'_' | b'-' | b'.' | b' ');
+    let same = |(one, other): (&u8, &u8)| one.eq_ignore_ascii_case(other) || (is_gap(*one) && is_gap(*other));
+    let begins = match (before.last(), end.first()) {
+        (None, _) => true,
+        (Some(last), Some(first)) => is_gap(*last) || (last.is_ascii_lowercase() && first.is_ascii_uppercase()),
+        (Some(_), None) => false,
+    };
+    begins && end.iter().zip(word).all(same)
 }
 
 #[cfg(test)]
@@ -78,10 +93,27 @@ mod tests {
 
     #[test]
     fn names_are_masked_in_any_case() {
-        let names = MaskedNames::new(&["password".to_owned(), "x".repeat(80)]);
-        for (name, masked) in
-            [("password", true), ("Password", true), ("passwort", false), ("", false), (&"X".repeat(80), true)]
-        {
+        let names = ["password", "token", "secret", "api_key", &"x".repeat(80)].map(str::to_owned);
+        let names = MaskedNames::new(&names);
+        for (name, masked) in [
+            ("password", true),
+            ("Password", true),
+            ("passwort", false),
+            ("", false),
+            ("n", false),
+            (&"X".repeat(80), true),
+            // The last word of a name.
+            ("access_token", true),
+            ("client-secret", true),
+            ("clientSecret", true),
+            ("x_api_key", true),
+            ("X-Api-Key", true),
+            ("db.password", true),
+            ("tokens_used", false),
+            ("max_tokens", false),
+            ("nosecret", false),
+            ("ключ_token", true),
+        ] {
             assert_eq!(names.contains(name), masked, "{name}");
         }
     }

@@ -38,10 +38,12 @@ pub struct Settings {
     pub traces: Traces,
     /// How many bytes wait at most while standard output is slow (`LOG_BUFFER_BYTES`, default 1 MiB).
     pub buffer_bytes: usize,
-    /// Names of fields whose values are never written but as `[secret]`, in any case
-    /// (`LOG_MASKED_FIELDS`, separated by commas; default [`Settings::MASKED_FIELDS`]).
+    /// Names of fields whose values are never written but as `[secret]`, in any case, also as the last word of a
+    /// name: `token` is `access_token`, too (`LOG_MASKED_FIELDS`, separated by commas, which are masked beside
+    /// the default [`Settings::MASKED_FIELDS`]).
     pub masked_fields: Vec<String>,
-    /// Namespace of metrics (`METRICS_NAMESPACE`, default `LandContracts`).
+    /// Namespace of metrics (`METRICS_NAMESPACE`, default `LandContracts`). One that CloudWatch would not take is
+    /// refused at the start: it would drop every metric, and tell nobody.
     pub namespace: String,
     /// Who counts the calls that have a record (`METRICS_SOURCE`: `emf`, the default, or `derived`).
     pub metrics: Source,
@@ -92,7 +94,7 @@ pub struct LevelsError {
 }
 
 impl Settings {
-    /// What is masked unless it is set otherwise.
+    /// What is masked whatever else is.
     pub const MASKED_FIELDS: [&str; 7] =
         ["password", "passwd", "secret", "token", "api_key", "authorization", "cookie"];
 
@@ -166,8 +168,11 @@ impl Settings {
                 always: read.with("TRACE_ALWAYS", defaults.traces.always, list),
             },
             buffer_bytes: read.with("LOG_BUFFER_BYTES", defaults.buffer_bytes, buffer),
-            masked_fields: read.with("LOG_MASKED_FIELDS", defaults.masked_fields, list),
-            namespace: read.text("METRICS_NAMESPACE").unwrap_or(defaults.namespace),
+            masked_fields: read.with("LOG_MASKED_FIELDS", defaults.masked_fields, |text| {
+                // Whoever masks more does not want to see what was masked before.
+                Ok(Settings::MASKED_FIELDS.map(str::to_owned).into_iter().chain(list(text)?).collect())
+            }),
+            namespace: read.with("METRICS_NAMESPACE", defaults.namespace, namespace),
             metrics: read.with("METRICS_SOURCE", defaults.metrics, source),
             flush_seconds: read.with("METRICS_FLUSH_SECONDS", defaults.flush_seconds, flush_seconds),
             identity: defaults.identity,
@@ -217,6 +222,24 @@ fn source(text: &str) -> Result<Source, String> {
         "emf" => Ok(Source::Emf),
         "derived" => Ok(Source::Derived),
         _ => Err(format!("`{text}` is neither `emf` nor `derived`")),
+    }
+}
+
+/// A namespace that CloudWatch takes.
+pub(crate) fn namespace(text: &str) -> Result<String, String> {
+    const MOST: usize = 255;
+    let is_known = |character: char| character.is_ascii_alphanumeric() || ".-_/#: ".contains(character);
+    let start: String = text.chars().take(80).collect();
+    if text.trim().is_empty() {
+        Err("is empty".to_owned())
+    } else if text.len() > MOST {
+        Err(format!("`{start}…` is longer than {MOST} bytes"))
+    } else if text.starts_with(':') || text.starts_with("AWS/") {
+        Err(format!("`{start}` begins with `AWS/` or `:`, which CloudWatch keeps for itself"))
+    } else if let Some(other) = text.chars().find(|character| !is_known(*character)) {
+        Err(format!("`{start}` has {other:?}: CloudWatch takes letters, digits and `.-_/#: `"))
+    } else {
+        Ok(text.to_owned())
     }
 }
 
@@ -331,6 +354,37 @@ mod tests {
         }
         let small = read(&[("SERVICE_NAME", "a"), ("ENVIRONMENT", "b"), ("LOG_BUFFER_BYTES", "1024")]).unwrap_err();
         assert_eq!(small, "LOG_BUFFER_BYTES: `1024` has no room for a line: 16384 is the least");
+    }
+
+    #[test]
+    fn a_namespace_that_cloudwatch_would_not_take_is_refused() {
+        for (text, problem) in [
+            ("LandContracts", None),
+            ("Land/Contracts #1:a_b-c.d", None),
+            (&"n".repeat(255), None),
+            (&"n".repeat(256), Some("is longer than 255 bytes")),
+            ("AWS/Lambda", Some("begins with `AWS/`")),
+            (":a", Some("begins with")),
+            ("Земля", Some("has 'З'")),
+            ("a\nb", Some("has '\\n'")),
+        ] {
+            let read = read(&[("SERVICE_NAME", "a"), ("ENVIRONMENT", "b"), ("METRICS_NAMESPACE", text)]);
+            match (problem, read) {
+                (None, read) => assert_eq!(read.unwrap().namespace, text),
+                (Some(problem), read) => {
+                    let error = read.unwrap_err();
+                    assert!(error.starts_with("METRICS_NAMESPACE: ") && error.contains(problem), "{error}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_masked_by_default_is_masked_whatever_else_is() {
+        let settings =
+            read(&[("SERVICE_NAME", "a"), ("ENVIRONMENT", "b"), ("LOG_MASKED_FIELDS", "passport, tax_id")]).unwrap();
+        let expected = Settings::MASKED_FIELDS.iter().copied().chain(["passport", "tax_id"]);
+        assert_eq!(settings.masked_fields, expected.collect::<Vec<_>>());
     }
 
     #[test]

@@ -91,14 +91,24 @@ impl Sink {
     /// Takes a line, without its line feed. `false` where there is no room for it: then it is dropped and counted.
     /// Never waits for the writer.
     pub fn write_line(&self, line: &[u8]) -> bool {
+        self.take(line, true)
+    }
+
+    /// The same for a line that is offered again later: where there is no room, it is not dropped.
+    pub(crate) fn offer_line(&self, line: &[u8]) -> bool {
+        self.take(line, false)
+    }
+
+    fn take(&self, line: &[u8], or_drop: bool) -> bool {
         let shared = &*self.handle.shared;
         let mut queue = shared.queue();
-        queue.came += 1;
         if queue.gone || queue.bytes.len() + line.len() + 1 > shared.capacity {
-            queue.dropped += 1;
-            queue.untold += 1;
+            queue.came += u64::from(or_drop);
+            queue.dropped += u64::from(or_drop);
+            queue.untold += u64::from(or_drop);
             return false;
         }
+        queue.came += 1;
         queue.bytes.extend_from_slice(line);
         queue.bytes.push(b'\n');
         let wake = queue.asleep || (queue.gathering && queue.bytes.len() > shared.capacity / 2);

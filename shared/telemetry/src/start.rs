@@ -1,15 +1,19 @@
 //! The one instance of a process.
 
 use std::io;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use crate::handle::Telemetry;
 use crate::metrics::{self, Flusher};
 use crate::panics;
-use crate::settings::Settings;
+use crate::records;
+use crate::settings::{self, Settings};
 
 static GLOBAL: OnceLock<Telemetry> = OnceLock::new();
+
+/// Held while it is made: of two threads at once one waits for the other.
+static MAKING: Mutex<()> = Mutex::new(());
 
 /// How long a guard that is dropped waits for standard output.
 const LAST_FLUSH: Duration = Duration::from_secs(2);
@@ -23,6 +27,9 @@ pub enum InitError {
     /// Another library's subscriber was set before.
     #[error("another subscriber of `tracing` is in place")]
     OtherSubscriber,
+    /// Metrics would be dropped by CloudWatch.
+    #[error("the namespace of metrics {0}")]
+    Namespace(String),
 }
 
 /// Writes what is still to be written when it is dropped: keep it as long as `main` runs.
@@ -41,34 +48,33 @@ impl Drop for Guard {
     }
 }
 
-/// Sends every event and span of this process to standard output, and panics and metrics too. The first call wins: lines are
-/// never written twice, and the guard of a later call is one of the first.
+/// Sends every event and span of this process to standard output, and panics, metrics and records of the `log` crate
+/// too. The first call wins: lines are never written twice, and the guard of a later call is one of the first.
 ///
 /// # Errors
 ///
-/// Where another subscriber is in place, or the system has no thread for it.
+/// Where another subscriber is in place, the system has no thread for it, or CloudWatch would not take the namespace.
+/// Then nothing is in place.
 pub fn init(settings: Settings) -> Result<Guard, InitError> {
-    let later = |telemetry: &Telemetry| Guard { telemetry: telemetry.clone(), flusher: None };
+    let _alone = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(telemetry) = GLOBAL.get() {
-        return Ok(later(telemetry));
+        return Ok(Guard { telemetry: telemetry.clone(), flusher: None });
     }
+    settings::namespace(&settings.namespace).map_err(InitError::Namespace)?;
     let telemetry =
         Telemetry::with_store(settings, io::stdout(), metrics::process_store()).map_err(InitError::Thread)?;
-    match tracing::subscriber::set_global_default(telemetry.subscriber()) {
-        Ok(()) => {
-            panics::log(&telemetry);
-            let telemetry = GLOBAL.get_or_init(|| telemetry).clone();
-            if ::metrics::set_global_recorder(telemetry.recorder()).is_err() {
-                tracing::warn!(
-                    "another recorder of `metrics` is in place: what is counted through it is not told here"
-                );
-            }
-            let flusher = metrics::flush_at_intervals(&telemetry).map_err(InitError::Thread)?;
-            Ok(Guard { telemetry, flusher })
-        }
-        // Two threads at once: the other was first, and may be just about to say so.
-        Err(_) => GLOBAL.get().map(later).ok_or(InitError::OtherSubscriber),
+    // What may fail comes first: a subscriber stays for ever.
+    let flusher = metrics::flush_at_intervals(&telemetry).map_err(InitError::Thread)?;
+    tracing::subscriber::set_global_default(telemetry.subscriber()).map_err(|_| InitError::OtherSubscriber)?;
+    let telemetry = GLOBAL.get_or_init(|| telemetry).clone();
+    panics::log(&telemetry);
+    if ::metrics::set_global_recorder(telemetry.recorder()).is_err() {
+        tracing::warn!("another recorder of `metrics` is in place: what is counted through it is not told here");
     }
+    if !records::install(&telemetry) {
+        tracing::warn!("another logger of `log` is in place: what is logged through it is not written here");
+    }
+    Ok(Guard { telemetry, flusher })
 }
 
 /// The instance that [`init`] made.

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test panics where it fails")]
 
+use std::cell::Cell;
 use std::env;
 use std::fmt;
 use std::io::Read as _;
@@ -9,7 +10,8 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use telemetry::{Identity, RequestScope, Settings};
+use telemetry::business::track_user_registration;
+use telemetry::{Identity, RequestScope, Settings, database_query};
 
 const CASE: &str = "TELEMETRY_TEST_CASE";
 
@@ -40,6 +42,17 @@ fn child() {
             let _ = std::panic::catch_unwind(|| panic!("the last"));
             std::process::abort();
         }
+        "late" => {
+            let counts = || {
+                LATE.with(|late| late.set(Some(Late)));
+                track_user_registration("buyer");
+            };
+            std::thread::spawn(counts).join().unwrap();
+        }
+        "talks" => {
+            let result = database_query("SELECT", "contracts").run(|| Err::<(), _>(Talks), |()| None);
+            assert!(result.is_err());
+        }
         "many" => (0..10_000).for_each(|number| tracing::info!(number, "line")),
         "twice" => {
             let again = telemetry::init(Settings::new(Identity::new("other", "test", "2"))).unwrap();
@@ -68,11 +81,33 @@ impl fmt::Debug for Panics {
 
 struct Talks;
 
+impl fmt::Display for Talks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        tracing::info!("shown");
+        f.write_str("no route")
+    }
+}
+
+impl std::error::Error for Talks {}
+
 impl fmt::Debug for Talks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         tracing::info!("inner");
         f.write_str("talks")
     }
+}
+
+/// Counts when its thread ends, and its thread-locals with it.
+struct Late;
+
+impl Drop for Late {
+    fn drop(&mut self) {
+        track_user_registration("seller");
+    }
+}
+
+thread_local! {
+    static LATE: Cell<Option<Late>> = const { Cell::new(None) };
 }
 
 fn command(case: &str) -> Command {
@@ -110,6 +145,28 @@ fn values_that_panic_or_log_while_they_are_logged_do_no_harm() {
     assert_eq!(json!(messages), json!(["panic", "inner", "outer"]));
     assert_eq!(lines[0]["error"]["message"], "can't be shown");
     assert_eq!(lines[2]["details"]["value"], "talks");
+}
+
+#[test]
+fn a_call_is_counted_once_also_while_its_thread_ends() {
+    let (lines, stderr) = run("late");
+    assert!(!stderr.contains("panicked"), "{stderr}");
+    let sum: f64 = lines.iter().filter_map(|line| line["user_registrations"].as_f64()).sum();
+    assert_eq!(sum, 2.0, "{lines:?}");
+    // From a record without metrics the pipeline would count the call once more.
+    assert!(lines.iter().all(|line| line.get("_aws").is_some()), "{lines:?}");
+}
+
+#[test]
+fn a_call_whose_error_logs_while_it_is_shown_is_counted_once() {
+    let (lines, _) = run("talks");
+    let records: Vec<&Value> = lines.iter().filter(|line| line["category"] == "database").collect();
+    let [record] = &records[..] else { panic!("{lines:?}") };
+    assert!(record.get("_aws").is_some() && record["error"]["message"] == "no route", "{record}");
+    let shown = || lines.iter().filter(|line| line["message"] == "shown");
+    assert!(shown().count() > 0 && shown().all(|line| line.get("_aws").is_none()), "{lines:?}");
+    let sum: f64 = lines.iter().filter_map(|line| line["database_errors"].as_f64()).sum();
+    assert!(sum <= 1.0, "{lines:?}");
 }
 
 #[test]

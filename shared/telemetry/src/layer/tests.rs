@@ -250,7 +250,8 @@ fn held_lines_are_bounded_and_what_is_missing_is_told() {
         });
     });
     let discarded = lines[0]["details"]["discarded"].as_u64().unwrap();
-    assert_eq!(lines[0]["level"], "WARNING");
+    assert_eq!((&lines[0]["level"], &lines[0]["context"]["request_id"]), (&json!("WARNING"), &json!("r")));
+    assert_eq!(lines[0]["context"], lines[1]["context"]);
     assert_eq!(lines[1]["details"]["number"], discarded);
     assert_eq!(lines.len() as u64, 1 + (100 - discarded) + 1);
 }
@@ -339,7 +340,111 @@ fn a_record_that_is_too_long_is_one_line_that_says_so() {
     assert!(line["message"].as_str().unwrap().ends_with('…'));
 }
 
+/// An error with a chain of causes, each with a text of its length.
+#[derive(Debug)]
+struct Link(String, Option<Box<Link>>);
+
+impl fmt::Display for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Error for Link {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.1.as_deref().map(|cause| cause as _)
+    }
+}
+
+fn links(lengths: &[usize]) -> Option<Box<Link>> {
+    let (first, rest) = lengths.split_first()?;
+    // The causes differ, or they would not be said again.
+    Some(Box::new(Link(char::from(b'a' + rest.len() as u8).to_string().repeat(*first), links(rest))))
+}
+
+#[test]
+fn causes_are_one_text_and_cut_as_one() {
+    let error = links(&[30_000; 16]).unwrap();
+    let lines = events_of(settings(), |_| tracing::error!(error = &*error as &dyn Error, "m"));
+    let message = lines[0]["error"]["message"].as_str().unwrap();
+    assert_eq!((message.len(), message.ends_with('…')), (32 * 1024 + '…'.len_utf8(), true));
+    assert!(message.contains("p: o"), "the first two");
+}
+
+#[test]
+fn values_that_can_not_be_shown_do_no_harm_whatever_they_are() {
+    struct Mute;
+    impl fmt::Display for Mute {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("r-")?;
+            Err(fmt::Error)
+        }
+    }
+    let lines = events_of(settings(), |_| {
+        tracing::info!(a = %Mute, request_id = %Mute, category = %Mute, "m");
+        tracing::info_span!("s", request_id = %Mute).in_scope(|| tracing::info!("in"));
+    });
+    assert_eq!(lines[0]["details"], json!({ "a": "r-", "category": "r-" }));
+    assert_eq!(json!([lines[0]["context"]["request_id"], lines[1]["context"]["request_id"]]), json!(["r-", "r-"]));
+}
+
+#[test]
+fn a_name_that_is_given_twice_is_written_twice_and_readers_have_the_last() {
+    let lines = events_of(settings(), |_| tracing::info!(a = 1, r#type = 1, "type" = 2, a = 2, "m"));
+    assert_eq!(lines[0]["details"], json!({ "a": 2, "type": 2 }));
+}
+
+/// A text that takes `count` times so many bytes in a line, one or six.
+fn text_of_length(escaped: bool, count: usize) -> String {
+    if escaped { "\u{1}" } else { "x" }.repeat(count)
+}
+
+#[test]
+fn a_critical_event_takes_a_target_and_a_parent() {
+    let levels = parse_levels("off,other=error").unwrap();
+    let lines = events_of(Settings { levels, ..settings() }, |_| {
+        let span = tracing::info_span!("request", request_id = "r-1");
+        crate::critical!("of a target that is off");
+        crate::critical!(parent: &span, "of a target that is off");
+        crate::critical!(target: "other", n = 1, "gone {}", 2);
+        crate::critical!(target: "other", parent: &span, category = "database", "gone");
+    });
+    let told: Vec<Value> =
+        lines.iter().map(|line| json!([line["level"], line["message"], line["context"]["request_id"]])).collect();
+    assert_eq!(json!(told), json!([["CRITICAL", "gone 2", null], ["CRITICAL", "gone", "r-1"]]));
+}
+
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn no_record_is_longer_than_a_line_may_be(
+        texts in prop::collection::vec((any::<bool>(), 0_usize..40_000), 14),
+        causes in prop::collection::vec(0_usize..40_000, 1..18),
+        members in 0_usize..15_000,
+    ) {
+        let texts: Vec<String> = texts.iter().map(|(escaped, count)| text_of_length(*escaped, *count)).collect();
+        let text = |at: usize| texts[at].as_str();
+        let error = links(&causes).unwrap();
+        let members = format!(",\"n\":\"{}\"", "n".repeat(members));
+        let all = text_of(Settings { buffer_bytes: 16 << 20, ..settings() }, |_| {
+            let span = tracing::info_span!("s", request_id = text(0), user_id = text(1), session_id = text(2));
+            let _in = span.enter();
+            assert!(with_members(members.as_bytes(), || {
+                tracing::error!(a = text(3), b = text(4), c = text(5), error = &*error as &dyn Error, "{}", text(6));
+            }));
+            assert!(with_members(members.as_bytes(), || tracing::error!(
+                span_id = text(7), trace_id = text(8), user_id = text(9), a = text(10),
+                error = text(11), error.type = text(12), error.traceback = text(13), "{}", text(6)
+            )));
+        });
+        for line in all.lines().filter(|line| !line.contains("\"span\":{")) {
+            prop_assert!(line.len() <= 256 * 1024 - 26, "{}", line.len());
+            let line: Value = serde_json::from_str(line).unwrap();
+            prop_assert!(line["n"].is_string() && line["error"]["message"].is_string());
+        }
+    }
+
     #[test]
     fn every_record_is_one_line_of_json(
         message: String,

@@ -39,6 +39,12 @@ fn next_flush(now_millis: i64, interval: Duration) -> i64 {
     end.min(minute + MINUTE_MILLIS) - MARGIN_MILLIS
 }
 
+/// The time of a flush that was due at `end` and happens now. In the minute that it is about, unless the process was
+/// suspended meanwhile: then that minute is long over.
+fn stamp(now_millis: i64, end: i64) -> i64 {
+    if now_millis - end > MINUTE_MILLIS { now_millis } else { now_millis.min(minute_of(end) + MINUTE_MILLIS - 1) }
+}
+
 fn minute_of(millis: i64) -> i64 {
     millis.div_euclid(MINUTE_MILLIS) * MINUTE_MILLIS
 }
@@ -87,7 +93,7 @@ impl Flusher {
                     continue;
                 }
                 drop(guard);
-                flush(now.min(minute_of(end) + MINUTE_MILLIS - 1));
+                flush(stamp(now, end));
                 end = next_flush(now_millis(), interval);
                 guard = stopped.lock().unwrap_or_else(PoisonError::into_inner);
             }
@@ -136,6 +142,16 @@ mod tests {
         ] {
             let end = next_flush(minute + after, Duration::from_secs(seconds));
             assert_eq!(end - minute, expected - MARGIN_MILLIS, "{after} {seconds}");
+        }
+    }
+
+    #[test]
+    fn a_flush_is_of_its_minute_unless_that_is_long_over() {
+        let minute = 1_795_000_020_000;
+        let end = minute + 59_750;
+        for (late, expected) in [(0, 59_750), (100, 59_850), (2_000, 59_999), (60_000, 59_999), (3_600_000, 3_659_750)]
+        {
+            assert_eq!(stamp(end + late, end) - minute, expected, "{late}");
         }
     }
 

@@ -29,6 +29,9 @@ const MAX_LABELS: usize = 10;
 /// Calls that are remembered. Others are resolved each time.
 const MAX_CALLS: usize = 8_192;
 
+/// What the name and the labels of a call may take that is remembered.
+const MAX_CALL_BYTES: usize = 256;
+
 const SHARDS: usize = 16;
 
 /// What values beyond [`MAX_VALUES`] become.
@@ -49,6 +52,7 @@ pub(crate) struct Store {
     hasher: RandomState,
     shards: [RwLock<HashMap<u64, Vec<Call>, RandomState>>; SHARDS],
     catalog: Mutex<Catalog>,
+    flushing: Mutex<()>,
     own: Arc<Own>,
 }
 
@@ -141,6 +145,7 @@ impl Default for Store {
             hasher: RandomState::default(),
             shards: Default::default(),
             catalog: Mutex::new(catalog),
+            flushing: Mutex::default(),
             own: Arc::new(own),
         }
     }
@@ -170,7 +175,12 @@ impl Store {
         let (series, folded) = self.catalog().resolve(kind, name, labels.clone());
         let handle = Arc::new(Handle { series, folded, own: Arc::clone(&self.own) });
         let mut known = shard.write().unwrap_or_else(PoisonError::into_inner);
-        if known.len() < MAX_CALLS / SHARDS {
+        let bytes = labels.clone().fold(name.len(), |bytes, (name, value)| bytes + name.len() + value.len());
+        if bytes <= MAX_CALL_BYTES {
+            if known.len() >= MAX_CALLS / SHARDS {
+                // Calls that come again are remembered again; those that came once only would be in their way for ever.
+                known.clear();
+            }
             let labels = labels.map(|(name, value)| (name.into(), value.into())).collect();
             // Two threads may both have resolved it: to the same series, so one of the calls is never found.
             known.entry(hash).or_default().push(Call { kind, name: name.into(), labels, handle: Arc::clone(&handle) });
@@ -195,6 +205,16 @@ impl Store {
     /// What there is to tell of calls that are not as the registry has them, each thing once.
     pub(crate) fn doubts(&self) -> Vec<Doubt> {
         std::mem::take(&mut self.catalog().doubts)
+    }
+
+    /// Puts one back that could not be told, for the next flush.
+    pub(crate) fn put_back(&self, doubt: Doubt) {
+        self.catalog().doubts.push(doubt);
+    }
+
+    /// Held as long as a flush takes values and may put them back.
+    pub(crate) fn flushing(&self) -> MutexGuard<'_, ()> {
+        self.flushing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Sets the unit of a metric outside the registry, which holds for series that are made from now on.
@@ -488,6 +508,28 @@ mod tests {
         }
         let all = taken(&store);
         assert_eq!((all.len(), total(&all, "telemetry_series_overflow")), (MAX_NAMES + 1, 300.0));
+        let known: usize = store.shards.iter().map(|shard| shard.read().unwrap().len()).sum();
+        assert!(known <= MAX_CALLS);
+    }
+
+    #[test]
+    fn calls_that_are_remembered_take_a_bounded_room_and_give_way() {
+        let store = Store::default();
+        let is_remembered = |reason: &str| {
+            let known = |call: &Call| call.labels.iter().any(|(_, value)| **value == *reason);
+            store.shards.iter().any(|shard| shard.read().unwrap().values().flatten().any(known))
+        };
+        let long = "x".repeat(MAX_CALL_BYTES);
+        for reason in ["first", &long] {
+            count(&store, "contract_creation_errors", &[("reason", reason)]);
+        }
+        assert!(is_remembered("first") && !is_remembered(&long));
+        for n in 0..4 * MAX_CALLS {
+            count(&store, "contract_creation_errors", &[("reason", &n.to_string())]);
+        }
+        // One that comes after so many others is remembered as well as the first.
+        count(&store, "contract_creation_errors", &[("reason", "last")]);
+        assert!(is_remembered("last"));
         let known: usize = store.shards.iter().map(|shard| shard.read().unwrap().len()).sum();
         assert!(known <= MAX_CALLS);
     }
