@@ -19,10 +19,12 @@
 //! | `trace_id` | the trace that the span is part of, where no more is known of the caller |
 //!
 //! What can't be read is a tag. They may be declared [`Empty`] and recorded later, but for the last two rows: a span
-//! that is there is of its trace already, and what is recorded of another is a tag, too. Who a request's user is can
-//! be said from anywhere within by [`scope::set_user`]. Events at WARN and above are added to the
-//! `logs` of the span they happen in; others with a field `span.log = true`. An ERROR with a field `error` makes the
-//! status `error`, unless one is set.
+//! that is there is of its trace already, and what is recorded of another is a tag, too. An id that is recorded later holds in
+//! the span and in what is within, but for spans that were there before and name ids of their own; who a request's user
+//! is can be said from anywhere within it by [`scope::set_user`], for all that is around, too.
+//!
+//! Events at WARN and above are added to the `logs` of the span they happen in; others with a field `span.log = true`.
+//! An ERROR with a field `error` makes the status `error`, unless one is set.
 
 mod id;
 mod sampler;

@@ -177,7 +177,7 @@ fn a_trace_goes_on_and_is_passed_back() {
 #[test]
 fn who_is_trusted_decides_which_traces_are_kept() {
     // A trace that is kept by its id at any share, and whether its caller keeps it.
-    let header = |flag: &str| format!("00-5759e988bd862e3fe1be000000000000-53995c3f42cd8ad8-{flag}");
+    let header = |flag: &str| format!("00-5759e988bd862e3f0000000000000000-53995c3f42cd8ad8-{flag}");
     for (trust, share, flag, kept, same_trace) in [
         (TraceHeaders::Follow, 1.0, "00", false, true),
         (TraceHeaders::Follow, 0.0, "01", true, true),
@@ -201,7 +201,7 @@ fn who_is_trusted_decides_which_traces_are_kept() {
         });
         let case = format!("{trust:?} {share} {flag}");
         assert_eq!(lines.iter().any(|line| line.get("span").is_some()), kept, "{case}");
-        let is_same = lines[0]["context"]["trace_id"] == "1-5759e988-bd862e3fe1be000000000000";
+        let is_same = lines[0]["context"]["trace_id"] == "1-5759e988-bd862e3f0000000000000000";
         assert_eq!(is_same, same_trace, "{case}");
     }
     assert_eq!(format!("{:?}", layer()).matches("KeepIdOnly").count(), 1);
@@ -389,32 +389,28 @@ fn a_panic_that_is_caught_outside_is_an_error() {
             panic!("a test panics")
         }
     }
-    let polled = |future: Pin<&mut dyn Future<Output = ()>>| {
+    let panics = |work: &mut dyn FnMut(&mut Context<'_>)| {
         let mut context = Context::from_waker(Waker::noop());
-        catch_unwind(AssertUnwindSafe(|| future.poll(&mut context).is_ready())).unwrap_err();
+        catch_unwind(AssertUnwindSafe(|| work(&mut context))).unwrap_err();
     };
+    // Each is dropped when the panic is over: no thread panics any more.
     let lines = lines_of(settings(), |_| {
-        let mut handler = Box::pin(async { drop(app().oneshot(request("GET", "/panics", &[])).await) });
-        polled(handler.as_mut());
-        drop(handler);
-        let mut body = Box::pin(async {
-            let service =
-                layer().layer(service_fn(async |_: Request<AxumBody>| Ok::<_, Infallible>(Response::new(Panics))));
-            let answer = service.oneshot(request("GET", "/a", &[])).await.unwrap();
-            drop(answer.into_body().collect().await);
+        let fails = service_fn(async |_: Request<AxumBody>| -> Result<Response<Panics>, Infallible> {
+            panic!("a test panics")
         });
-        polled(body.as_mut());
+        let mut answer = Box::pin(layer().layer(fails).call(request("GET", "/a", &[])));
+        panics(&mut |context| assert!(answer.as_mut().poll(context).is_pending()));
+        drop(answer);
+        let answers = service_fn(async |_: Request<AxumBody>| Ok::<_, Infallible>(Response::new(Panics)));
+        let mut answer = Box::pin(layer().layer(answers).call(request("GET", "/a", &[])));
+        let Poll::Ready(Ok(answer)) = answer.as_mut().poll(&mut Context::from_waker(Waker::noop())) else { panic!() };
+        let mut body = Box::pin(answer.into_body());
+        panics(&mut |context| assert!(body.as_mut().poll_frame(context).is_pending()));
         drop(body);
-        let mut call = Box::pin(async {
-            let service = layer().layer(service_fn(|_: Request<AxumBody>| {
-                if true {
-                    panic!("a test panics")
-                }
-                std::future::ready(Ok::<_, Infallible>(Response::new(Panics)))
-            }));
-            drop(service.oneshot(request("GET", "/a", &[])).await);
+        let called = service_fn(|_: Request<AxumBody>| -> std::future::Ready<Result<Response<Panics>, Infallible>> {
+            panic!("a test panics")
         });
-        polled(call.as_mut());
+        panics(&mut |_| drop(layer().layer(called).call(request("GET", "/a", &[]))));
     });
     let records: Vec<&Value> = lines.iter().filter(|line| line.get("api_requests").is_some()).collect();
     assert_eq!(records.len(), 3);
