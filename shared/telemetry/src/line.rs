@@ -142,7 +142,7 @@ impl Record {
         more: usize,
     ) {
         let most = MAX_LINE_BYTES.saturating_sub(more + 1);
-        let before_details = self.to_context(at, level, identity, ids, place);
+        let before_details = self.begin(at, level, identity, ids, place);
         self.details_to_duration(false);
         if self.line.len() <= most {
             return;
@@ -157,12 +157,12 @@ impl Record {
             json::cut(text, SHORT_TEXT_BYTES);
         }
         self.line.clear();
-        self.to_context(at, level, identity, ids, place);
+        self.begin(at, level, identity, ids, place);
         self.details_to_duration(true);
     }
 
     /// Everything before the details, and how much that is.
-    fn to_context(
+    fn begin(
         &mut self,
         at: SystemTime,
         level: Level,
