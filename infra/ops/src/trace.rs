@@ -62,7 +62,10 @@ mod tests {
     async fn one_that_is_not_there_is_told() {
         for documents in [None, Some(Vec::new())] {
             let (found, text) = printed(ID, documents).await;
-            assert!(!found && text.starts_with(&format!("X-Ray has no trace {ID}, or could not read it now.")), "{text}");
+            assert!(
+                !found && text.starts_with(&format!("X-Ray has no trace {ID}, or could not read it now.")),
+                "{text}"
+            );
         }
     }
 }
