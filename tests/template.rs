@@ -127,18 +127,18 @@ fn each_function_may_do_what_its_ports_need_and_nothing_else() {
     };
     let list = || vec!["s3:ListBucket on Bucket.Arn".to_owned()];
     let one = |right: &str| vec![right.to_owned()];
-    let process_logs = || {
-        vec![
-            on_bucket("PutObject", &["archive/*", "metrics/pending/*", "quarantine/*", "spans/*"]),
-            one("secretsmanager:GetSecretValue on PseudonymKey.Id"),
-        ]
+    // What both log lines and events become, and what keeps persons out of it.
+    let process = |more: &[&str]| {
+        let folders = [&["archive/*", "metrics/pending/*", "quarantine/*"], more].concat();
+        vec![on_bucket("PutObject", &folders), one("secretsmanager:GetSecretValue on PseudonymKey.Id")]
     };
+    let process_logs = || process(&["spans/*"]);
     let read_stream = ["DescribeStream", "DescribeStreamSummary", "GetRecords", "GetShardIterator", "ListShards"]
         .map(|action| format!("kinesis:{action} on LogStreamArn"));
     let take_events = ["DeleteMessage", "GetQueueAttributes", "ReceiveMessage"]
         .map(|action| format!("sqs:{action} on EventQueue.Arn"));
     let expected: BTreeMap<&str, Vec<Vec<String>>> = BTreeMap::from([
-        ("event-recorder", [process_logs(), vec![take_events.to_vec()]].concat()),
+        ("event-recorder", [process(&[]), vec![take_events.to_vec()]].concat()),
         ("log-processor", process_logs()),
         ("log-processor-kinesis", [process_logs(), vec![read_stream.to_vec()]].concat()),
         (
@@ -494,7 +494,8 @@ fn both_doors_of_the_log_processor_do_the_same() {
 
 #[test]
 fn what_can_lose_lines_raises_an_alarm() {
-    for function in ["LogProcessorFunction", "LogProcessorKinesisFunction"] {
+    // event-recorder's queue gives its messages up itself: it has no destination.
+    for function in ["LogProcessorFunction", "LogProcessorKinesisFunction", "TraceForwarderFunction"] {
         let alarms = resources("AWS::CloudWatch::Alarm");
         let watched = alarms.values().map(|alarm| &alarm["Properties"]).any(|alarm| {
             alarm["MetricName"] == "DestinationDeliveryFailures"
@@ -503,6 +504,23 @@ fn what_can_lose_lines_raises_an_alarm() {
         });
         assert!(watched, "{function}");
     }
+}
+
+#[test]
+fn spans_in_quarantine_raise_an_alarm() {
+    let filter = resource_of("AWS::Logs::MetricFilter", "LogGroupName", "TraceForwarderLogGroup");
+    // The words of functions/trace-forwarder/src/handler.rs, in a line of our logger.
+    assert_eq!(text(&filter["FilterPattern"]), "{ $.message = \"spans quarantined\" && $.details.count > 0 }");
+    let [sent] = &filter["MetricTransformations"].as_array().unwrap()[..] else { panic!("one metric: {filter}") };
+    assert_eq!(sent["MetricValue"], "$.details.count");
+    let alarms = resources("AWS::CloudWatch::Alarm");
+    let watched = alarms.values().map(|alarm| &alarm["Properties"]).any(|alarm| {
+        alarm["MetricName"] == sent["MetricName"]
+            && text(&alarm["Namespace"]) == text(&sent["MetricNamespace"])
+            && alarm["Statistic"] == "Sum"
+            && text(&alarm["AlarmActions"]) == "AlertTopic"
+    });
+    assert!(watched, "{sent}");
 }
 
 #[test]

@@ -1,15 +1,19 @@
 //! Spans on their way out: the real adapters against an X-Ray that somebody else wrote (moto) and a collector of
-//! OpenTelemetry's protocol that somebody else wrote (rotel), and a log line on its whole way to a trace.
+//! OpenTelemetry's protocol that somebody else wrote (rotel), a log line on its whole way to a trace, and what services
+//! write by our own library as both targets get it.
 
 #![allow(clippy::unwrap_used, reason = "a test panics where it fails")]
 
 use std::net::TcpListener as Port;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use aws::otlp::{Collector, SecretHeaders};
 use aws::s3_bucket::S3Bucket;
 use aws::storage_event::StorageEvent;
 use aws::xray::XRay;
+use domain::logs::archive;
+use domain::logs::pipeline::Outcome;
 use domain::ports::{ExportSpans as _, ListObjects as _, PutSegments as _, ReadTrace as _, Retry};
 use domain::traces::{Span, otlp, tree, xray};
 use jiff::{SignedDuration, Timestamp};
@@ -18,8 +22,9 @@ use local::python;
 use log_processor::Pipelines;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use prost::Message as _;
-use schema::trace::{SpanKind, TraceId};
+use schema::trace::{Parent, SpanKind, TraceId};
 use serde_json::{Value, json};
+use telemetry::{Identity, Settings, Telemetry, trace};
 use testkit::subscription;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -139,7 +144,7 @@ async fn defect_44_segments_put_by_the_real_sdk_are_a_trace() {
         assert_eq!(xray.put_segments(&texts).await.unwrap(), []);
     }
     let read = xray.read_trace(trace).await.unwrap().unwrap();
-    let tree = tree::render(trace, &read).unwrap();
+    let tree = tree::render(trace, &read);
     assert!(tree.contains("took 250.000 ms; spans: 4, services: 2"), "{tree}");
     assert!(tree.contains(&format!("began {began}")), "{tree}");
     assert_eq!(shape(&tree), TREE, "{tree}");
@@ -189,9 +194,148 @@ async fn a_log_line_becomes_a_trace() {
     assert_eq!((summary.spans, summary.xray, summary.quarantined), (4, 4, 0));
 
     let read = XRay::new(&aws.xray_config()).read_trace(trace).await.unwrap().unwrap();
-    assert_eq!(shape(&tree::render(trace, &read).unwrap()), TREE);
+    assert_eq!(shape(&tree::render(trace, &read)), TREE);
     let all = read.join("\n");
     assert!(all.contains("WHERE owner = ?") && !all.contains("Анна") && !all.contains("hunter2"), "{all}");
+}
+
+/// What a service that is called `contract` writes while it does `work`, all of it sampled.
+fn written(work: impl FnOnce()) -> Vec<String> {
+    let mut settings = Settings::new(Identity::new("contract", "test", "1.2.3"));
+    settings.traces.share = 1.0;
+    let written = Written::default();
+    let telemetry = Telemetry::new(settings, written.clone()).unwrap();
+    tracing::subscriber::with_default(telemetry.subscriber(), work);
+    assert!(telemetry.flush(Duration::from_secs(60)));
+    let text = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
+    text.lines().map(str::to_owned).collect()
+}
+
+#[derive(Clone, Default)]
+struct Written(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Written {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The spans of lines, as the pipeline hands them on.
+fn forwarded(lines: &[String]) -> Vec<Span> {
+    let events: Vec<(i64, &str)> = lines.iter().map(|line| (1_795_341_903_000, line.as_str())).collect();
+    let delivery = subscription::delivery("/aws/ecs/production/contract", "s", &events).to_string();
+    let Outcome::Batch(batch) = testkit::pipeline::process(&delivery) else { panic!("no batch") };
+    spans(&archive::lines(&batch.spans.unwrap().body).unwrap())
+}
+
+fn refused() -> Result<u64, std::io::Error> {
+    Err(std::io::Error::new(std::io::ErrorKind::ConnectionRefused, "connection refused"))
+}
+
+fn called() -> Parent {
+    Parent::of_traceparent("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01").unwrap()
+}
+
+#[test]
+fn what_our_library_writes_is_what_both_targets_need() {
+    /// What is done, what X-Ray's first document has of it, and the status that a collector is told.
+    type Case = (&'static str, fn(), &'static [(&'static str, &'static str)], Option<&'static str>);
+    let cases: [Case; 7] = [
+        (
+            "ok",
+            || drop(telemetry::operation("save").run(|| Ok::<_, std::io::Error>(()))),
+            &[("/name", "contract"), ("/annotations/operation", "save"), ("/annotations/status", "ok")],
+            None,
+        ),
+        (
+            "failing",
+            || drop(telemetry::operation("save").run(refused)),
+            &[("/cause/exceptions/0/message", "connection refused"), ("/annotations/status", "error")],
+            Some("connection refused"),
+        ),
+        (
+            "remote parent without a kind",
+            || {
+                let scope = telemetry::RequestScope::new("r-1").with_trace(called());
+                scope.in_scope(|| drop(telemetry::operation("consume").run(|| Ok::<_, std::io::Error>(()))));
+            },
+            &[("/name", "contract"), ("/parent_id", "00f067aa0ba902b7"), ("/annotations/request_id", "r-1")],
+            None,
+        ),
+        (
+            "remote parent of a span",
+            || {
+                drop(trace::with_parent(called(), || tracing::info_span!("job")));
+            },
+            &[("/name", "contract"), ("/annotations/operation", "job")],
+            None,
+        ),
+        (
+            "query",
+            || {
+                let request = tracing::info_span!("request", span.kind = "server");
+                request.in_scope(|| {
+                    drop(telemetry::database_query("SELECT", "contracts").run(refused, |rows| Some(*rows)))
+                });
+            },
+            &[
+                ("/subsegments/0/name", "database"),
+                ("/subsegments/0/namespace", "remote"),
+                ("/subsegments/0/cause/exceptions/0/message", "connection refused"),
+            ],
+            None,
+        ),
+        (
+            "call",
+            || {
+                let request = tracing::info_span!("request", span.kind = "server");
+                request.in_scope(|| {
+                    let call = telemetry::external_call("egrn", "GET", "/plots/1");
+                    drop(call.run(|| Ok::<_, std::io::Error>(404_u16), |status| *status));
+                });
+            },
+            &[("/subsegments/0/name", "egrn"), ("/subsegments/0/http/request/method", "GET")],
+            None,
+        ),
+        (
+            "in progress",
+            || {
+                let job = tracing::info_span!("job");
+                job.in_scope(|| drop(telemetry::operation("save").run(|| Ok::<_, std::io::Error>(()))));
+                trace::write_in_progress(&job);
+                // It never ends here: the process may be killed.
+                std::mem::forget(job);
+            },
+            &[("/name", "contract"), ("/annotations/operation", "job")],
+            None,
+        ),
+    ];
+    for (case, work, has, status) in cases {
+        let sent = forwarded(&written(work));
+        let documents: Vec<Value> =
+            xray::documents(&sent).iter().map(|document| serde_json::from_str(&document.json).unwrap()).collect();
+        let first = documents.iter().find(|document| document.get("type").is_none()).unwrap();
+        for (pointer, value) in has {
+            assert_eq!(first.pointer(pointer).and_then(Value::as_str), Some(*value), "{case} {pointer}: {first}");
+        }
+        let requests = otlp::requests(&sent);
+        let messages = &decoded(&requests[0].body).resource_spans[0].scope_spans[0].spans;
+        let told = messages[messages.len() - 1].status.as_ref().map(|status| status.message.as_str());
+        assert_eq!(told, status, "{case}: {messages:?}");
+        let exceptions = messages.iter().flat_map(|span| &span.events).filter(|event| event.name == "exception");
+        let failed = sent.iter().filter(|span| span.error.is_some()).count();
+        assert_eq!(exceptions.count(), failed, "{case}: {messages:?}");
+        if case == "in progress" {
+            assert_eq!((documents.len(), &first["in_progress"], first.get("subsegments")), (2, &json!(true), None));
+            let below = documents.iter().find(|document| document["type"] == "subsegment").unwrap();
+            assert_eq!(below["metadata"]["span"]["service"], "contract", "{below}");
+        }
+    }
 }
 
 /// A collector, and what it passes on.

@@ -58,17 +58,18 @@ impl<X: PutSegments, O: ExportSpans> Forwarder<X, O> {
         let mut summary = Summary::default();
         let mut failures = Vec::new();
         for record in &event.records {
-            let key = record.s3.object.decoded()?;
-            if let Err(error) = self.forward(&key, bucket, &mut summary).await {
-                failures.push(error.context(format!("spans of {key}")));
-            }
+            let forwarded = match record.s3.object.decoded() {
+                Ok(key) => {
+                    let forwarded = self.forward(&key, bucket, &mut summary).await;
+                    forwarded.with_context(|| format!("spans of {key}"))
+                }
+                Err(error) => Err(error),
+            };
+            failures.extend(forwarded.err().map(|error| format!("{error:#}")));
         }
         let Summary { spans, xray, otlp, quarantined, missing } = summary;
         tracing::info!(spans, xray, otlp, quarantined, missing, "spans forwarded");
-        match failures.into_iter().next() {
-            None => Ok(summary),
-            Some(first) => Err(first),
-        }
+        if failures.is_empty() { Ok(summary) } else { bail!(failures.join("; ")) }
     }
 
     async fn forward(

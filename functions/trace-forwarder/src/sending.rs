@@ -101,10 +101,12 @@ pub(crate) async fn to_xray(xray: &impl PutSegments, spans: &[Span], pause: Dura
     sent
 }
 
-/// Sends those of `spans` that have ended to a collector.
+/// Sends those of `spans` that have ended to a collector. A request that it refuses is halved, until the span is alone
+/// that it is refused for.
 pub(crate) async fn to_collector(collector: &impl ExportSpans, spans: &[Span]) -> Sent {
     let mut sent = Sent::default();
-    for request in otlp::requests(spans) {
+    let mut left: Vec<otlp::Request> = otlp::requests(spans).into_iter().rev().collect();
+    while let Some(request) = left.pop() {
         match collector.export(&request.body).await {
             Ok(answer) if answer.rejected == 0 => {
                 if !answer.message.is_empty() {
@@ -117,7 +119,10 @@ pub(crate) async fn to_collector(collector: &impl ExportSpans, spans: &[Span]) -
                 let reason = format!("the collector rejected {rejected} of {all} spans: {}", answer.message);
                 sent.refuse(&request.spans, &reason);
             }
-            Err(error) if error.retry == Retry::Permanent => sent.refuse(&request.spans, &told(error)),
+            Err(error) if error.retry == Retry::Permanent => match request.spans.len() {
+                1 => sent.refuse(&request.spans, &told(error)),
+                _ => left.extend(otlp::halves(spans, &request).into_iter().rev()),
+            },
             Err(error) => {
                 sent.failure = Some(error.into());
                 return sent;

@@ -204,10 +204,26 @@ async fn what_a_collector_refuses_is_kept_with_the_reason() {
     assert!(key_.starts_with("quarantine/spans/otlp/"), "{key_}");
     assert_eq!(held.items[0].error, "the collector rejected 1 of 2 spans: too old");
 
+    // Both, then the first alone: only that is refused.
     let otlp = RecordedSpans::new();
-    otlp.fail_next([Retry::Permanent]);
+    otlp.fail_next([Retry::Permanent, Retry::Permanent]);
+    let bucket = holding(&[line(1), line(2)]);
     let summary = forwarder(&RecordedSegments::new(), &otlp).handle(&event(&key(None)), &bucket).await.unwrap();
-    assert_eq!((summary.otlp, summary.quarantined), (0, 2));
+    assert_eq!((summary.otlp, summary.quarantined), (1, 1));
+    assert_eq!(quarantined(&bucket)[0].1.items[0].original.bytes().unwrap(), line(1).into_bytes());
+}
+
+#[tokio::test]
+async fn the_failure_of_every_object_is_told() {
+    let mut event_ = event("archive/x.ndjson.zst");
+    event_.records.extend(event("spans/jaeger/dt=2026-11-22/b.ndjson.zst").records);
+    event_.records.extend(event("100%").records);
+    event_.records.extend(event(&key(None)).records);
+    let (xray, otlp) = (RecordedSegments::new(), RecordedSpans::new());
+    let error = forwarder(&xray, &otlp).handle(&event_, &holding(&[line(1)])).await.unwrap_err();
+    let told = format!("{error:#}");
+    assert!(told.contains("archive/x") && told.contains("no target `jaeger`") && told.contains("100%"), "{told}");
+    assert_eq!((xray.taken().len(), otlp.taken().len()), (1, 1));
 }
 
 #[tokio::test]

@@ -217,7 +217,7 @@ async fn trace(aws: &EmbeddedAws, id: TraceId) -> anyhow::Result<String> {
     let deadline = Instant::now() + MESSAGE_TIMEOUT;
     loop {
         match xray.read_trace(id).await? {
-            Some(documents) => return Ok(tree::render(id, &documents)?),
+            Some(documents) => return Ok(tree::render(id, &documents)),
             None if Instant::now() > deadline => bail!("X-Ray has no trace {id}"),
             None => tokio::time::sleep(Duration::from_millis(50)).await,
         }

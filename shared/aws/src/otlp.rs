@@ -12,6 +12,7 @@ use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, Heade
 use libdeflater::{CompressionLvl, Compressor};
 
 use crate::https::{self, Https, is_address};
+use crate::storage_event::percent_decoded;
 
 const ACTION: &str = "export spans by OTLP";
 
@@ -27,7 +28,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// Bytes from which on a request is compressed.
 const WORTH_COMPRESSING: usize = 1_024;
 
-/// Where a collector takes spans: the base address with `/v1/traces` behind it.
+/// Where a collector takes spans: the base address with `/v1/traces` behind it, or the whole address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint(Uri);
 
@@ -43,7 +44,9 @@ impl FromStr for Endpoint {
         if base.contains(['?', '#']) {
             return Err(InvalidEndpoint);
         }
-        let uri: Uri = format!("{}/v1/traces", base.trim_end_matches('/')).parse().map_err(|_| InvalidEndpoint)?;
+        let base = base.trim_end_matches('/');
+        let base = base.strip_suffix("/v1/traces").unwrap_or(base).trim_end_matches('/');
+        let uri: Uri = format!("{base}/v1/traces").parse().map_err(|_| InvalidEndpoint)?;
         if is_address(&uri) { Ok(Endpoint(uri)) } else { Err(InvalidEndpoint) }
     }
 }
@@ -63,7 +66,9 @@ impl FromStr for SecretHeaders {
     fn from_str(text: &str) -> Result<SecretHeaders, InvalidHeaders> {
         let header = |part: &str| {
             let (name, value) = part.split_once('=')?;
-            let mut value: HeaderValue = value.trim().parse().ok()?;
+            // As OpenTelemetry's variables have them: a comma within a value is `%2C`.
+            let value = percent_decoded(value.trim())?;
+            let mut value = HeaderValue::from_bytes(&value).ok()?;
             value.set_sensitive(true);
             Some((name.trim().parse::<HeaderName>().ok()?, value))
         };
@@ -139,11 +144,11 @@ impl ExportSpans for Collector {
     }
 }
 
-/// A missing right is no fault of the spans: it can be given.
+/// Only some refusals are about the spans. A missing right can be given and a wrong address mended, so that others wait.
 fn taken(answer: https::Answer) -> Result<Answer, PortError> {
     match answer.status {
-        401 | 403 => Err(answer.refusal(ACTION, Retry::Denied)),
-        _ => answer.taken(ACTION).map(|body| Answer::of(&body)),
+        200..=299 | 400 | 413 | 415 | 422 | 429 | 500.. => answer.taken(ACTION).map(|body| Answer::of(&body)),
+        _ => Err(answer.refusal(ACTION, Retry::Denied)),
     }
 }
 
@@ -237,6 +242,10 @@ mod tests {
         for (answer, retry) in [
             ("HTTP/1.1 400 Bad\r\ncontent-length: 3\r\n\r\nwhy", Retry::Permanent),
             ("HTTP/1.1 413 Long\r\ncontent-length: 3\r\n\r\nwhy", Retry::Permanent),
+            ("HTTP/1.1 422 No\r\ncontent-length: 3\r\n\r\nwhy", Retry::Permanent),
+            ("HTTP/1.1 301 Moved\r\ncontent-length: 3\r\n\r\nwhy", Retry::Denied),
+            ("HTTP/1.1 404 Not found\r\ncontent-length: 3\r\n\r\nwhy", Retry::Denied),
+            ("HTTP/1.1 405 Not so\r\ncontent-length: 3\r\n\r\nwhy", Retry::Denied),
             ("HTTP/1.1 401 Who\r\ncontent-length: 3\r\n\r\nwhy", Retry::Denied),
             ("HTTP/1.1 500 Oh\r\ncontent-length: 3\r\n\r\nwhy", Retry::Transient),
         ] {
@@ -251,7 +260,7 @@ mod tests {
 
     #[test]
     fn an_endpoint_is_a_base_address_and_headers_do_not_print() {
-        for base in ["http://h:4318", "http://h:4318/"] {
+        for base in ["http://h:4318", "http://h:4318/", "http://h:4318/v1/traces", "http://h:4318/v1/traces/"] {
             assert_eq!(base.parse::<Endpoint>().unwrap().0, "http://h:4318/v1/traces");
         }
         for text in ["", "h:4318", "ftp://h", "http://h?x=1", "http://h#x"] {
@@ -261,7 +270,9 @@ mod tests {
         assert_eq!(headers.0["authorization"], "Bearer secret=token");
         assert_eq!(format!("{headers:?}"), "SecretHeaders(2 of them)");
         assert_eq!("".parse(), Ok(SecretHeaders::default()));
-        for text in ["secret", "a b=secret", "name=se\ncret"] {
+        let headers: SecretHeaders = "authorization=Basic%20a%2Cb%3D".parse().unwrap();
+        assert_eq!(headers.0["authorization"], "Basic a,b=");
+        for text in ["secret", "name=secret%", "name=secret%0A", "a b=secret", "name=se\ncret"] {
             let error = text.parse::<SecretHeaders>().unwrap_err().to_string();
             assert!(!error.contains("cret"), "{error}");
         }

@@ -48,23 +48,29 @@ impl ObjectKey {
     ///
     /// Where an escape is none, or what comes out is no UTF-8.
     pub fn decoded(&self) -> anyhow::Result<String> {
-        let mut bytes = Vec::with_capacity(self.key.len());
-        let mut rest = self.key.as_bytes();
-        while let Some((&first, after)) = rest.split_first() {
-            rest = after;
-            bytes.push(match first {
-                b'+' => b' ',
-                b'%' => {
-                    let digit = |at: usize| char::from(*after.get(at)?).to_digit(16);
-                    let byte = digit(0).zip(digit(1)).map(|(high, low)| (high << 4 | low) as u8);
-                    rest = after.get(2..).unwrap_or_default();
-                    byte.with_context(|| format!("the key `{}` of an S3 event has a % without two digits", self.key))?
-                }
-                other => other,
-            });
-        }
+        let bytes = percent_decoded(&self.key.replace('+', " "))
+            .with_context(|| format!("the key `{}` of an S3 event has a % without two digits", self.key))?;
         String::from_utf8(bytes).with_context(|| format!("the key `{}` of an S3 event", self.key))
     }
+}
+
+/// `text`, in which each `%XX` is a byte; `None` where one has not two digits.
+pub(crate) fn percent_decoded(text: &str) -> Option<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&first, after)) = rest.split_first() {
+        rest = after;
+        bytes.push(match first {
+            b'%' => {
+                let digit = |at: usize| char::from(*after.get(at)?).to_digit(16);
+                let byte = (digit(0)? << 4 | digit(1)?) as u8;
+                rest = after.get(2..).unwrap_or_default();
+                byte
+            }
+            other => other,
+        });
+    }
+    Some(bytes)
 }
 
 impl StorageEvent {

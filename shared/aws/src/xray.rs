@@ -1,11 +1,16 @@
 //! Traces of AWS X-Ray.
 
+use std::time::Duration;
+
 use aws_config::SdkConfig;
 use aws_sdk_xray::Client;
 use domain::ports::{PortError, PutSegments, ReadTrace, Unprocessed};
 use schema::trace::TraceId;
 
 use crate::failure::port_error;
+
+/// How long to wait before a trace is asked for again that X-Ray did not process.
+const PAUSES: [Duration; 2] = [Duration::from_millis(200), Duration::from_millis(400)];
 
 /// X-Ray in the configured account and region.
 #[derive(Debug, Clone)]
@@ -39,12 +44,16 @@ impl ReadTrace for XRay {
     async fn read_trace(&self, id: TraceId) -> Result<Option<Vec<String>>, PortError> {
         let action = || format!("read trace {id}");
         let (mut documents, mut is_there, mut token) = (Vec::new(), false, None);
+        let mut pauses = PAUSES.iter();
         loop {
             let call = self.client.batch_get_traces().trace_ids(id.to_string()).set_next_token(token).send().await;
             let page = call.map_err(|error| port_error(action(), error))?;
             if page.unprocessed_trace_ids().iter().any(|unprocessed| *unprocessed == id.to_string()) {
                 // It says so of a trace that it has none of, and of one that it could not read now.
-                return Ok(None);
+                let Some(pause) = pauses.next() else { return Ok(None) };
+                tokio::time::sleep(*pause).await;
+                (documents, is_there, token) = (Vec::new(), false, None);
+                continue;
             }
             for trace in page.traces.unwrap_or_default() {
                 is_there = true;

@@ -251,7 +251,7 @@ pub trait PutSegments: Sync {
 
 /// Reads a trace from X-Ray.
 pub trait ReadTrace: Sync {
-    /// The segment documents of the trace; `None` where X-Ray has none of it.
+    /// The segment documents of the trace; `None` where X-Ray has none of it, or could not read it now.
     fn read_trace(&self, id: TraceId) -> impl Future<Output = Result<Option<Vec<String>>, PortError>> + Send;
 }
 

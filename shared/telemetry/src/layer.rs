@@ -141,19 +141,22 @@ impl LogLayer {
                     true => sampler.decide(chance::bits(), name, || now.get()),
                     false => decide(remote.trace_id, now),
                 });
-                Some(Place { trace_id: remote.trace_id, span_id: remote.span_id, sampled })
+                Some(Place { trace_id: remote.trace_id, span_id: remote.span_id, sampled, is_remote: true })
             }
             (None, outer) => outer,
         };
         if !traced {
-            return Placed { place: around, parent: None };
+            return Placed { place: around, parent: (None, false) };
         }
         let span_id = Some(trace::span_id());
         let (place, parent) = match around {
-            Some(around) => (Place { span_id, ..around }, around.span_id),
+            Some(around) => {
+                let is_remote = around.is_remote && around.span_id.is_some();
+                (Place { span_id, is_remote: false, ..around }, (around.span_id, is_remote))
+            }
             None => {
                 let trace_id = trace::trace_id(now.get());
-                (Place { trace_id, span_id, sampled: decide(trace_id, now) }, None)
+                (Place { trace_id, span_id, sampled: decide(trace_id, now), is_remote: false }, (None, false))
             }
         };
         Placed { place: Some(place), parent }
@@ -197,7 +200,8 @@ impl LogLayer {
 
 struct Placed {
     place: Option<Place>,
-    parent: Option<SpanId>,
+    /// And whether it is another service's.
+    parent: (Option<SpanId>, bool),
 }
 
 /// The time, asked for once and only where it is needed.

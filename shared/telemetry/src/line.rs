@@ -77,6 +77,8 @@ pub(crate) struct Place {
     pub(crate) span_id: Option<SpanId>,
     /// Whether the trace is kept.
     pub(crate) sampled: bool,
+    /// Whether the span is not ours: a header named it.
+    pub(crate) is_remote: bool,
 }
 
 thread_local! {

@@ -2,7 +2,7 @@
 
 mod archived;
 pub mod instant;
-mod json;
+pub(crate) mod json;
 pub mod postgres;
 pub mod sql;
 

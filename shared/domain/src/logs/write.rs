@@ -479,7 +479,7 @@ impl Writer<'_> {
                 out.extend_from_slice(id.as_bytes());
                 out.push(b'"');
             }
-            "db.statement" => {
+            "db.statement" | "db.query.text" => {
                 let Some(quoted) = value.quoted() else { return false };
                 let mut masked = String::new();
                 let text = json::unescape_text(quoted, &mut self.decoded).unwrap_or_default();

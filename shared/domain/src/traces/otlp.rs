@@ -17,16 +17,13 @@ use schema::trace::{SpanKind, SpanStatus};
 use serde_json::{Map, Value};
 
 use super::Span;
+use super::span::{MAX_DEPTH, SpanFailure};
 
 /// Spans of one request.
 pub const MAX_SPANS: usize = 512;
 
 /// Bytes of the spans of one request, but for one that is longer by itself. Collectors take 4 MB at least.
 pub const MAX_REQUEST_BYTES: usize = 1024 * 1024;
-
-/// Values within values that are sent as such. What lies deeper is sent as its JSON: messages may be nested a hundred
-/// times, and each of these counts for three.
-const MAX_DEPTH: usize = 8;
 
 /// An `ExportTraceServiceRequest`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,6 +75,15 @@ pub fn requests(spans: &[Span]) -> Vec<Request> {
     requests
 }
 
+/// The two requests that send a half each of the spans of `request`, which was made of `spans`.
+pub fn halves(spans: &[Span], request: &Request) -> [Request; 2] {
+    let (first, second) = request.spans.split_at(request.spans.len() / 2);
+    [first, second].map(|places| {
+        let chosen = places.iter().filter_map(|place| Some((*place, message(&spans[*place], spans[*place].end?))));
+        self::request(spans, chosen.collect())
+    })
+}
+
 fn request(spans: &[Span], chosen: Vec<(usize, Message)>) -> Request {
     let places = chosen.iter().map(|(place, _)| *place).collect();
     let mut by_resource: BTreeMap<[Option<&str>; 3], Vec<Message>> = BTreeMap::new();
@@ -117,6 +123,7 @@ fn message(span: &Span, end: Timestamp) -> Message {
         end_time_unix_nano: nanoseconds(end),
         attributes,
         events: events(span),
+        dropped_events_count: span.logs_cut,
         status: status(span),
         // Sampled: of others there is no line.
         flags: 1,
@@ -151,25 +158,40 @@ fn status(span: &Span) -> Option<Status> {
     }
 }
 
-/// What was logged, and the error as OpenTelemetry tells of exceptions.
+/// What was logged, and the error as OpenTelemetry tells of exceptions: by the last entry that tells of it, if any.
 fn events(span: &Span) -> Vec<Event> {
-    let logged = span.logs.iter().map(|log| {
+    let told = span.error.as_ref().and_then(|error| span.logs.iter().rposition(|log| log.repeats(error)));
+    let logged = span.logs.iter().enumerate().map(|(place, log)| {
         let mut attributes = attributes(&log.fields);
         attributes.extend(texts([("level", log.level.as_deref())]));
+        let mut name = log.message.clone();
+        if let Some(error) = span.error.as_ref().filter(|_| told == Some(place)) {
+            attributes.retain(|attribute| !attribute.key.starts_with("exception."));
+            attributes.extend(texts([("message", Some(name.as_str()))]));
+            attributes.extend(exception(error));
+            name = EXCEPTION.to_owned();
+        }
         let time = log.timestamp.unwrap_or(span.start);
-        Event { time_unix_nano: nanoseconds(time), name: log.message.clone(), attributes, ..Default::default() }
+        Event { time_unix_nano: nanoseconds(time), name, attributes, ..Default::default() }
     });
-    let failure = span.error.as_ref().map(|error| Event {
+    let failure = span.error.as_ref().filter(|_| told.is_none()).map(|error| Event {
         time_unix_nano: nanoseconds(span.end.unwrap_or(span.start)),
-        name: "exception".to_owned(),
-        attributes: texts([
-            ("exception.type", error.kind.as_deref()),
-            ("exception.message", error.message.as_deref()),
-            ("exception.stacktrace", error.traceback.as_deref()),
-        ]),
+        name: EXCEPTION.to_owned(),
+        attributes: exception(error),
         ..Default::default()
     });
     logged.chain(failure).collect()
+}
+
+/// What OpenTelemetry calls the event of an error.
+const EXCEPTION: &str = "exception";
+
+fn exception(error: &SpanFailure) -> Vec<KeyValue> {
+    texts([
+        ("exception.type", error.kind.as_deref()),
+        ("exception.message", error.message.as_deref()),
+        ("exception.stacktrace", error.traceback.as_deref()),
+    ])
 }
 
 fn texts<'a>(named: impl IntoIterator<Item = (&'a str, Option<&'a str>)>) -> Vec<KeyValue> {
@@ -212,8 +234,7 @@ fn any(value: &Value, depth: usize) -> Option<Any> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::traces::span::SpanFailure;
-    use crate::traces::testing::{any_span, span, tags};
+    use crate::traces::testing::{any_span, failure, log_of, span, tags};
     use proptest::prelude::*;
     use serde_json::json;
 
@@ -233,11 +254,7 @@ mod tests {
         sent.tags = tags(
             json!({"n": 7, "x": 1.5, "b": true, "s": "text", "l": [1, "a"], "o": {"k": null, "i": 1}, "none": null}),
         );
-        sent.logs = serde_json::from_value(
-            json!([{"timestamp": "2026-11-22T10:05:03.050Z", "level": "INFO", "message": "asked",
-            "fields": {"try": 1}}]),
-        )
-        .unwrap();
+        sent.logs = vec![log_of("INFO", "asked", json!({"try": 1}))];
         sent.error = Some(SpanFailure { kind: Some("Timeout".to_owned()), message: None, traceback: None });
         let requests = requests(&[sent]);
         let message = decoded(&requests[0]).resource_spans.remove(0);
@@ -277,6 +294,32 @@ mod tests {
     }
 
     #[test]
+    fn an_error_is_the_status_and_one_event_and_what_was_cut_is_counted() {
+        let mut failed = span(1, None);
+        (failed.status, failed.error, failed.logs_cut) = (SpanStatus::Error, Some(failure("Io", "refused")), 68);
+        let sent = |span: &Span| {
+            decoded(&requests(std::slice::from_ref(span))[0])
+                .resource_spans
+                .remove(0)
+                .scope_spans
+                .remove(0)
+                .spans
+                .remove(0)
+        };
+        let alone = sent(&failed);
+        assert_eq!((alone.status.unwrap().message.as_str(), alone.dropped_events_count), ("refused", 68));
+        assert_eq!(alone.events.len(), 1);
+        failed.logs = vec![log_of("WARNING", "slow", json!({})), log_of("ERROR", "save failed", json!({"n": 1}))];
+        let told = sent(&failed);
+        assert_eq!(told.events.iter().map(|event| event.name.as_str()).collect::<Vec<_>>(), ["slow", "exception"]);
+        for (name, value) in [("exception.type", "Io"), ("exception.message", "refused"), ("message", "save failed")] {
+            let value = Any::StringValue(value.to_owned());
+            assert_eq!(attribute(&told.events[1].attributes, name), Some(&value), "{name}");
+        }
+        assert_eq!(attribute(&told.events[1].attributes, "n"), Some(&Any::IntValue(1)));
+    }
+
+    #[test]
     fn spans_are_grouped_by_resource_and_unfinished_ones_wait() {
         let other = Span { service: "web".to_owned(), ..span(2, Some(1)) };
         let unfinished = Span { end: None, ..span(3, Some(1)) };
@@ -294,6 +337,16 @@ mod tests {
         let large: Vec<Span> =
             (1..=5).map(|at| Span { tags: tags(json!({"a": "x".repeat(400_000)})), ..span(at, None) }).collect();
         assert_eq!(requests(&large).iter().map(|request| request.spans.len()).collect::<Vec<_>>(), [2, 2, 1]);
+    }
+
+    #[test]
+    fn a_request_has_two_halves() {
+        let spans: Vec<Span> =
+            (1..=4).map(|at| Span { end: span(at, None).end.filter(|_| at != 2), ..span(at, None) }).collect();
+        let whole = &requests(&spans)[0];
+        let halves = halves(&spans, whole);
+        assert_eq!((&whole.spans, &halves[0].spans, &halves[1].spans), (&vec![0, 2, 3], &vec![0], &vec![2, 3]));
+        assert_eq!(halves[0], requests(&spans[..2])[0]);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Span, Target};
 use crate::keys::{self, SpansPlace};
-use crate::logs::archive::Hours;
+use crate::logs::archive::{self, Hours};
 use crate::logs::quarantine::{Original, Quarantined};
 use crate::ports::Object;
 
@@ -89,14 +89,29 @@ fn lines_of(key: &str, held: &Quarantined, refusal: Refusal) -> Result<Again, ba
     let day = key.split('/').find_map(|part| part.strip_prefix("dt=")).unwrap_or("unknown");
     let (mut lines, mut count, mut left) = (String::new(), 0, Vec::new());
     for item in &held.items {
-        let is_read =
-            matches!(&item.original, Original::Text(line) if refusal.target().is_some() || Span::parse(line).is_ok());
-        if is_read {
-            lines.push_str(&String::from_utf8_lossy(&item.original.bytes()?));
-            lines.push('\n');
-            count += 1;
-        } else {
-            left.push((item.error.clone(), item.original.bytes()?));
+        let original = item.original.bytes()?;
+        let read = match &item.original {
+            Original::Text(line) if refusal.target().is_some() || Span::parse(line).is_ok() => vec![Ok(line.clone())],
+            // A whole object, if it can be unpacked by now: each of its lines for itself.
+            _ => match archive::lines(&original) {
+                Ok(lines) => lines
+                    .into_iter()
+                    .map(|line| {
+                        Span::parse(&line).map(|_| line.clone()).map_err(|e| (e.to_string(), line.into_bytes()))
+                    })
+                    .collect(),
+                Err(_) => vec![Err((item.error.clone(), original))],
+            },
+        };
+        for line in read {
+            match line {
+                Ok(line) => {
+                    lines.push_str(&line);
+                    lines.push('\n');
+                    count += 1;
+                }
+                Err(unread) => left.push(unread),
+            }
         }
     }
     let id = keys::fingerprint([key.as_bytes(), lines.as_bytes()]);
@@ -155,6 +170,16 @@ mod tests {
         assert_eq!(held.items.len(), 2);
         let once_more = again(&object.key, &held).unwrap().unwrap();
         assert_eq!((once_more.spans, once_more.left), (None, Some(left)));
+    }
+
+    #[test]
+    fn a_whole_object_that_can_be_unpacked_by_now_is_sent_line_by_line() {
+        let whole = Hours::default().object("k".to_owned(), format!("{LINE}\n42\n").as_bytes()).body;
+        let (object, held) = kept(Refusal::Unreadable, &[&whole]);
+        let sent = again(&object.key, &held).unwrap().unwrap();
+        assert_eq!(archive::lines(&sent.spans.unwrap().body).unwrap(), [LINE]);
+        let held: Quarantined = serde_json::from_slice(&sent.left.unwrap().body).unwrap();
+        assert_eq!((held.items.len(), held.items[0].original.bytes().unwrap()), (1, b"42".to_vec()));
     }
 
     #[test]

@@ -28,13 +28,24 @@ pub(super) fn span(number: u64, parent: Option<u64>) -> Span {
         user_id: Some("u-1".to_owned()),
         kind: if parent.is_none() { SpanKind::Server } else { SpanKind::Internal },
         status: SpanStatus::Ok,
+        has_remote_parent: false,
         start,
         end: Some(start + jiff::SignedDuration::from_millis(100)),
         resource: None,
         tags: Map::new(),
         logs: Vec::new(),
+        logs_cut: 0,
         error: None,
     }
+}
+
+pub(super) fn log_of(level: &str, message: &str, fields: Value) -> SpanLog {
+    let (level, message) = (Some(level.to_owned()), message.to_owned());
+    SpanLog { timestamp: None, level, message, fields: tags(fields) }
+}
+
+pub(super) fn failure(kind: &str, message: &str) -> SpanFailure {
+    SpanFailure { kind: Some(kind.to_owned()), message: Some(message.to_owned()), traceback: None }
 }
 
 pub(super) fn tags(tags: Value) -> Map<String, Value> {

@@ -7,17 +7,14 @@ use jiff::Timestamp;
 use schema::trace::TraceId;
 use serde_json::Value;
 
-/// A document of a trace that is none.
-#[derive(Debug, thiserror::Error)]
-#[error("a segment document that can not be read")]
-pub struct TreeError(#[from] serde_json::Error);
-
 /// A segment or subsegment.
 struct Node {
     id: String,
     parent: Option<String>,
     /// The service, where it is a segment.
     service: Option<String>,
+    /// The service that a subsegment says it is of.
+    said_service: Option<String>,
     what: String,
     start: f64,
     end: Option<f64>,
@@ -29,16 +26,22 @@ const GAP: f64 = 0.1;
 
 /// The trace `id` whose segment `documents` these are, a line each (sub)segment: its beginning after that of the trace,
 /// how long it took, and what it is. Durations follow from beginnings and ends (documents have none). Where a tenth of
-/// the trace's time or more, between the parts of something, is in none of them, that has a line too.
-///
-/// # Errors
-///
-/// Where a document is no JSON.
-pub fn render(id: TraceId, documents: &[String]) -> Result<String, TreeError> {
+/// the trace's time or more, between the parts of something, is in none of them, that has a line too. Documents that
+/// can not be read are counted. Those that X-Ray has made itself, of what it infers of the other side of a call, say
+/// nothing that the call does not, and are left out.
+pub fn render(id: TraceId, documents: &[String]) -> String {
     let mut nodes: Vec<Node> = Vec::new();
     let mut places: HashMap<String, usize> = HashMap::new();
+    let mut unreadable = 0;
     for document in documents {
-        let mut todo = vec![(serde_json::from_str::<Value>(document)?, None)];
+        let Ok(segment) = serde_json::from_str::<Value>(document) else {
+            unreadable += 1;
+            continue;
+        };
+        if segment["inferred"] == true {
+            continue;
+        }
+        let mut todo = vec![(segment, None)];
         while let Some((segment, outer)) = todo.pop() {
             let node = Node::of(&segment, outer);
             let inner = segment["subsegments"].as_array().into_iter().flatten();
@@ -55,18 +58,22 @@ pub fn render(id: TraceId, documents: &[String]) -> Result<String, TreeError> {
         }
     }
     nodes.sort_by(|a, b| a.start.total_cmp(&b.start));
-    Ok(Tree::of(nodes).text(id))
+    let mut text = Tree::of(nodes).text(id);
+    if unreadable > 0 {
+        let _ = writeln!(text, "\nsegment documents that can not be read: {unreadable}");
+    }
+    text
 }
 
 impl Node {
     fn of(segment: &Value, outer: Option<String>) -> Node {
         let text = |value: &Value| value.as_str().map(str::to_owned);
         let is_segment = outer.is_none() && segment["type"] != "subsegment";
-        let name = text(&segment["name"]).unwrap_or_else(|| "?".to_owned());
+        let name = printable(text(&segment["name"]).unwrap_or_else(|| "?".to_owned()));
         let operation = [&segment["annotations"]["operation"], &segment["metadata"]["span"]["operation"]];
-        let operation = operation.into_iter().find_map(text).unwrap_or_default();
+        let operation = printable(operation.into_iter().find_map(text).unwrap_or_default());
         let what = match (is_segment, operation) {
-            (true, operation) if operation.is_empty() => url(segment),
+            (true, operation) if operation.is_empty() => printable(url(segment)),
             (true, operation) => operation,
             (false, operation) if operation.is_empty() || operation == name => name.clone(),
             (false, operation) => format!("{operation} > {name}"),
@@ -76,12 +83,18 @@ impl Node {
             id: text(&segment["id"]).unwrap_or_default(),
             parent: outer.or_else(|| text(&segment["parent_id"])),
             service: is_segment.then_some(name),
+            said_service: text(&segment["metadata"]["span"]["service"]).map(printable),
             what,
             start: segment["start_time"].as_f64().unwrap_or_default(),
             end,
             outcome: outcome(segment, end),
         }
     }
+}
+
+/// `text` in one line, and without what a terminal would obey.
+fn printable(text: String) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 fn url(segment: &Value) -> String {
@@ -102,7 +115,7 @@ fn outcome(segment: &Value, end: Option<f64>) -> String {
     let told = [&exception["type"], &exception["message"]].into_iter().filter_map(Value::as_str);
     let told: String = told.filter(|text| !text.is_empty()).collect::<Vec<_>>().join(": ");
     if !told.is_empty() {
-        let line: String = told.chars().map(|c| if c.is_control() { ' ' } else { c }).take(120).collect();
+        let line: String = printable(told).chars().take(120).collect();
         let _ = write!(outcome, " ({line})");
     }
     outcome
@@ -178,7 +191,8 @@ impl Tree {
                 continue;
             }
             let node = &self.nodes[place];
-            let service = node.service.as_deref().or(service);
+            let said = node.said_service.as_deref().filter(|_| place == root);
+            let service = node.service.as_deref().or(service).or(said);
             let who = service.filter(|_| node.service.is_some() || place == root);
             let who = who.map(|who| format!("[{who}] ")).unwrap_or_default();
             let lost = if self.lost.contains(&place) { ", its parent is not in the trace" } else { "" };
@@ -226,7 +240,7 @@ fn milliseconds(seconds: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::traces::testing::{TRACE, span, tags};
+    use crate::traces::testing::{TRACE, failure, span, tags};
     use crate::traces::{Span, xray};
     use jiff::SignedDuration;
     use schema::trace::{SpanKind, SpanStatus};
@@ -239,7 +253,7 @@ mod tests {
 
     fn rendered(spans: &[Span]) -> String {
         let documents: Vec<String> = xray::documents(spans).into_iter().map(|document| document.json).collect();
-        render(TRACE.parse().unwrap(), &documents).unwrap()
+        render(TRACE.parse().unwrap(), &documents)
     }
 
     #[test]
@@ -250,7 +264,7 @@ mod tests {
         call.tags = tags(json!({"http.url": "http://contract/x", "http.status_code": 503}));
         let mut answer = moved(span(3, Some(2)), 15, 20);
         (answer.service, answer.kind, answer.status) = ("contract".to_owned(), SpanKind::Server, SpanStatus::Error);
-        answer.error = serde_json::from_value(json!({"type": "Timeout", "message": "rosreestr"})).unwrap();
+        answer.error = Some(failure("Timeout", "rosreestr"));
         let text = rendered(&[span(1, None), call, answer, moved(span(4, Some(1)), 50, 5)]);
         assert_eq!(
             text,
@@ -274,7 +288,7 @@ began 2026-11-22T10:05:03.000125Z, took 100.000 ms; spans: 4, services: 2
         let unfinished = Span { end: None, ..span(1, None) };
         let text = rendered(&[unfinished, span(3, Some(9)), span(5, Some(6)), span(6, Some(5))]);
         assert!(text.contains("?  [api] operation 1  in progress"), "{text}");
-        assert!(text.contains("operation 3  ok, its parent is not in the trace"), "{text}");
+        assert!(text.contains("[api] operation 3  ok, its parent is not in the trace"), "{text}");
         assert_eq!(text.matches("operation ").count(), 4, "{text}");
     }
 
@@ -282,9 +296,24 @@ began 2026-11-22T10:05:03.000125Z, took 100.000 ms; spans: 4, services: 2
     fn a_long_chain_and_a_document_that_is_none_are_no_crash() {
         let chain: Vec<Span> = (1..=400).map(|at| span(at, (at > 1).then(|| at - 1))).collect();
         assert_eq!(rendered(&chain).matches("operation ").count(), 400);
-        assert!(render(TRACE.parse().unwrap(), &["{".to_owned()]).is_err());
+        let documents = ["{".to_owned(), xray::documents(&[span(1, None)]).remove(0).json];
+        let text = render(TRACE.parse().unwrap(), &documents);
+        assert!(text.contains("[api] operation 1  ok") && text.ends_with("can not be read: 1\n"), "{text}");
         for odd in ["42", "{}", r#"{"id":"a","parent_id":"a"}"#, r#"{"id":7,"subsegments":{}}"#] {
-            render(TRACE.parse().unwrap(), &[odd.to_owned()]).unwrap();
+            render(TRACE.parse().unwrap(), &[odd.to_owned()]);
         }
+    }
+
+    #[test]
+    fn what_x_ray_infers_is_left_out_and_nothing_moves_the_cursor() {
+        let segment = |id: &str, more: Value| {
+            let mut segment = json!({"id": id, "name": "a\u{1b}[2J", "start_time": 1.0, "end_time": 2.0,
+                "annotations": {"operation": "GET /x\n\u{1b}[2Jfake"}});
+            segment.as_object_mut().unwrap().extend(tags(more));
+            segment.to_string()
+        };
+        let documents = [segment("1", json!({})), segment("2", json!({"inferred": true, "parent_id": "1"}))];
+        let text = render(TRACE.parse().unwrap(), &documents);
+        assert!(text.contains("spans: 1, services: 1") && text.contains("[a [2J] GET /x  [2Jfake  ok\n"), "{text:?}");
     }
 }

@@ -107,8 +107,6 @@ struct Forest<'s> {
     tops: Vec<usize>,
     /// By span: whether a service was entered by it.
     is_entry: Vec<bool>,
-    /// By span: whether it is a call that another service answered, in a span that is here too.
-    is_answered: Vec<bool>,
     /// Annotations that a trace has so far.
     annotations: HashMap<TraceId, usize>,
     documents: Vec<Document>,
@@ -136,15 +134,13 @@ impl<'s> Forest<'s> {
         };
         let mut children = vec![Vec::new(); spans.len()];
         let mut entries = vec![false; spans.len()];
-        let mut is_answered = entries.clone();
         let mut roots = Vec::new();
         for &place in &chosen {
             let caller = parent(place);
             let other = caller.filter(|caller| spans[*caller].service != spans[place].service);
-            entries[place] = is_entry(&spans[place]) || other.is_some();
-            if let Some(caller) = other {
-                is_answered[caller] = true;
-            }
+            // A parent that came with a context may be a span of the same service: of another thread, say.
+            let is_called = other.is_some() || (caller.is_none() && spans[place].has_remote_parent);
+            entries[place] = is_entry(&spans[place]) || is_called;
             match caller.filter(|_| !entries[place]) {
                 Some(caller) => children[caller].push(place),
                 None => roots.push(place),
@@ -155,7 +151,6 @@ impl<'s> Forest<'s> {
             children,
             tops: Vec::new(),
             is_entry: entries,
-            is_answered,
             annotations: HashMap::new(),
             documents: Vec::new(),
         };
@@ -163,7 +158,8 @@ impl<'s> Forest<'s> {
         forest
     }
 
-    /// Notes where documents begin: at the roots, where it gets too deep, and somewhere in each circle.
+    /// Notes where documents begin: at the roots, where it gets too deep, somewhere in each circle, and below what
+    /// still goes on: the document of that is written over when it ends, and what was nested in it would be lost.
     fn find_tops(&mut self, chosen: &[usize], roots: Vec<usize>) {
         let mut seen = vec![false; self.spans.len()];
         for root in roots.into_iter().chain(chosen.iter().copied()) {
@@ -178,7 +174,8 @@ impl<'s> Forest<'s> {
                 }
                 let further = std::mem::take(&mut self.children[place]);
                 let kept: Vec<usize> = further.into_iter().filter(|child| !seen[*child]).collect();
-                let next = if depth + 1 == MAX_DEPTH { 0 } else { depth + 1 };
+                let goes_on = self.spans[place].end.is_none();
+                let next = if goes_on || depth + 1 == MAX_DEPTH { 0 } else { depth + 1 };
                 todo.extend(kept.iter().rev().map(|child| (*child, next)));
                 self.children[place] = if next == 0 { Vec::new() } else { kept };
             }
@@ -258,7 +255,7 @@ impl<'s> Forest<'s> {
                 fields.may("service", &json!({ "version": cut(version, 200) }));
             }
         }
-        if let Some(http) = http(span, !is_segment && self.is_answered[place]) {
+        if let Some(http) = http(span) {
             fields.may("http", &http);
         }
         let annotations = self.annotations.entry(span.trace_id).or_default();
@@ -272,7 +269,7 @@ impl<'s> Forest<'s> {
         if let Some(operation) = span.tag("rpc.method").filter(|_| namespace(span) == Some("aws") && !is_segment) {
             fields.may("aws", &json!({ "operation": cut(operation, 200) }));
         }
-        fields.metadata(span);
+        fields.metadata(span, is_segment);
         fields.text
     }
 }
@@ -364,25 +361,17 @@ impl Fields {
         }
     }
 
-    /// Why it failed: the error of the line, and what was logged of errors meanwhile.
+    /// Why it failed: its error, and what was logged of other errors meanwhile.
     fn cause(&mut self, span: &Span) {
         let mut told: Vec<(Option<&str>, &str)> = Vec::new();
         if let Some(error) = &span.error {
             told.push((error.kind.as_deref(), error.message.as_deref().unwrap_or_default()));
         }
         for log in &span.logs {
-            let kind =
-                ["exception.type", "error.kind", "error_type"].iter().find_map(|name| log.fields.get(*name)?.as_str());
-            let is_grave = matches!(log.level.as_deref(), Some("ERROR" | "CRITICAL"));
-            if is_grave || kind.is_some() {
-                let message = log.fields.get("exception.message").and_then(Value::as_str);
-                told.push((kind, message.unwrap_or(&log.message)));
+            let is_told = span.error.as_ref().is_some_and(|error| log.repeats(error));
+            if !is_told && (log.is_grave() || log.error_type().is_some()) {
+                told.push((log.error_type(), log.error_message().unwrap_or(&log.message)));
             }
-        }
-        if told.is_empty()
-            && let Some(error) = span.tag("error")
-        {
-            told.push((None, error));
         }
         let mut exceptions = Vec::new();
         let mut room = self.limit.saturating_sub(self.text.len() + 40);
@@ -405,7 +394,7 @@ impl Fields {
     }
 
     /// Everything else that is known, as far as there is room; and how much was left out.
-    fn metadata(&mut self, span: &Span) {
+    fn metadata(&mut self, span: &Span, is_segment: bool) {
         let mut room = self.limit.saturating_sub(self.text.len() + 60);
         let mut left_out = 0;
         let mut fits = |bytes: usize| {
@@ -417,6 +406,14 @@ impl Fields {
         let mut about = Map::new();
         about.insert("kind".to_owned(), span.kind.as_str().into());
         about.insert("operation".to_owned(), name(&span.operation).into());
+        if !is_segment {
+            // A segment says them itself, and a subsegment may be sent without it.
+            about.insert("service".to_owned(), name(&span.service).into());
+            about.extend(span.request_id.iter().map(|id| ("request_id".to_owned(), cut(id, 200).into())));
+        }
+        if span.logs_cut > 0 {
+            about.insert("logs_cut".to_owned(), span.logs_cut.into());
+        }
         fits(json_of(&about).len() + 60);
         let traceback = span.error.as_ref().and_then(|error| error.traceback.as_ref());
         for (name, value) in [("resource", span.resource.as_ref()), ("traceback", traceback)] {
@@ -488,9 +485,13 @@ fn name_of_subsegment(span: &Span) -> &str {
         return &span.operation;
     }
     let named = ["aws.service", "rpc.service", "peer.service", "net.peer.name", "server.address"];
-    let named = span.first_tag(&named).or_else(|| span.tag("http.url").and_then(host));
-    let named = named.or_else(|| span.first_tag(&["db.name", "db.system", "messaging.destination"]));
-    named.unwrap_or(&span.operation)
+    let named = span.first_tag(&named).or_else(|| Some(address(span.first_tag(&["http.url", "url.full"])?).0?.1));
+    let named = named.filter(|host| !host.is_empty());
+    let databases = ["db.name", "db.namespace", "db.system", "db.system.name", "messaging.destination"];
+    let named = named.or_else(|| span.first_tag(&databases));
+    // telemetry's `database_query` says what is asked, and not whom.
+    let database = || span.tags.keys().any(|tag| tag.starts_with("db.")).then_some("database");
+    named.or_else(database).unwrap_or(&span.operation)
 }
 
 /// Whom a call goes to.
@@ -504,28 +505,17 @@ fn namespace(span: &Span) -> Option<&'static str> {
     }
 }
 
-/// The host that an address names.
-fn host(url: &str) -> Option<&str> {
-    let rest = url.split_once("://")?.1;
-    let authority = &rest[..rest.find(['/', '?', '#']).unwrap_or(rest.len())];
-    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-    (!host.is_empty()).then_some(host)
-}
-
-/// An address without what may be secret or personal in it: who asks, the query, the fragment.
-fn without_query(url: &str) -> String {
+/// An address in its parts, without what may be secret or personal in it (who asks, the query, the fragment): scheme
+/// and host, where it names them, and the path.
+fn address(url: &str) -> (Option<(&str, &str)>, &str) {
     let url = &url[..url.find(['?', '#']).unwrap_or(url.len())];
-    match url.split_once("://") {
-        Some((scheme, rest)) => {
-            let end = rest.find('/').unwrap_or(rest.len());
-            let host = rest[..end].rsplit_once('@').map_or(&rest[..end], |(_, host)| host);
-            format!("{scheme}://{host}{}", &rest[end..])
-        }
-        None => url.to_owned(),
-    }
+    let Some((scheme, rest)) = url.split_once("://") else { return (None, url) };
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    (Some((scheme, host)), path)
 }
 
-fn http(span: &Span, is_traced: bool) -> Option<Value> {
+fn http(span: &Span) -> Option<Value> {
     let mut request = Map::new();
     let mut put = |name: &str, value: Option<String>| {
         if let Some(value) = value.filter(|value| !value.is_empty()) {
@@ -534,16 +524,17 @@ fn http(span: &Span, is_traced: bool) -> Option<Value> {
     };
     put("method", span.first_tag(&["http.method", "http.request.method"]).map(|method| cut(method, 40)));
     let url = span.first_tag(&["http.url", "url.full", "http.target", "url.path", "http.route"]);
-    put("url", url.map(|url| cut(&without_query(url), MAX_URL)));
+    let url = url.map(|url| match address(url) {
+        (Some((scheme, host)), path) => format!("{scheme}://{host}{path}"),
+        (None, path) => path.to_owned(),
+    });
+    put("url", url.map(|url| cut(&url, MAX_URL)));
     put("user_agent", span.first_tag(&["http.user_agent", "user_agent.original"]).map(|agent| cut(agent, 500)));
-    let address = span.first_tag(&["http.client_ip", "client.address"]);
-    let is_address = |address: &&str| address.parse::<core::net::IpAddr>().is_ok();
-    put("client_ip", address.filter(is_address).map(str::to_owned));
+    let client = span.first_tag(&["http.client_ip", "client.address"]);
+    let is_address = |client: &&str| client.parse::<core::net::IpAddr>().is_ok();
+    put("client_ip", client.filter(is_address).map(str::to_owned));
     let mut http = Map::new();
     if !request.is_empty() {
-        if is_traced {
-            request.insert("traced".to_owned(), true.into());
-        }
         http.insert("request".to_owned(), request.into());
     }
     if let Some(status) = span.http_status() {
@@ -552,15 +543,22 @@ fn http(span: &Span, is_traced: bool) -> Option<Value> {
     (!http.is_empty()).then(|| http.into())
 }
 
+/// What was asked of a database, where it says its kind or the statement.
 fn sql(span: &Span) -> Option<Value> {
-    let system = span.tag("db.system")?;
-    let mut sql = Map::from_iter([("database_type".to_owned(), cut(system, 100).into())]);
-    for (name, tag, limit) in [("sanitized_query", "db.statement", MAX_STATEMENT), ("user", "db.user", 200)] {
-        if let Some(text) = span.tag(tag) {
-            sql.insert(name.to_owned(), cut(text, limit).into());
-        }
+    let system = span.first_tag(&["db.system", "db.system.name"]).map(|system| cut(system, 100));
+    let statement = span.first_tag(&["db.statement", "db.query.text"]).map(|text| cut(text, MAX_STATEMENT));
+    if system.is_none() && statement.is_none() {
+        return None;
     }
-    Some(sql.into())
+    let user = span.tag("db.user").map(|user| cut(user, 200));
+    let named = [("database_type", system), ("sanitized_query", statement), ("user", user)];
+    Some(
+        named
+            .into_iter()
+            .filter_map(|(name, text)| Some((name.to_owned(), text?.into())))
+            .collect::<Map<_, _>>()
+            .into(),
+    )
 }
 
 /// `text`, cut at a character's end where it has more than `bytes`, and marked so.

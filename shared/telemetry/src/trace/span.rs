@@ -46,6 +46,8 @@ pub(crate) struct SpanState {
 #[derive(Debug)]
 pub(crate) struct OpenSpan {
     pub(crate) parent: Option<SpanId>,
+    /// Whether that is a span of another service.
+    has_remote_parent: bool,
     pub(crate) name: Option<String>,
     pub(crate) kind: SpanKind,
     pub(crate) status: Option<SpanStatus>,
@@ -86,7 +88,7 @@ impl SpanState {
 
     /// What a child elsewhere is told.
     pub(crate) fn parent(&self) -> Option<Parent> {
-        let Place { trace_id, span_id, sampled } = self.place?;
+        let Place { trace_id, span_id, sampled, .. } = self.place?;
         Some(Parent { trace_id, span_id, sampled: Some(sampled) })
     }
 
@@ -103,9 +105,15 @@ impl SpanState {
 }
 
 impl OpenSpan {
-    pub(crate) fn begin(now: SystemTime, parent: Option<SpanId>, found: Found, tags: Tags) -> OpenSpan {
+    pub(crate) fn begin(
+        now: SystemTime,
+        (parent, has_remote_parent): (Option<SpanId>, bool),
+        found: Found,
+        tags: Tags,
+    ) -> OpenSpan {
         OpenSpan {
             parent,
+            has_remote_parent,
             name: found.name,
             kind: found.kind.unwrap_or_default(),
             status: found.status,
@@ -211,6 +219,9 @@ impl OpenSpan {
         if let Some(parent) = self.parent {
             json::name(line, "parent_span_id");
             quoted(line, &parent.digits());
+        }
+        if self.has_remote_parent {
+            line.extend_from_slice(b",\"remote_parent\":true");
         }
         line.extend_from_slice(b",\"start_time\":\"");
         clock.micros(line, self.started_at);

@@ -117,6 +117,9 @@ fn a_caller_is_the_parent_and_what_it_decided_is_followed() {
         assert_eq!(spans.len(), if kept { 2 } else { 0 });
         if kept {
             assert_eq!(spans[1]["span"]["parent_span_id"], json!(parent.map(|id| id.to_string())));
+            // X-Ray has to know that a service was entered here; the span within has a parent of its own service.
+            assert_eq!(spans[1]["span"].get("remote_parent").is_some(), parent.is_some());
+            assert_eq!(spans[0]["span"].get("remote_parent"), None);
         }
     }
     // Defect 46: a UUID is no id. It is kept as a tag.

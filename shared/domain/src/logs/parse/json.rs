@@ -259,22 +259,31 @@ fn time(value: Json<'_>) -> Option<Time<'_>> {
     if instant::is_canonical(text) {
         return Some(Time::Written(text));
     }
+    time_of_text(text).map(Time::At)
+}
+
+/// RFC 3339, or the same without an offset, which is UTC.
+pub(crate) fn time_of_text(text: &str) -> Option<Timestamp> {
     let zoned = || {
         let local: DateTime = text.parse().ok()?;
         local.to_zoned(TimeZone::UTC).ok().map(|zoned| zoned.timestamp())
     };
-    text.parse().ok().or_else(zoned).map(Time::At)
+    text.parse().ok().or_else(zoned)
 }
 
 fn of_epoch(number: f64) -> Option<Timestamp> {
-    let millis = match number {
-        n if n <= 0.0 => return None,
-        n if n < 1e11 => n * 1e3,
-        n if n < 1e14 => n,
-        n if n < 1e17 => n / 1e3,
-        n => n / 1e6,
-    };
-    Timestamp::from_millisecond(millis.round() as i64).ok()
+    Timestamp::from_millisecond((seconds_of_epoch(number)? * 1e3).round() as i64).ok()
+}
+
+/// Seconds since the epoch of a number of them, or of milliseconds, microseconds or nanoseconds, told apart by size.
+pub(crate) fn seconds_of_epoch(number: f64) -> Option<f64> {
+    match number {
+        n if n <= 0.0 => None,
+        n if n < 1e11 => Some(n),
+        n if n < 1e14 => Some(n / 1e3),
+        n if n < 1e17 => Some(n / 1e6),
+        n => Some(n / 1e9),
+    }
 }
 
 #[cfg(test)]

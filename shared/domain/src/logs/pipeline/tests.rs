@@ -576,7 +576,7 @@ proptest! {
     }
 }
 
-const SPAN: &str = r#"{"timestamp":"2026-11-22T10:05:03.135Z","level":"INFO","category":"performance","message":"POST /contracts","context":{"request_id":"r-1","trace_id":"1-5759e988-bd862e3fe1be46a994272793","span_id":"53995c3f42cd8ad8"},"duration_ms":9000.5,"span":{"operation_name":"POST /contracts","parent_span_id":"4111111111111111","start_time":"2026-11-22T10:04:54.135456Z","end_time":"2026-11-22T10:05:03.135956Z","kind":"server","status":"ok","resource":"POST /contracts","tags":{"http.method":"POST","http.status_code":201,"buyer.email":"anna@example.com","password":"hunter2","db.statement":"SELECT * FROM users WHERE name = 'Анна' AND id = 7"},"logs":[{"timestamp":"2026-11-22T10:05:00.000Z","level":"INFO","message":"anna@example.com","fields":{"card":"4111 1111 1111 1111"}}],"links":[{"trace_id":"41111111111111114111111111111111","span_id":"4111111111111111"}]}}"#;
+const SPAN: &str = r#"{"timestamp":"2026-11-22T10:05:03.135Z","level":"INFO","category":"performance","message":"POST /contracts","context":{"request_id":"r-1","trace_id":"1-5759e988-bd862e3fe1be46a994272793","span_id":"53995c3f42cd8ad8"},"duration_ms":9000.5,"span":{"operation_name":"POST /contracts","parent_span_id":"4111111111111111","start_time":"2026-11-22T10:04:54.135456Z","end_time":"2026-11-22T10:05:03.135956Z","kind":"server","status":"ok","resource":"POST /contracts","tags":{"http.method":"POST","http.status_code":201,"buyer.email":"anna@example.com","password":"hunter2","db.statement":"SELECT * FROM users WHERE name = 'Анна' AND id = 7","db.query.text":"SELECT 'Анна'"},"logs":[{"timestamp":"2026-11-22T10:05:00.000Z","level":"INFO","message":"anna@example.com","fields":{"card":"4111 1111 1111 1111"}}],"links":[{"trace_id":"41111111111111114111111111111111","span_id":"4111111111111111"}]}}"#;
 
 #[test]
 fn a_span_is_archived_redacted_with_its_ids_as_they_are_and_goes_to_the_forwarder() {
@@ -597,6 +597,7 @@ fn a_span_is_archived_redacted_with_its_ids_as_they_are_and_goes_to_the_forwarde
     );
     assert_eq!(span["tags"]["http.status_code"], 201);
     assert_eq!(span["tags"]["db.statement"], "SELECT * FROM users WHERE name = ? AND id = ?");
+    assert_eq!(span["tags"]["db.query.text"], "SELECT ?");
     for personal in ["anna", "hunter2", "Анна", "4111 1111"] {
         assert!(!record.to_string().contains(personal), "{personal}: {record}");
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use super::*;
-use crate::traces::testing::{TRACE, any_span, id, span, tags};
+use crate::traces::testing::{TRACE, any_span, failure, id, log_of, span, tags};
 
 /// Checks `document` by what X-Ray's guide says of segment documents. Answers the ids of all (sub)segments in it.
 fn check(document: &Document) -> Vec<String> {
@@ -178,7 +178,7 @@ fn another_services_span_is_a_segment_below_the_call_that_it_answers() {
     let parsed: Vec<Value> = documents.iter().map(|document| serde_json::from_str(&document.json).unwrap()).collect();
     assert_eq!(documents.iter().map(|document| check(document).len()).collect::<Vec<_>>(), [2, 1]);
     let call = &parsed[0]["subsegments"][0];
-    assert_eq!((&call["name"], &call["http"]["request"]["traced"]), (&json!("contract:8080"), &json!(true)));
+    assert_eq!(call["name"], "contract:8080");
     assert_eq!((&parsed[1]["name"], &parsed[1]["parent_id"]), (&json!("contract"), &json!(id(2).to_string())));
     assert!(parsed[1].get("type").is_none());
 }
@@ -230,15 +230,64 @@ fn a_document_is_never_too_long_and_says_what_is_left_out() {
 fn what_was_logged_of_errors_is_the_cause() {
     let mut failed = span(1, None);
     failed.status = SpanStatus::Error;
-    failed.logs = serde_json::from_value(json!([
-        {"level": "INFO", "message": "asked"},
-        {"level": "ERROR", "message": "no answer", "fields": {"exception.type": "Timeout"}},
-    ]))
-    .unwrap();
-    let document = only(&[failed]);
-    let exceptions = document["cause"]["exceptions"].as_array().unwrap();
-    assert_eq!(exceptions.len(), 1);
-    assert_eq!((&exceptions[0]["type"], &exceptions[0]["message"]), (&json!("Timeout"), &json!("no answer")));
+    failed.logs =
+        vec![log_of("INFO", "asked", json!({})), log_of("ERROR", "no answer", json!({"exception.type": "Timeout"}))];
+    let exceptions = |span: &Span| {
+        let document = only(std::slice::from_ref(span));
+        let all = document["cause"]["exceptions"].as_array().unwrap();
+        all.iter().map(|one| format!("{} {}", one["type"], one["message"])).collect::<Vec<_>>()
+    };
+    assert_eq!(exceptions(&failed), [r#""Timeout" "no answer""#]);
+    // What tells of the span's own error is not told twice, whether it names it or not; another error is.
+    failed.error = Some(failure("Timeout", "rosreestr"));
+    failed.logs.push(log_of("ERROR", "save failed", json!({})));
+    assert_eq!(exceptions(&failed), [r#""Timeout" "rosreestr""#]);
+    failed.logs.push(log_of("ERROR", "x", json!({"error.type": "Refused", "error.message": "no"})));
+    assert_eq!(exceptions(&failed), [r#""Timeout" "rosreestr""#, r#""Refused" "no""#]);
+    assert_eq!(only(&[failed])["annotations"]["error_type"], "Timeout");
+}
+
+#[test]
+fn nothing_is_nested_in_what_goes_on() {
+    // When it ends, its document is written over, and what was nested in it would be gone.
+    let first = documents(&[span(2, Some(1)), Span { end: None, ..span(1, None) }, span(3, Some(2))]);
+    assert_eq!(first.iter().map(|document| check(document).len()).collect::<Vec<_>>(), [1, 2]);
+    let below: Value = serde_json::from_str(&first[1].json).unwrap();
+    assert_eq!((&below["type"], &below["parent_id"]), (&json!("subsegment"), &json!(id(1).to_string())));
+    // Alone it still says who did it, and for what.
+    let about = &below["metadata"]["span"];
+    assert_eq!((&about["service"], &about["request_id"]), (&json!("api"), &json!("r-1")));
+}
+
+#[test]
+fn a_service_that_was_called_is_a_segment_whatever_kind_its_span_says() {
+    let entered = Span { has_remote_parent: true, ..span(2, Some(1)) };
+    assert_eq!(entered.kind, SpanKind::Internal);
+    let document = only(&[entered]);
+    assert_eq!((&document["name"], document.get("type")), (&json!("api"), None));
+    assert_eq!(
+        (&document["annotations"]["request_id"], &document["parent_id"]),
+        (&json!("r-1"), &json!(id(1).to_string()))
+    );
+}
+
+#[test]
+fn a_query_names_its_database_and_what_is_not_known_is_left_out() {
+    for (said, name, sql) in [
+        (json!({"db.operation": "SELECT", "db.sql.table": "contracts"}), "database", Value::Null),
+        (json!({"db.query.text": "SELECT 1"}), "database", json!({"sanitized_query": "SELECT 1"})),
+        (json!({"db.system.name": "mysql", "db.namespace": "c"}), "c", json!({"database_type": "mysql"})),
+        (json!({}), "operation 2", Value::Null),
+    ] {
+        let query = Span { kind: SpanKind::Client, tags: tags(said.clone()), ..span(2, Some(1)) };
+        let document = only(&[query]);
+        assert_eq!((&document["name"], &document["sql"]), (&json!(name), &sql), "{said}");
+    }
+}
+
+#[test]
+fn how_much_was_not_logged_is_told() {
+    assert_eq!(only(&[Span { logs_cut: 68, ..span(1, None) }])["metadata"]["span"]["logs_cut"], 68);
 }
 
 #[test]
