@@ -251,8 +251,8 @@ def _dimensions(record, bad):
 def _dimension(name, value):
     """A value as CloudWatch takes it: short printable ASCII, and for endpoints no ids (shared/schema)."""
     text = _endpoint(str(_plain(value, keep_query=True))) if name == "endpoint" else str(_plain(value))
-    text = "".join(char if " " <= char <= "~" else "_" for char in text.strip().lstrip(":")[:200])
-    return text if text.strip() else "unknown"
+    text = re.sub(r"^[\s:]+", "", text).rstrip()[:200]
+    return "".join(char if " " <= char <= "~" else "_" for char in text).rstrip() or "unknown"
 
 
 def _endpoint(target):

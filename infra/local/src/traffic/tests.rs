@@ -98,7 +98,7 @@ fn what_is_expected_is_what_reading_the_lines_finds() {
 fn events_are_what_their_schema_says_and_are_not_logged_too() {
     assert!(FULL.events.len() > 50 && TENTH.events.len() > 50);
     for event in &FULL.events {
-        let body = json!({ "id": "1", "account": "1", "time": "2026-11-21T10:05:03Z", "source": event.source,
+        let body = json!({ "id": "1", "account": "123456789012", "time": "2026-11-21T10:05:03Z", "source": event.source,
                            "detail-type": event.detail_type,
                            "detail": serde_json::from_str::<Value>(&event.detail).unwrap() });
         let read = events::read(&body.to_string(), 0);
