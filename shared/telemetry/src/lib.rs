@@ -35,7 +35,7 @@
 //! | `span.log` | whether the event is added to the logs of its span; WARN and above are, unless it says `false` |
 //!
 //! Numbers that are not finite become texts (`"NaN"`); texts are cut at 32 KiB, with a `…`; of a record over 256 KiB
-//! the details are left out, which `details.truncated` tells. A field whose value is marked as [`secret`], or whose
+//! the details are left out, which `details.truncated` tells. A field whose value is marked as [`secret()`], or whose
 //! name is one of [`Settings::masked_fields`], is written as `[secret]`.
 //!
 //! Ids that are the same for all of a request are set once: by a [`RequestScope`], or by fields of a span. Typed

@@ -1,7 +1,7 @@
 //! Metrics: counted in this process, told as lines in CloudWatch's embedded metric format.
 //!
 //! Code that counts through the facade of the `metrics` crate and the functions here are counted alike,
-//! in the process, and flushed as lines: every minute, by [`flush`], and when the guard of
+//! in the process, and flushed as lines: every minute, by [`flush()`], and when the guard of
 //! [`telemetry::init`](crate::init) is dropped. A Lambda function calls [`telemetry::flush`](crate::flush) before it
 //! answers. What is recorded while a flush runs is told by it or by the next; what finds a full buffer is told by
 //! the next.
