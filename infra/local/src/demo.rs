@@ -112,7 +112,8 @@ pub async fn run(settings: &Settings) -> anyhow::Result<bool> {
         .await?;
     console.detail(&format!("stack {}, bucket {}", deployment::STACK, deployment.bucket()?));
 
-    let program = example::program(settings.profile);
+    let building = artifacts::build_example(settings.profile, "telemetry", example::NAME);
+    let program = console.step("Build the example service", building).await?;
     let example = console.step("Run the example service and ask it things", example::run(&program)).await?;
     console.detail(&format!("{} requests, {} lines on standard output", example.requests, example.lines.len()));
     let sent = play(&console, &deployment, &calendar, settings, &example).await?;

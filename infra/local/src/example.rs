@@ -1,7 +1,7 @@
 //! The example service of the telemetry library, run for real: requests go in over loopback, and the lines of its
 //! standard output are what a container's log driver would send to CloudWatch Logs.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -20,9 +20,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::process::Command;
 
-use crate::artifacts::Profile;
 use crate::traffic::batches::Batch;
-use crate::workspace;
 
 /// Its name among the examples of `telemetry`.
 pub const NAME: &str = "contracts_service";
@@ -100,11 +98,6 @@ fn requests() -> Vec<Ask> {
     asks.push(Ask::get("/contracts/1", 404));
     asks.push(Ask::get("/report", 500));
     asks
-}
-
-/// Where Cargo puts the example.
-pub fn program(profile: Profile) -> PathBuf {
-    workspace::target().join(profile.folder()).join("examples").join(NAME)
 }
 
 /// Starts `program`, asks it for everything that it does, and has it stop.
