@@ -174,6 +174,7 @@ fn spans_nest_and_lines_inside_carry_their_ids() {
     assert_eq!(outer["span"].get("parent_span_id"), None);
     assert_eq!(outer["span"]["tags"], json!({ "http.url": "/contracts", "http.status_code": 201 }));
     assert_eq!((&failed["span"]["status"], &failed["span"]["tags"]["error"]), (&json!("timeout"), &json!(true)));
+    assert_eq!(failed["span"]["tags"]["error.type"], "TimeoutError");
     let created = lines.iter().find(|line| line["contracts_created"] == 1).unwrap();
     assert_eq!(created["context"]["span_id"], outer["context"]["span_id"]);
     for line in [outer, inner, failed] {

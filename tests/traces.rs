@@ -199,6 +199,25 @@ async fn a_log_line_becomes_a_trace() {
     assert!(all.contains("WHERE owner = ?") && !all.contains("Анна") && !all.contains("hunter2"), "{all}");
 }
 
+#[test]
+fn spans_in_quarantine_are_told_in_the_words_that_the_alarm_looks_for() {
+    let lines = written(|| {
+        let key = domain::keys::spans(None, "2026-11-22", "b1");
+        let bucket = testkit::InMemoryBucket::new();
+        bucket.place(&key, "no spans");
+        let forwarder: Forwarder<testkit::RecordedSegments, testkit::RecordedSpans> =
+            Forwarder { xray: Some(testkit::RecordedSegments::new()), otlp: None, pause: Duration::ZERO };
+        let event = json!({"Records": [{"s3": {"bucket": {"name": "b"}, "object": {"key": key}}}]});
+        let event: StorageEvent = serde_json::from_value(event).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(forwarder.handle(&event, &bucket)).unwrap();
+    });
+    // The metric filter of template.yaml: { $.message = "spans quarantined" && $.details.count > 0 }
+    let lines: Vec<Value> = lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let told = lines.iter().find(|line| line["message"] == "spans quarantined").unwrap();
+    assert_eq!(told["details"]["count"], 1, "{told}");
+}
+
 /// What a service that is called `contract` writes while it does `work`, all of it sampled.
 fn written(work: impl FnOnce()) -> Vec<String> {
     let mut settings = Settings::new(Identity::new("contract", "test", "1.2.3"));

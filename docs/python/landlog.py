@@ -118,7 +118,7 @@ def span(operation, kind="internal", **tags):
             # By name: asyncio is slow to import, and had a TimeoutError of its own.
             kinds = {kind.__name__ for kind in type(error).__mro__}
             status = "cancelled" if "CancelledError" in kinds else "timeout" if "TimeoutError" in kinds else "error"
-            tags["error"] = True
+            tags |= {"error": True, "error.type": type(error).__name__, "error.message": _plain(error)}
             raise
         finally:
             took = time.perf_counter() - begun

@@ -8,6 +8,10 @@ use domain::traces::{Span, otlp, xray};
 /// How often a document is put that X-Ray does not process.
 const ATTEMPTS: u32 = 3;
 
+/// How many are refused alone, where nothing was taken yet, until it is plain that it is not about one of them: the rest
+/// is refused as a whole, or finding out would take two calls a span.
+const ALONE: usize = 8;
+
 /// What became of spans at one target.
 #[derive(Debug, Default)]
 pub(crate) struct Sent {
@@ -22,6 +26,11 @@ pub(crate) struct Sent {
 impl Sent {
     fn refuse(&mut self, spans: &[usize], reason: &str) {
         self.refused.extend(spans.iter().map(|span| (*span, reason.to_owned())));
+    }
+
+    /// Whether halves are still worth trying.
+    fn is_hopeless(&self) -> bool {
+        self.taken == 0 && self.refused.len() >= ALONE
     }
 }
 
@@ -51,9 +60,13 @@ pub(crate) async fn to_xray(xray: &impl PutSegments, spans: &[Span], pause: Dura
         let unprocessed = match xray.put_segments(&texts).await {
             Ok(unprocessed) => unprocessed,
             Err(error) if error.retry == Retry::Permanent => {
-                match call.documents[..] {
-                    [document] => sent.refuse(&document.spans, &told(error)),
-                    _ => left.extend(call.halves()),
+                if call.documents.len() > 1 && !sent.is_hopeless() {
+                    left.extend(call.halves());
+                    continue;
+                }
+                let reason = told(error);
+                for document in call.documents {
+                    sent.refuse(&document.spans, &reason);
                 }
                 continue;
             }
@@ -115,12 +128,16 @@ pub(crate) async fn to_collector(collector: &impl ExportSpans, spans: &[Span]) -
                 sent.taken += request.spans.len();
             }
             Ok(answer) => {
+                // It does not say which, so that all are kept; what it took it gets again if they are replayed.
                 let (rejected, all) = (answer.rejected, request.spans.len());
-                let reason = format!("the collector rejected {rejected} of {all} spans: {}", answer.message);
+                let others = if rejected < all as u64 { ", it has taken the others" } else { "" };
+                let reason =
+                    format!("the collector rejected {rejected} of these {all} spans{others}: {}", answer.message);
+                sent.taken += all.saturating_sub(usize::try_from(rejected).unwrap_or(usize::MAX));
                 sent.refuse(&request.spans, &reason);
             }
             Err(error) if error.retry == Retry::Permanent => match request.spans.len() {
-                1 => sent.refuse(&request.spans, &told(error)),
+                alone if alone == 1 || sent.is_hopeless() => sent.refuse(&request.spans, &told(error)),
                 _ => left.extend(otlp::halves(spans, &request).into_iter().rev()),
             },
             Err(error) => {

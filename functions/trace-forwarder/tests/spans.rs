@@ -199,10 +199,10 @@ async fn what_a_collector_refuses_is_kept_with_the_reason() {
     let otlp = RecordedSpans::answering(answer);
     let bucket = holding(&[line(1), line(2)]);
     let summary = forwarder(&RecordedSegments::new(), &otlp).handle(&event(&key(None)), &bucket).await.unwrap();
-    assert_eq!(summary, Summary { spans: 2, xray: 2, otlp: 0, quarantined: 2, missing: 0 });
+    assert_eq!(summary, Summary { spans: 2, xray: 2, otlp: 1, quarantined: 2, missing: 0 });
     let (key_, held) = quarantined(&bucket).remove(0);
     assert!(key_.starts_with("quarantine/spans/otlp/"), "{key_}");
-    assert_eq!(held.items[0].error, "the collector rejected 1 of 2 spans: too old");
+    assert_eq!(held.items[0].error, "the collector rejected 1 of these 2 spans, it has taken the others: too old");
 
     // Both, then the first alone: only that is refused.
     let otlp = RecordedSpans::new();
@@ -211,6 +211,18 @@ async fn what_a_collector_refuses_is_kept_with_the_reason() {
     let summary = forwarder(&RecordedSegments::new(), &otlp).handle(&event(&key(None)), &bucket).await.unwrap();
     assert_eq!((summary.otlp, summary.quarantined), (1, 1));
     assert_eq!(quarantined(&bucket)[0].1.items[0].original.bytes().unwrap(), line(1).into_bytes());
+}
+
+#[tokio::test]
+async fn a_target_that_refuses_everything_is_not_asked_for_each_span() {
+    let lines: Vec<String> = (1..=400).map(line).collect();
+    let (xray, otlp) = (RecordedSegments::new(), RecordedSpans::new());
+    // Call 61 would be taken, and show in what was sent.
+    xray.fail_next([Retry::Permanent; 60]);
+    otlp.fail_next([Retry::Permanent; 60]);
+    let bucket = holding(&lines);
+    let summary = forwarder(&xray, &otlp).handle(&event(&key(None)), &bucket).await.unwrap();
+    assert_eq!((summary.xray, summary.otlp, summary.quarantined), (0, 0, 800));
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ use domain::logs::archive;
 use domain::logs::quarantine::Quarantined;
 use domain::minute::Minute;
 use domain::ports::{GetObject as _, ListObjects as _};
+use domain::traces::refused;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::Value;
 
@@ -146,7 +147,8 @@ impl Outcome {
     }
 
     fn count_quarantined(&mut self, body: &[u8]) {
-        let Ok(held) = serde_json::from_slice::<Quarantined>(body) else {
+        let held = serde_json::from_slice::<Quarantined>(body).ok().filter(|held| !refused::is_refused(&held.reason));
+        let Some(held) = held else {
             self.quarantined_others += 1;
             return;
         };

@@ -58,7 +58,8 @@ enum Command {
         /// Only say what would happen
         #[arg(long)]
         dry_run: bool,
-        /// Which objects: `quarantine/` or `archive/env=production/service=api/dt=2026-11-21/`, or a part of it
+        /// Which objects: `quarantine/`, `archive/env=production/service=api/dt=2026-11-21/`, `spans/dt=2026-11-21/`, or a
+        /// part of it
         prefix: String,
     },
     /// Show a trace as a tree, with what took how long

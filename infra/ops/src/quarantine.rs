@@ -5,6 +5,7 @@ use std::io::Write;
 use anyhow::Context as _;
 use domain::logs::quarantine::Quarantined;
 use domain::ports::{GetObject, ListObjects};
+use domain::traces::refused;
 
 const FOLDER: &str = "quarantine/";
 const MAX_OBJECTS: usize = 100_000;
@@ -19,9 +20,11 @@ pub(crate) async fn print(bucket: &(impl GetObject + ListObjects), out: &mut imp
             continue;
         };
         for item in held.items {
-            let origin = item
-                .origin
-                .map_or_else(|| "whole delivery".to_owned(), |o| format!("{} {}", o.log_group, o.log_stream));
+            let origin = match &item.origin {
+                Some(origin) => format!("{} {}", origin.log_group, origin.log_stream),
+                None if refused::is_refused(&held.reason) => "span".to_owned(),
+                None => "whole delivery".to_owned(),
+            };
             writeln!(out, "{key}\t{origin}\t{}", item.error)?;
         }
     }
@@ -42,10 +45,14 @@ mod tests {
         let object = delivery(event.as_bytes(), &Decoder::default().open(event).unwrap_err());
         bucket.place(&object.key, object.body);
         bucket.place("quarantine/metrics/dt=2026-11-21/x.json", "[]");
+        let spans = Quarantined::kept("spans/otlp", vec![("too old".to_owned(), b"{}".to_vec())]);
+        let spans = spans.to_object("2026-11-21", "b1");
+        bucket.place(&spans.key, spans.body);
         let mut out = Vec::new();
         print(&bucket, &mut out).await.unwrap();
         let out = String::from_utf8(out).unwrap();
         assert!(out.contains("\twhole delivery\t`awslogs.data` is not base64"), "{out}");
         assert!(out.contains("quarantine/metrics/dt=2026-11-21/x.json\t-\t2 bytes"), "{out}");
+        assert!(out.contains("quarantine/spans/otlp/dt=2026-11-21/b1.json\tspan\ttoo old"), "{out}");
     }
 }

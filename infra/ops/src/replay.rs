@@ -197,12 +197,33 @@ mod tests {
     #[tokio::test]
     async fn what_is_none_of_ours_is_left_alone() {
         let bucket = InMemoryBucket::new();
-        for key in ["archive/x", "quarantine/gzip/x.json", "quarantine/metrics/dt=2026-11-18/x.json"] {
+        for key in ["archive/x", "quarantine/gzip/x.json", "quarantine/metrics/dt=2026-11-18/x.json", "spans/x"] {
             bucket.place(key, "not ours");
         }
         let (all, told) = replay(&bucket, "", false).await;
-        assert!(!all && told.lines().count() == 3 && told.lines().all(|line| line.contains("left alone: ")), "{told}");
-        assert_eq!(bucket.keys().len(), 3);
+        assert!(!all && told.lines().count() == 4 && told.lines().all(|line| line.contains("left alone: ")), "{told}");
+        assert_eq!(bucket.keys().len(), 4);
+    }
+
+    #[tokio::test]
+    async fn spans_that_no_target_took_in_time_are_written_again_as_they_are() {
+        let bucket = InMemoryBucket::new();
+        let key = "spans/dt=2026-11-22/b1.ndjson.zst";
+        bucket.place(key, "any bytes");
+        let writes = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+        let seen = writes.clone();
+        bucket.inject(move |operation, key| {
+            if operation == testkit::Operation::Put {
+                seen.lock().unwrap().push(key.to_owned());
+            }
+            None
+        });
+        let (all, told) = replay(&bucket, "spans/dt=2026-11-22/", false).await;
+        assert!(all && told.contains("to be forwarded again"), "{told}");
+        assert_eq!(
+            (writes.lock().unwrap().as_slice(), bucket.body(key).unwrap()),
+            (&[key.to_owned()][..], b"any bytes".to_vec())
+        );
     }
 
     #[tokio::test]

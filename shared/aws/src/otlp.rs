@@ -144,10 +144,11 @@ impl ExportSpans for Collector {
     }
 }
 
-/// Only some refusals are about the spans. A missing right can be given and a wrong address mended, so that others wait.
+/// Only some refusals are about the spans. A missing right can be given, a wrong address or encoding (415) mended, so
+/// that others wait.
 fn taken(answer: https::Answer) -> Result<Answer, PortError> {
     match answer.status {
-        200..=299 | 400 | 413 | 415 | 422 | 429 | 500.. => answer.taken(ACTION).map(|body| Answer::of(&body)),
+        200..=299 | 400 | 413 | 422 | 429 | 500.. => answer.taken(ACTION).map(|body| Answer::of(&body)),
         _ => Err(answer.refusal(ACTION, Retry::Denied)),
     }
 }
@@ -246,6 +247,7 @@ mod tests {
             ("HTTP/1.1 301 Moved\r\ncontent-length: 3\r\n\r\nwhy", Retry::Denied),
             ("HTTP/1.1 404 Not found\r\ncontent-length: 3\r\n\r\nwhy", Retry::Denied),
             ("HTTP/1.1 405 Not so\r\ncontent-length: 3\r\n\r\nwhy", Retry::Denied),
+            ("HTTP/1.1 415 Zip\r\ncontent-length: 3\r\n\r\nwhy", Retry::Denied),
             ("HTTP/1.1 401 Who\r\ncontent-length: 3\r\n\r\nwhy", Retry::Denied),
             ("HTTP/1.1 500 Oh\r\ncontent-length: 3\r\n\r\nwhy", Retry::Transient),
         ] {

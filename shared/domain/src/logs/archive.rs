@@ -72,9 +72,12 @@ impl Hours {
     }
 }
 
+/// Content type of archive objects, and of those with spans.
+pub(crate) const CONTENT_TYPE: &str = "application/zstd";
+
 fn object(compressor: &mut zstd::bulk::Compressor<'_>, key: String, lines: &[u8]) -> Object {
     let body = compressor.compress(lines).expect("zstd compresses any bytes in memory");
-    Object { key, content_type: "application/zstd", body }
+    Object { key, content_type: CONTENT_TYPE, body }
 }
 
 /// The lines of an archive object, for tests and tools.

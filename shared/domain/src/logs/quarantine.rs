@@ -45,7 +45,7 @@ impl Quarantined {
 pub struct Item {
     /// What is wrong, and where.
     pub error: String,
-    /// Where it came from; `None` for a whole delivery, which could not be opened.
+    /// Where it came from; `None` for a whole delivery, which could not be opened, and for spans.
     pub origin: Option<LineOrigin>,
     /// The original.
     pub original: Original,

@@ -33,8 +33,8 @@ pub struct Replay {
 /// Why an object can not be replayed.
 #[derive(Debug, thiserror::Error)]
 pub enum ReplayError {
-    /// Not under `archive/` or `quarantine/`.
-    #[error("only what lies under archive/ or quarantine/ can be replayed")]
+    /// Not under `archive/`, `quarantine/` or `spans/`.
+    #[error("only what lies under archive/, quarantine/ or spans/ can be replayed")]
     Key,
     /// An archive object that can not be unpacked.
     #[error("the archive object is damaged")]
@@ -70,6 +70,9 @@ pub enum ReplayError {
 pub fn object(pipeline: &mut Pipeline, key: &str, body: &[u8]) -> Result<Replay, ReplayError> {
     if key.starts_with(keys::ARCHIVE) {
         return archived(pipeline, key, body);
+    }
+    if keys::SpansPlace::parse(key).is_some() {
+        return Ok(waiting_spans(key, body));
     }
     let reason = key.strip_prefix(keys::QUARANTINE).ok_or(ReplayError::Key)?;
     if let Some(name) = pending::name_of_unreadable(key) {
@@ -110,6 +113,13 @@ fn pending_metrics(name: &str, body: &[u8]) -> Result<Replay, ReplayError> {
     let pending = PendingMetrics::parse(body)?;
     let told = "metrics of a batch, to be flushed".to_owned();
     Ok(Replay { writes: vec![pending.to_object_named(name)], deletes: true, told, ..Replay::default() })
+}
+
+/// Spans that a target did not take in time, because it was down or a token had expired: that the object is written
+/// once more is what trace-forwarder is called by.
+fn waiting_spans(key: &str, body: &[u8]) -> Replay {
+    let object = Object { key: key.to_owned(), content_type: archive::CONTENT_TYPE, body: body.to_vec() };
+    Replay { writes: vec![object], told: "spans, to be forwarded again".to_owned(), ..Replay::default() }
 }
 
 /// Spans go where trace-forwarder finds them.

@@ -34,12 +34,15 @@ pub struct Request {
     pub spans: Vec<usize>,
 }
 
+/// Characters of a collector's message that are kept.
+const MAX_MESSAGE: usize = 2_000;
+
 /// What a collector says to a request that it has taken.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Answer {
     /// Spans that it has refused all the same. It does not say which.
     pub rejected: u64,
-    /// Why, or a warning.
+    /// Why, or a warning: up to 2,000 characters, since it is kept with each span.
     pub message: String,
 }
 
@@ -49,7 +52,8 @@ impl Answer {
     pub fn of(body: &[u8]) -> Answer {
         let response = ExportTraceServiceResponse::decode(body).unwrap_or_default();
         let partial = response.partial_success.unwrap_or_default();
-        Answer { rejected: u64::try_from(partial.rejected_spans).unwrap_or_default(), message: partial.error_message }
+        let message = partial.error_message.chars().take(MAX_MESSAGE).collect();
+        Answer { rejected: u64::try_from(partial.rejected_spans).unwrap_or_default(), message }
     }
 }
 
@@ -107,12 +111,13 @@ fn request(spans: &[Span], chosen: Vec<(usize, Message)>) -> Request {
 
 fn message(span: &Span, end: Timestamp) -> Message {
     let mut attributes = attributes(&span.tags);
-    attributes.extend(texts([
+    let ours = texts([
         ("resource.name", span.resource.as_deref()),
         ("request_id", span.request_id.as_deref()),
         ("session.id", span.session_id.as_deref()),
         ("enduser.id", span.user_id.as_deref()),
-    ]));
+    ]);
+    add(&mut attributes, ours);
     Message {
         trace_id: span.trace_id.bytes().to_vec(),
         span_id: span.span_id.bytes().to_vec(),
@@ -163,11 +168,11 @@ fn events(span: &Span) -> Vec<Event> {
     let told = span.error.as_ref().and_then(|error| span.logs.iter().rposition(|log| log.repeats(error)));
     let logged = span.logs.iter().enumerate().map(|(place, log)| {
         let mut attributes = attributes(&log.fields);
-        attributes.extend(texts([("level", log.level.as_deref())]));
+        add(&mut attributes, texts([("level", log.level.as_deref())]));
         let mut name = log.message.clone();
         if let Some(error) = span.error.as_ref().filter(|_| told == Some(place)) {
             attributes.retain(|attribute| !attribute.key.starts_with("exception."));
-            attributes.extend(texts([("message", Some(name.as_str()))]));
+            add(&mut attributes, texts([("message", Some(name.as_str()))]));
             attributes.extend(exception(error));
             name = EXCEPTION.to_owned();
         }
@@ -197,6 +202,12 @@ fn exception(error: &SpanFailure) -> Vec<KeyValue> {
 fn texts<'a>(named: impl IntoIterator<Item = (&'a str, Option<&'a str>)>) -> Vec<KeyValue> {
     let named = named.into_iter().filter_map(|(name, text)| Some((name, text?)));
     named.map(|(name, text)| key_value(name, Any::StringValue(text.to_owned()))).collect()
+}
+
+/// Adds `ours` in place of what the service called the same: the protocol wants each key once.
+fn add(attributes: &mut Vec<KeyValue>, ours: Vec<KeyValue>) {
+    attributes.retain(|attribute| ours.iter().all(|our| our.key != attribute.key));
+    attributes.extend(ours);
 }
 
 fn attributes(fields: &Map<String, Value>) -> Vec<KeyValue> {
@@ -237,6 +248,7 @@ mod tests {
     use crate::traces::testing::{any_span, failure, log_of, span, tags};
     use proptest::prelude::*;
     use serde_json::json;
+    use std::collections::BTreeSet;
 
     fn decoded(request: &Request) -> ExportTraceServiceRequest {
         ExportTraceServiceRequest::decode(request.body.as_slice()).unwrap()
@@ -317,6 +329,22 @@ mod tests {
             assert_eq!(attribute(&told.events[1].attributes, name), Some(&value), "{name}");
         }
         assert_eq!(attribute(&told.events[1].attributes, "n"), Some(&Any::IntValue(1)));
+    }
+
+    #[test]
+    fn every_key_is_sent_once_whatever_the_service_calls_its_own() {
+        let mut sent = span(1, None);
+        sent.tags = tags(json!({"enduser.id": "other", "session.id": 7, "request_id": "r", "resource.name": "n"}));
+        (sent.status, sent.error) = (SpanStatus::Error, Some(failure("Io", "refused")));
+        sent.logs = vec![log_of("ERROR", "failed", json!({"level": "x", "message": "y"}))];
+        let sent = decoded(&requests(&[sent])[0]).resource_spans.remove(0).scope_spans.remove(0).spans.remove(0);
+        for attributes in [&sent.attributes, &sent.events[0].attributes] {
+            let keys: BTreeSet<&str> = attributes.iter().map(|attribute| attribute.key.as_str()).collect();
+            assert_eq!(keys.len(), attributes.len(), "{attributes:?}");
+        }
+        let text = |text: &str| Any::StringValue(text.to_owned());
+        assert_eq!(attribute(&sent.attributes, "enduser.id"), Some(&text("u-1")));
+        assert_eq!(attribute(&sent.events[0].attributes, "message"), Some(&text("failed")));
     }
 
     #[test]

@@ -49,6 +49,11 @@ impl Refusal {
     }
 }
 
+/// Whether what is kept in the quarantine's folder `reason` are spans.
+pub fn is_refused(reason: &str) -> bool {
+    Refusal::ALL.iter().any(|refusal| refusal.reason() == reason)
+}
+
 /// Something that was not taken, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refused {

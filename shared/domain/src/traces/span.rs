@@ -32,7 +32,7 @@ pub struct Span {
     pub request_id: Option<String>,
     /// The session of the request.
     pub session_id: Option<String>,
-    /// Who asked; a pseudonym.
+    /// Who asked, as the service calls them; a pseudonym where that was personal data.
     pub user_id: Option<String>,
     /// What part it has in a call.
     pub kind: SpanKind,
