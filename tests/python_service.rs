@@ -156,6 +156,11 @@ fn a_record_says_all_that_was_meant() {
     assert_eq!(failed["category"], "external_api");
     assert_eq!(failed["error"]["type"], "TimeoutError");
     assert!(failed["error"]["traceback"].as_str().unwrap().starts_with("Traceback (most recent call last)"));
+    // A QueueHandler takes the exception from the record, and puts its traceback into the message.
+    let queued = record(&records, "queued, and not signed");
+    assert_eq!((&queued["error"]["type"], &queued["error"]["message"]), (&json!("TimeoutError"), &json!("no answer")));
+    assert!(queued["error"]["traceback"].as_str().unwrap().contains("service.py"), "{queued}");
+    assert!(queued["details"]["stack"].as_str().unwrap().starts_with("Stack (most recent call last)"), "{queued}");
     let odd = record(&records, "odd values");
     let circle = json!({ "name": "x", "self": "...", "again": "..." });
     assert_eq!(

@@ -72,6 +72,9 @@ METRICS = {  # Unit, dimensions, and sets of them that CloudWatch gets: shared/s
     "security_events": _metric("Count", "service event_type", "service", "event_type"),
 }
 _MAX_VALUES = 100  # of a metric, and metrics, in one line
+_MAX_VALUE = 2 ** 360  # and least, in CloudWatch
+_RATED = "Bits Kilobits Megabits Gigabits Terabits Bytes Kilobytes Megabytes Gigabytes Terabytes Count".split()
+_UNITS = {"None", "Percent", "Seconds", "Milliseconds", "Microseconds", *_RATED, *(f"{unit}/Second" for unit in _RATED)}
 _MAX_BYTES = 15_000  # of a line with metrics: log drivers cut at 16 KiB, and CloudWatch reads none from pieces
 _FIELDS = {"timestamp", "level", "category", "message", "context", "details", "error", "duration_ms", "span", "_aws"}
 _BREAK = re.compile(r"""([\s"')]+)""")  # what a query string ends with
@@ -117,8 +120,11 @@ def span(operation, kind="internal", **tags):
         except BaseException as error:
             # By name: asyncio is slow to import, and had a TimeoutError of its own.
             kinds = {kind.__name__ for kind in type(error).__mro__}
-            status = "cancelled" if "CancelledError" in kinds else "timeout" if "TimeoutError" in kinds else "error"
-            tags |= {"error": True, "error.type": type(error).__name__, "error.message": _plain(error)}
+            given_up = kinds & {"CancelledError", "GeneratorExit", "SystemExit"}
+            status = "cancelled" if given_up else "timeout" if "TimeoutError" in kinds else "error"
+            tags |= {"error.type": type(error).__name__, "error.message": _plain(error)}
+            if not given_up:
+                tags["error"] = True
             raise
         finally:
             took = time.perf_counter() - begun
@@ -134,6 +140,8 @@ def stamp(record):
     """A filter: notes the ids in the thread or task that logs. A QueueHandler needs it too: `addFilter(stamp)`."""
     if not hasattr(record, "ids"):
         record.ids = _ids.get()
+    if (record.exc_info or record.stack_info) and not hasattr(record, "landlog_said"):
+        record.landlog_said = _said(record)  # A QueueHandler takes them away, and makes them part of the message.
     return True
 
 
@@ -147,20 +155,23 @@ class Formatter(logging.Formatter):
         self.namespace = namespace
 
     def format(self, record):
-        bad, ids = {}, {**self.own, **getattr(record, "ids", {})}
-        details = _plain(getattr(record, "details", None)) or {}
+        ids, details = {**self.own, **getattr(record, "ids", {})}, _plain(getattr(record, "details", None)) or {}
+        message, error, stack, bad = getattr(record, "landlog_said", None) or _said(record)
+        bad = dict(bad)
         line = {
             "timestamp": _time(record.created, "milliseconds"),
             "level": logging.getLevelName(min(max(record.levelno // 10 * 10, 10), 50)),
             "category": _plain(getattr(record, "category", "system")),
-            "message": _message(record, bad),
+            "message": message,
             "context": {name: ids[name] for name in CONTEXT if ids.get(name) is not None},
             "details": details if isinstance(details, dict) else {"value": details},
-            "error": _error(record.exc_info),
+            "error": error,
             "duration_ms": _plain(getattr(record, "duration_ms", None)),
             "span": _plain(getattr(record, "span", None)),
         }
         metrics, dimensions = _metrics(record, bad), _dimensions(record, bad)
+        if stack:
+            line["details"].setdefault("stack", stack)
         if bad:
             line["details"]["unwritable"] = bad
         line = {name: value for name, value in line.items() if value not in (None, {})}
@@ -193,12 +204,14 @@ class Formatter(logging.Formatter):
 
     def _emf(self, created, metrics, dimensions):
         said, directives = {}, {}
+        own = _dimension("service", self.own["service_name"])
+        dimensions = {**dimensions, "service": dimensions.get("service", own)}
         for name, (unit, _) in metrics.items():
             _, needed, sets = METRICS.get(name, _metric(unit, "service", "service"))
             said.update({dimension: dimensions.get(dimension, "unknown") for dimension in needed})
             empty = {"Namespace": self.namespace, "Dimensions": sets, "Metrics": []}
             directives.setdefault(str(sets), empty)["Metrics"].append({"Name": name, "Unit": unit})
-        said = {**dimensions, **said, "service": _dimension("service", self.own["service_name"])}
+        said = {**dimensions, **said}
         values = {name: held[0] if len(held) == 1 else held for name, (_, held) in metrics.items()}
         aws = {"Timestamp": int(created * 1000), "CloudWatchMetrics": list(directives.values())}
         return {"_aws": aws, **said, **values}
@@ -209,12 +222,14 @@ def _fits(text, metrics):
     return most <= _MAX_VALUES and len(text.encode()) <= _MAX_BYTES
 
 
-def _message(record, bad):
+def _said(record):
+    """Message, error and stack, and what of them can't be written."""
+    error, stack = _error(record.exc_info), _plain(record.stack_info)
     try:
-        return str(_plain(record.getMessage()))
-    except Exception as error:  # Its arguments don't fit, or fail to tell what they are.
-        bad["message"], bad["arguments"] = type(error).__name__, _plain(record.args)
-        return str(_plain(record.msg))
+        return str(_plain(record.getMessage())), error, stack, {}
+    except Exception as wrong:  # Its arguments don't fit, or fail to tell what they are.
+        bad = {"message": type(wrong).__name__, "arguments": _plain(record.args)}
+        return str(_plain(record.msg)), error, stack, bad
 
 
 def _metrics(record, bad):
@@ -227,8 +242,9 @@ def _metrics(record, bad):
             values, unit = told if isinstance(told, tuple) else (told, "None")
             unit, registered = str(_plain(unit)), METRICS.get(name, (unit,))[0]
             values = [_plain(value) for value in (values if isinstance(values, list) else [values])]
-            wrong = [value for value in values if isinstance(value, bool) or not isinstance(value, (int, float))]
-            if wrong or not values or name in taken or not isinstance(said, dict) or unit not in ("None", registered):
+            fits = all(type(value) in (int, float) and abs(value) <= _MAX_VALUE for value in values) and values
+            is_free = name.strip() and name not in taken and isinstance(said, dict)
+            if not (fits and is_free and unit in ("None", registered) and registered in _UNITS):
                 bad[name] = _plain(told)
             else:
                 metrics[name] = (registered, values)
@@ -311,7 +327,8 @@ def _without_queries(text):
 
 def _without_query(word):
     """`/a?b` and `a?b=` have a query; `what?` and `a=?,b=?` have none. One pass: texts may be long."""
-    found = _QUERY.search(word)
-    if found and (found["named"] or ("/" in word[:found.start()] and word[found.start() + 1:])):
-        return word[:found.start()]
+    path = word.find("/")
+    for found in _QUERY.finditer(word):
+        if found["named"] or 0 <= path < found.start() < len(word) - 1:
+            return word[:found.start()]
     return word

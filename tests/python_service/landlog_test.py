@@ -57,11 +57,16 @@ class Landlog(unittest.TestCase):
             ("/a#token=1", "/a"),
             ("what? no", "what? no"),
             ("SET a=?,b=? WHERE c=?", "SET a=?,b=? WHERE c=?"),
+            ("#/contracts?email=a.petrova@example.com", "#/contracts"),
+            ("contracts?sort?email=x@y.ru", "contracts?sort"),
+            ("what?/a?b", "what?/a"),
+            ("#/contracts #7 why?/a?", "#/contracts #7 why?/a?"),
         ]:
             self.assertEqual(self.line("%s", text)["message"], expected)
 
     def test_a_long_text_is_read_once(self):
-        for text in ("=/" * 131_072, "/" * 262_144, "a?" * 131_072, "='" * 131_072 + "?", "/a " * 87_000 + "?"):
+        for text in ("=/" * 131_072, "/" * 262_144, "a?" * 131_072, "='" * 131_072 + "?", "/a " * 87_000 + "?",
+                     "a?" * 131_072 + "/", "?" + "a" * 262_144):
             self.assertEqual(self.line("%s", text)["message"], text)
 
     def test_directives_have_the_sets_and_units_of_the_registry(self):
@@ -76,6 +81,9 @@ class Landlog(unittest.TestCase):
              ([[], ["service"]], [{"Name": "made_up", "Unit": "Bytes"}])])
         said = [line[name] for name in ("service", "endpoint", "method", "status_code")]
         self.assertEqual(said, ["contract", "/contracts/{id}", "_____", "201"])
+        line = self.line("m", metrics={"api_requests": 1}, dimensions={"service": "gateway"})
+        said = [line["service"], line["context"]["service_name"], line["method"]]
+        self.assertEqual(said, ["gateway", "contract", "unknown"])
         line = self.line("m", metrics={"contracts_created": 1, "contract_value": 5}, dimensions={"role": None})
         self.assertEqual(line["role"], "unknown", "a set that names a member that is not there is not read")
 
@@ -98,10 +106,13 @@ class Landlog(unittest.TestCase):
         self.assertEqual(self.line("m", details="text")["details"], {"value": "text"})
         huge = 10 ** 5000
         metrics = {"active_users": (1, 2, 3), "document_size": Broken(), "contracts_created": True,
-                   "daily_contracts": huge, "api_request_duration": (1, "Seconds"), "message": 1, "operations": [], "contracts_signed": 2}
+                   "daily_contracts": huge, "api_request_duration": (1, "Seconds"), "message": 1, "operations": [],
+                   "took": (3, "ms"), "": 1, "active": 2 ** 360 + 1, "low": [1, -1e200], "contracts_signed": 2,
+                   "contract_value": 2 ** 360}
         line = self.line("m", metrics=metrics, details={"huge": huge})
-        self.assertEqual(set(line["details"]["unwritable"]), set(metrics) - {"contracts_signed"})
-        self.assertEqual((line["contracts_signed"], line["message"]), (2, "m"))
+        self.assertEqual(set(line["details"]["unwritable"]), set(metrics) - {"contracts_signed", "contract_value"})
+        self.assertEqual((line["contracts_signed"], line["contract_value"], line["message"]), (2, 2 ** 360, "m"))
+        self.assertNotIn("", line)
         line = self.line("m", metrics={"role": 1, "contracts_created": 1}, dimensions={"role": "buyer", "level": 1})
         self.assertEqual((line["role"], line["level"]), ("buyer", "INFO"))
         self.assertEqual(line["details"]["unwritable"], {"role": 1, "level": 1})
@@ -113,6 +124,13 @@ class Landlog(unittest.TestCase):
         except ValueError:
             log.exception("failed")
         self.assertEqual(self.lines()[-1]["error"]["message"], "unwritable ValueError: RuntimeError")
+
+    def test_a_stack_is_told(self):
+        log.info("m", stack_info=True, extra={"details": {"a": 1}})
+        details = self.lines()[-1]["details"]
+        self.assertEqual((details["a"], details["stack"].split("\n")[0]), (1, "Stack (most recent call last):"))
+        log.info("m", stack_info=True, extra={"details": {"stack": "own"}})
+        self.assertEqual(self.lines()[-1]["details"], {"stack": "own"})
 
     def test_long_lines_have_their_metrics_apart(self):
         prices = [number / 7 for number in range(250)]
@@ -141,10 +159,14 @@ class Landlog(unittest.TestCase):
     def test_a_span_says_how_it_ended(self):
         class Late(TimeoutError):
             pass
-        for error, status in [(asyncio.CancelledError, "cancelled"), (Late, "timeout"), (KeyError, "error")]:
+        for error, status in [(asyncio.CancelledError, "cancelled"), (GeneratorExit, "cancelled"),
+                              (SystemExit, "cancelled"), (Late, "timeout"), (KeyError, "error")]:
             with self.assertRaises(error), landlog.span("work"):
                 raise error
-            self.assertEqual(self.lines()[-1]["span"]["status"], status)
+            span = self.lines()[-1]["span"]
+            self.assertEqual(span["status"], status)
+            self.assertEqual(span["tags"].get("error", False), status != "cancelled")
+            self.assertEqual(span["tags"]["error.type"], error.__name__)
 
     def test_a_context_may_end_elsewhere(self):
         def spans():

@@ -87,6 +87,10 @@ def queued():
     root.handlers = [waiting]
     with landlog.context(request_id="queued-1"):
         log.info("queued")
+        try:
+            raise TimeoutError("no answer")
+        except TimeoutError:
+            log.exception("queued, and %s", "not signed", stack_info=True)
     root.handlers = [handler]
     listener = logging.handlers.QueueListener(waiting.queue, handler)
     listener.start()
