@@ -353,12 +353,16 @@ impl Fields<'_> {
                 Some(at) => {
                     let mut id = value.owned();
                     id.truncate(id.floor_char_boundary(MAX_ID_BYTES));
-                    record.ids[at] = Some(id);
-                    record.has_ids = true;
+                    self.id(at, id);
                 }
                 None => self.detail(field, |out| value.write(out)),
             },
         }
+    }
+
+    fn id(&mut self, at: usize, id: String) {
+        self.record.ids[at] = Some(self.masked.id(IDS[at], id));
+        self.record.has_ids = true;
     }
 
     fn category(&mut self, field: &Field, value: Text<'_>) {
@@ -380,8 +384,7 @@ impl Fields<'_> {
             // Ids are texts, also those that look like numbers.
             let mut digits = Vec::new();
             write(&mut digits);
-            self.record.ids[at] = Some(String::from_utf8_lossy(&digits).trim_matches('"').to_owned());
-            self.record.has_ids = true;
+            self.id(at, String::from_utf8_lossy(&digits).trim_matches('"').to_owned());
         } else {
             self.detail(field, write);
         }
@@ -411,11 +414,17 @@ impl Visit for Fields<'_> {
     }
 
     fn record_i128(&mut self, field: &Field, value: i128) {
-        self.text(field, Text::Formatted(format_args!("{value}")));
+        match i64::try_from(value) {
+            Ok(value) => self.record_i64(field, value),
+            Err(_) => self.text(field, Text::Formatted(format_args!("{value}"))),
+        }
     }
 
     fn record_u128(&mut self, field: &Field, value: u128) {
-        self.text(field, Text::Formatted(format_args!("{value}")));
+        match u64::try_from(value) {
+            Ok(value) => self.record_u64(field, value),
+            Err(_) => self.text(field, Text::Formatted(format_args!("{value}"))),
+        }
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {

@@ -12,6 +12,7 @@ use tracing_subscriber::registry::{LookupSpan as _, Registry};
 use schema::CONTEXT;
 use schema::trace::Parent;
 
+use crate::handle::Telemetry;
 use crate::json;
 use crate::trace::{self, SpanState};
 
@@ -129,9 +130,12 @@ pub fn set_session(session_id: &str) -> bool {
 fn set_later(at: usize, id: &str) -> bool {
     let ids = with_current(|state| state.ids.clone()).flatten();
     let Some(ids) = ids else { return false };
+    let masked = Telemetry::with_current(|telemetry| telemetry.map(|all| all.masked().id(CONTEXT[at], id.to_owned())));
+    let id = masked.as_deref().unwrap_or(id);
+    let request = Arc::clone(&ids.read().request);
     let mut around = Some(&ids);
-    while let Some(ids) = around {
-        ids.update(at, id);
+    // What is around may be of another request by now: a span can be told its own later.
+    while let Some(ids) = around.filter(|ids| ids.update(&request, at, id)) {
         around = ids.outer.as_ref();
     }
     true
@@ -172,12 +176,16 @@ impl SharedIds {
         *self.now.write().unwrap_or_else(PoisonError::into_inner) = ids;
     }
 
-    fn update(&self, at: usize, id: &str) {
+    /// Sets one, if they are still of this request.
+    fn update(&self, request: &Arc<Request>, at: usize, id: &str) -> bool {
         let mut values = [None, None, None];
         values[at] = Some(id.to_owned());
         let mut now = self.now.write().unwrap_or_else(PoisonError::into_inner);
-        let request = Arc::clone(&now.request);
-        *now = Ids::within(Some(&now), values, request);
+        let is_same = Arc::ptr_eq(&now.request, request);
+        if is_same {
+            *now = Ids::within(Some(&now), values, Arc::clone(request));
+        }
+        is_same
     }
 }
 

@@ -60,6 +60,12 @@ impl MaskedNames {
         MaskedNames { last: bits(1), last_but_one: bits(2), names: names.to_vec() }
     }
 
+    /// The id in a field of this name as it may be written. Of ids only those of people are masked: lines and spans
+    /// are found by the others.
+    pub(crate) fn id(&self, name: &str, id: String) -> String {
+        if matches!(name, "user_id" | "session_id") && self.contains(name) { MASK.to_owned() } else { id }
+    }
+
     pub(crate) fn contains(&self, name: &str) -> bool {
         self.last & letter(name, 1) != 0
             && self.last_but_one & letter(name, 2) != 0
@@ -93,7 +99,8 @@ mod tests {
 
     #[test]
     fn names_are_masked_in_any_case() {
-        let names = ["password", "token", "secret", "api_key", &"x".repeat(80)].map(str::to_owned);
+        let mut names = crate::Settings::MASKED_FIELDS.map(str::to_owned).to_vec();
+        names.push("x".repeat(80));
         let names = MaskedNames::new(&names);
         for (name, masked) in [
             ("password", true),
@@ -108,6 +115,9 @@ mod tests {
             ("clientSecret", true),
             ("x_api_key", true),
             ("X-Api-Key", true),
+            ("apiKey", true),
+            ("clientApiKey", true),
+            ("APIKEY", true),
             ("db.password", true),
             ("tokens_used", false),
             ("max_tokens", false),

@@ -40,7 +40,8 @@ pub struct Settings {
     pub buffer_bytes: usize,
     /// Names of fields whose values are never written but as `[secret]`, in any case, also as the last word of a
     /// name: `token` is `access_token`, too (`LOG_MASKED_FIELDS`, separated by commas, which are masked beside
-    /// the default [`Settings::MASKED_FIELDS`]).
+    /// the default [`Settings::MASKED_FIELDS`]). Of fields with a place of their own `user_id` and `session_id` can be
+    /// masked, wherever they are named; [`Settings::from_lookup`] refuses the others ([`Settings::NEVER_MASKED`]).
     pub masked_fields: Vec<String>,
     /// Namespace of metrics (`METRICS_NAMESPACE`, default `LandContracts`). One that CloudWatch would not take is
     /// refused at the start: it would drop every metric, and tell nobody.
@@ -95,8 +96,24 @@ pub struct LevelsError {
 
 impl Settings {
     /// What is masked whatever else is.
-    pub const MASKED_FIELDS: [&str; 7] =
-        ["password", "passwd", "secret", "token", "api_key", "authorization", "cookie"];
+    pub const MASKED_FIELDS: [&str; 8] =
+        ["password", "passwd", "secret", "token", "api_key", "apikey", "authorization", "cookie"];
+
+    /// What can't be masked: fields that a line is not told apart without, or that are a text of any kind.
+    pub const NEVER_MASKED: [&str; 12] = [
+        "message",
+        "category",
+        "duration_ms",
+        "error",
+        "error.message",
+        "error.type",
+        "error.traceback",
+        "request_id",
+        "trace_id",
+        "span_id",
+        "span.name",
+        "span.resource",
+    ];
 
     /// The variables that [`Settings::from_lookup`] reads.
     pub const VARIABLES: [&str; 16] = [
@@ -168,10 +185,7 @@ impl Settings {
                 always: read.with("TRACE_ALWAYS", defaults.traces.always, list),
             },
             buffer_bytes: read.with("LOG_BUFFER_BYTES", defaults.buffer_bytes, buffer),
-            masked_fields: read.with("LOG_MASKED_FIELDS", defaults.masked_fields, |text| {
-                // Whoever masks more does not want to see what was masked before.
-                Ok(Settings::MASKED_FIELDS.map(str::to_owned).into_iter().chain(list(text)?).collect())
-            }),
+            masked_fields: read.with("LOG_MASKED_FIELDS", defaults.masked_fields, masked_fields),
             namespace: read.with("METRICS_NAMESPACE", defaults.namespace, namespace),
             metrics: read.with("METRICS_SOURCE", defaults.metrics, source),
             flush_seconds: read.with("METRICS_FLUSH_SECONDS", defaults.flush_seconds, flush_seconds),
@@ -257,6 +271,16 @@ fn buffer(text: &str) -> Result<usize, String> {
 
 fn list(text: &str) -> Result<Vec<String>, String> {
     Ok(text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect())
+}
+
+fn masked_fields(text: &str) -> Result<Vec<String>, String> {
+    let more = list(text)?;
+    let is_never = |name: &String| Settings::NEVER_MASKED.iter().any(|never| never.eq_ignore_ascii_case(name));
+    match more.iter().find(|name| is_never(name)) {
+        Some(name) => Err(format!("`{name}` is no field that can be masked")),
+        // Whoever masks more does not want to see what was masked before.
+        None => Ok(Settings::MASKED_FIELDS.map(str::to_owned).into_iter().chain(more).collect()),
+    }
 }
 
 /// Reads levels as `LOG_LEVEL` has them: a level (`warn`), levels of targets (`sqlx=warn,contract::pdf=debug`), or
@@ -385,6 +409,16 @@ mod tests {
             read(&[("SERVICE_NAME", "a"), ("ENVIRONMENT", "b"), ("LOG_MASKED_FIELDS", "passport, tax_id")]).unwrap();
         let expected = Settings::MASKED_FIELDS.iter().copied().chain(["passport", "tax_id"]);
         assert_eq!(settings.masked_fields, expected.collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn what_would_be_written_all_the_same_is_no_field_to_mask() {
+        let masked = |fields: &str| read(&[("SERVICE_NAME", "a"), ("ENVIRONMENT", "b"), ("LOG_MASKED_FIELDS", fields)]);
+        for name in ["message", "Error", "error.type", "request_id", "trace_id", "duration_ms"] {
+            let error = masked(&format!("passport, {name}")).unwrap_err();
+            assert_eq!(error, format!("LOG_MASKED_FIELDS: `{name}` is no field that can be masked"));
+        }
+        assert!(masked("user_id,session_id,name,type").is_ok());
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::fmt;
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use tracing::field::Empty;
 
 use crate::line::with_members;
 use crate::testing::{events_of, settings, text_of};
@@ -77,6 +78,7 @@ fn fields_have_their_places() {
             category = "gossip",
             r#type = "x",
             big = u128::MAX,
+            small = i128::from(i64::MIN),
             nan = f64::NAN,
             ok = true,
             missing = None::<u64>,
@@ -90,12 +92,14 @@ fn fields_have_their_places() {
         });
         tracing::error!(error = "no route", error.type = "Routing", error.traceback = "at x", "text");
         tracing::error!(error.type = "Routing", "the message is the error's");
+        // What `Duration::as_millis` is.
+        tracing::info!(duration_ms = 12_u128, request_id = 7_i128, "took");
     });
     assert_eq!(
         lines[0]["details"],
         json!({
-            "category": "gossip", "type": "x", "big": u128::MAX.to_string(), "nan": "NaN", "ok": true, "a b": -3,
-            "duration_ms": "Infinity",
+            "category": "gossip", "type": "x", "big": u128::MAX.to_string(), "small": i64::MIN, "nan": "NaN", "ok": true,
+            "a b": -3, "duration_ms": "Infinity",
         })
     );
     assert!(lines[0].get("message").is_none() && lines[0].get("duration_ms").is_none());
@@ -108,6 +112,11 @@ fn fields_have_their_places() {
     assert_eq!(lines[3]["context"]["user_id"], "-1");
     assert_eq!(lines[4]["error"], json!({ "type": "Routing", "message": "no route", "traceback": "at x" }));
     assert_eq!(lines[5]["error"], json!({ "type": "Routing", "message": "the message is the error's" }));
+    let took = &lines[6];
+    assert_eq!(
+        json!([took["duration_ms"], took.get("details"), took["context"]["request_id"]]),
+        json!([12.0, null, "7"])
+    );
 }
 
 #[derive(Debug)]
@@ -182,6 +191,22 @@ fn what_is_marked_is_not_written() {
     });
     assert!(!text.contains("hunter2") && !text.contains("1234567"), "{text}");
     assert_eq!(text.matches("[secret]").count(), 5, "{text}");
+}
+
+#[test]
+fn ids_of_people_are_masked_wherever_they_are_named() {
+    let masked_fields = ["user_id", "Session_Id"].map(str::to_owned).to_vec();
+    let text = text_of(Settings { masked_fields, ..settings() }, |_| {
+        tracing::info_span!("login", request_id = "r-1", user_id = "u-7", session_id = Empty).in_scope(|| {
+            tracing::Span::current().record("session_id", 1234567);
+            tracing::info!("of the span");
+            tracing::info!(user_id = "u-7", session_id = 1234567, "of the event");
+            assert!(crate::scope::set_user("u-7") && crate::scope::set_session("1234567"));
+            tracing::info!("set later");
+        });
+    });
+    assert!(!text.contains("u-7") && !text.contains("1234567"), "{text}");
+    assert_eq!((text.matches("[secret]").count(), text.matches("r-1").count()), (8, 4), "{text}");
 }
 
 #[test]

@@ -416,12 +416,12 @@ impl Found {
     }
 
     /// Takes what has a place of its own; `false` of what is a tag.
-    fn take(&mut self, name: &str, value: Text<'_>) -> bool {
+    fn take(&mut self, name: &str, value: Text<'_>, masked: &MaskedNames) -> bool {
         match name {
             // The Lambda runtime's own span says `requestId` and `xrayTraceId`.
             "request_id" | "requestId" => self.ids[0] = Some(value.owned()),
-            "user_id" => self.ids[1] = Some(value.owned()),
-            "session_id" => self.ids[2] = Some(value.owned()),
+            "user_id" => self.ids[1] = Some(masked.id(name, value.owned())),
+            "session_id" => self.ids[2] = Some(masked.id(name, value.owned())),
             "span.name" | "otel.name" => self.name = Some(value.owned()),
             "span.resource" => self.resource = Some(value.owned()),
             "span.kind" | "otel.kind" => {
@@ -469,7 +469,7 @@ impl SpanFields<'_> {
     }
 
     fn text(&mut self, field: &Field, value: Text<'_>) {
-        if !self.found.take(field.name(), value) {
+        if !self.found.take(field.name(), value, self.masked) {
             self.tag(field, |out| value.write(out));
         }
     }
@@ -482,14 +482,28 @@ impl Visit for SpanFields<'_> {
 
     fn record_i64(&mut self, field: &Field, value: i64) {
         // Ids are texts, also those that look like numbers.
-        if !self.found.take(field.name(), Text::Formatted(format_args!("{value}"))) {
+        if !self.found.take(field.name(), Text::Formatted(format_args!("{value}")), self.masked) {
             self.tag(field, |out| json::signed(out, value));
         }
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        if !self.found.take(field.name(), Text::Formatted(format_args!("{value}"))) {
+        if !self.found.take(field.name(), Text::Formatted(format_args!("{value}")), self.masked) {
             self.tag(field, |out| json::unsigned(out, value));
+        }
+    }
+
+    fn record_i128(&mut self, field: &Field, value: i128) {
+        match i64::try_from(value) {
+            Ok(value) => self.record_i64(field, value),
+            Err(_) => self.text(field, Text::Formatted(format_args!("{value}"))),
+        }
+    }
+
+    fn record_u128(&mut self, field: &Field, value: u128) {
+        match u64::try_from(value) {
+            Ok(value) => self.record_u64(field, value),
+            Err(_) => self.text(field, Text::Formatted(format_args!("{value}"))),
         }
     }
 

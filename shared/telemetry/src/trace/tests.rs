@@ -488,10 +488,20 @@ fn another_request_within_keeps_its_user_to_itself() {
     let lines = events_of(settings(), |_| {
         RequestScope::new("r-1").with_user("u-1").in_scope(|| {
             RequestScope::new("r-2").in_scope(|| assert!(scope::set_user("u-2")));
+            // One whose request is known later.
+            let message = info_span!("message", request_id = Empty, session_id = Empty);
+            message.in_scope(|| {
+                assert!(scope::set_session("s-1"));
+                message.record("request_id", "r-3");
+                info_span!("inner", user_id = Empty).in_scope(|| assert!(scope::set_user("u-3")));
+                tracing::info!("within");
+            });
             tracing::info!("around");
         });
     });
-    assert_eq!(lines[0]["context"]["user_id"], "u-1");
+    let told: Vec<Value> =
+        lines.iter().map(|line| json!([line["context"]["user_id"], line["context"]["session_id"]])).collect();
+    assert_eq!(json!(told), json!([["u-3", "s-1"], ["u-1", "s-1"]]));
 }
 
 #[test]
