@@ -2,7 +2,10 @@
 //!
 //! A span that [`Traces::spans`](crate::Traces::spans) lets through (INFO and above, unless set otherwise) is part of
 //! a trace: of its parent's, of that of a caller ([`with_parent`], or a field `traceparent` or `xrayTraceId`), or of
-//! one that begins with it. Whether a trace is kept is decided once, where it begins, and everybody else follows.
+//! one that begins with it. Whether a trace is kept is decided once, where it begins, and everybody else follows; but
+//! behind [`web::layer`](crate::web::layer) only with [`TraceHeaders::Follow`](crate::web::TraceHeaders::Follow), which
+//! services inside the platform set: unless it is, each process decides anew for what headers name, as anybody can
+//! send them.
 //! When a span of a kept trace closes, it is written as a span line. Of a trace that is not kept the first span here
 //! has ids, which hold for all lines and calls within: the spans in it are seen by nobody, and cost next to nothing.
 //!
@@ -73,7 +76,8 @@ pub fn with_parent<R>(parent: Parent, make: impl FnOnce() -> R) -> R {
     with_next(Next { parent: Some(parent), ..Next::default() }, make)
 }
 
-/// The same where nobody who is trusted has said so: whether it is kept is decided here, by chance.
+/// The same where nobody who is trusted has said so: whether it is kept is decided here, by the trace's id and a
+/// secret of this process.
 pub(crate) fn with_foreign_parent<R>(parent: Parent, make: impl FnOnce() -> R) -> R {
     let parent = Parent { sampled: None, ..parent };
     with_next(Next { parent: Some(parent), is_foreign: true, ids: None }, make)
