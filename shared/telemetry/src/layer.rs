@@ -138,7 +138,7 @@ impl LogLayer {
                 let outer = outer.filter(|outer| outer.trace_id == remote.trace_id);
                 let sampled = remote.sampled.or(outer.map(|outer| outer.sampled));
                 let sampled = sampled.unwrap_or_else(|| match found.is_foreign {
-                    true => sampler.decide(chance::stirred(trace::bits_of(remote.trace_id)), name, || now.get()),
+                    true => sampler.decide(chance::bits(), name, || now.get()),
                     false => decide(remote.trace_id, now),
                 });
                 Some(Place { trace_id: remote.trace_id, span_id: remote.span_id, sampled, is_remote: true })

@@ -76,8 +76,7 @@ pub fn with_parent<R>(parent: Parent, make: impl FnOnce() -> R) -> R {
     with_next(Next { parent: Some(parent), ..Next::default() }, make)
 }
 
-/// The same where nobody who is trusted has said so: whether it is kept is decided here, by the trace's id and a
-/// secret of this process.
+/// The same where nobody who is trusted has said so: whether it is kept is decided here, by chance.
 pub(crate) fn with_foreign_parent<R>(parent: Parent, make: impl FnOnce() -> R) -> R {
     let parent = Parent { sampled: None, ..parent };
     with_next(Next { parent: Some(parent), is_foreign: true, ids: None }, make)

@@ -89,8 +89,7 @@ pub enum TraceHeaders {
     /// request of theirs kept.
     Follow,
     /// The request is part of the trace that they name, so that its lines are found by the caller's id. Whether it is
-    /// kept is decided here, by that id and a secret of the process: all requests of a trace fare alike, and nobody
-    /// knows beforehand how. (The answer's `traceparent` tells.) Other processes decide for themselves.
+    /// kept is decided here, by chance: whoever chooses the id does not choose that.
     #[default]
     KeepIdOnly,
     /// The request begins a trace of its own.

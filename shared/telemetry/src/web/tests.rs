@@ -1,6 +1,5 @@
 //! The layer around services that answer, fail, wait and panic.
 
-use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::future::pending;
 
@@ -206,26 +205,6 @@ fn who_is_trusted_decides_which_traces_are_kept() {
         assert_eq!(is_same, same_trace, "{case}");
     }
     assert_eq!(format!("{:?}", layer()).matches("KeepIdOnly").count(), 1);
-}
-
-#[test]
-fn requests_of_one_trace_are_kept_alike() {
-    let mut settings = settings();
-    (settings.traces.share, settings.traces.per_second) = (0.5, 0);
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let lines = lines_of(settings, |_| {
-        for trace in 1..=64 {
-            let header = format!("00-5759e988bd862e3f{trace:016x}-53995c3f42cd8ad8-00");
-            for _ in 0..2 {
-                runtime.block_on(ask(app(), request("GET", "/contracts/1", &[("traceparent", &header)])));
-            }
-        }
-    });
-    let mut kept = BTreeMap::new();
-    for span in lines.iter().filter(|line| line.get("span").is_some()) {
-        *kept.entry(span["context"]["trace_id"].as_str().unwrap()).or_insert(0) += 1;
-    }
-    assert!((1..64).contains(&kept.len()) && kept.values().all(|count| *count == 2), "{kept:?}");
 }
 
 #[test]
