@@ -28,6 +28,8 @@ pub mod redact;
 
 pub mod write;
 
+pub mod shape;
+
 pub mod filter;
 
 pub mod archive;

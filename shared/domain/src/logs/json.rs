@@ -7,6 +7,7 @@ mod tokens;
 use std::ops::Range;
 
 use block::Marks;
+pub use block::is_special;
 pub use tokens::{Kind, Token, fields, find_specials, tokenize};
 
 /// How deep arrays and objects may lie in each other. Deeper text is no JSON to us.
@@ -290,6 +291,15 @@ fn digits(bytes: &[u8], mut at: usize) -> usize {
     at
 }
 
+/// Length of the number that `bytes` begin with, if it is one that any double can hold: short, and without an
+/// exponent.
+#[inline]
+pub fn short_number_length(bytes: &[u8]) -> Option<usize> {
+    const LONGEST: usize = 24;
+    let length = number_length(bytes).ok()?;
+    (length <= LONGEST && !bytes[..length].iter().any(|byte| matches!(byte, b'e' | b'E'))).then_some(length)
+}
+
 /// How many bytes there are before the first quote, backslash or control character.
 #[inline]
 fn plain_length(bytes: &[u8]) -> usize {
@@ -304,7 +314,7 @@ fn plain_length(bytes: &[u8]) -> usize {
 }
 
 /// Length of the escape at `at`, if one is there.
-fn escape_length(bytes: &[u8], at: usize) -> Option<usize> {
+pub fn escape_length(bytes: &[u8], at: usize) -> Option<usize> {
     match (bytes.get(at)?, bytes.get(at + 1)?) {
         (b'\\', b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => Some(2),
         // Half a surrogate pair is no character, and a string of it no text.

@@ -15,6 +15,7 @@ use crate::logs::parse::postgres;
 use crate::logs::quarantine::{self, LineError};
 use crate::logs::record::{Format, Record};
 use crate::logs::redact::{self, FieldNames, PseudonymKey, Redactor};
+use crate::logs::shape::{Shaped, Shapes};
 use crate::logs::write::{Source, Writer};
 use crate::logs::{origin, parse};
 use crate::metrics::pending::{self, PendingMetrics};
@@ -101,6 +102,7 @@ struct Stages {
     redactor: Redactor,
     filters: Filters,
     hours: Hours,
+    shapes: Shapes,
 }
 
 /// Whether lines are counted as received by this batch.
@@ -118,8 +120,15 @@ impl Pipeline {
         let Settings { own_log_groups, environment, pseudonym_key, personal_fields, filters } = settings;
         let personal = personal_fields.into_iter().map(|name| (name, redact::Kind::Personal));
         let redactor = Redactor::new(pseudonym_key, FieldNames::new(personal));
-        let stages = Stages { own_log_groups, environment, redactor, filters, hours: Hours::default() };
+        let stages = Stages { own_log_groups, environment, redactor, filters, hours: Hours::default(), shapes: Shapes::default() };
         Pipeline { decoder: Decoder::default(), stages }
+    }
+
+    /// The same, with `limit` shapes of lines known at a time. With 0 every line is read in full: that takes
+    /// longer, and nothing else differs.
+    pub fn with_shapes(mut self, limit: usize) -> Pipeline {
+        self.stages.shapes = Shapes::limited(limit);
+        self
     }
 
     /// Decides what becomes of a Lambda event, `{"awslogs":{"data":"..."}}`.
@@ -248,7 +257,7 @@ impl Stages {
     }
 
     fn batch(&mut self, batch: &Batch<'_>, occasion: Occasion) -> Processed {
-        let Stages { redactor, environment, filters, hours, .. } = self;
+        let Stages { redactor, environment, filters, hours, shapes, .. } = self;
         let batch_id = batch_id(batch, occasion);
         let origin = origin::of(&batch.log_group, environment);
         let lines = join::lines(&batch.events);
@@ -268,6 +277,19 @@ impl Stages {
             if line.continues {
                 continue;
             }
+            let first = events[0];
+            let millis = parse::event_millis(first.timestamp_millis);
+            // What filters look at, only a record has.
+            let shaped = match (&line.text, line.specials) {
+                (Ok(text), Some(specials)) if filters.are_none() => shapes.find(text, specials).map(|found| (text, found)),
+                _ => None,
+            };
+            if let Some((text, Shaped { template, values })) = shaped {
+                let out = hours.lines_of(Minute::of_epoch_millis(millis));
+                let source = Source::Events { id: first.id, millis, joined: &[] };
+                derivation.add(&writer.fill(template, text, values, source, out));
+                continue;
+            }
             let is_read = line.text.as_ref().is_ok_and(|text| {
                 parse::parse(text, line.specials, &mut record);
                 !(origin.is_database && is_fragment(&record))
@@ -282,15 +304,20 @@ impl Stages {
                 }
                 continue;
             }
-            let first = events[0];
             joined.clear();
             joined.extend(&events[1..]);
             continue_with(&mut record, line, &lines, &batch.events, &mut joined);
-            let millis = parse::event_millis(first.timestamp_millis);
             let out = hours.lines_of(Minute::of_epoch_millis(millis));
             let start = out.len();
             let source = Source::Events { id: first.id, millis, joined: &joined };
+            let is_learned = line.specials.is_some() && shapes.wants(&record);
+            if is_learned {
+                writer.watch(out);
+            }
             derivation.add(&writer.write(&record, source, out));
+            if is_learned {
+                shapes.learn(&record, |values| writer.template(&record, values, out));
+            }
             if !filters.keeps(&record, &origin.service, first.id) {
                 out.truncate(start);
                 for event in std::iter::once(&first).chain(joined.iter().copied()) {

@@ -1,8 +1,10 @@
 //! A record into a line of the archive. It is redacted as it is written: nothing of it exists as bytes
 //! before. On the way the details that metrics speak of are noted, as they are archived.
 
+mod fill;
 mod names;
 mod piece;
+mod template;
 
 use std::io::Write as _;
 use std::ops::Range;
@@ -20,6 +22,8 @@ use crate::logs::redact::{self, Naming, Redactor};
 use crate::logs::short::Short;
 use names::{Meaning, Names, Scope};
 use piece::{Piece, append, close};
+pub use template::Template;
+use template::{Trace, Treatment};
 
 /// Where a record came from.
 #[derive(Debug, Clone, Copy)]
@@ -127,6 +131,8 @@ pub struct Writer<'r> {
     sql: String,
     /// What is known of the statements so far.
     statements: sql::Statements,
+    /// Where the values of a line are written, for the shape of it.
+    trace: Trace,
 }
 
 /// A value as it was read and written last. Most lines of a service say the same in some places, and to
@@ -163,6 +169,7 @@ impl<'r> Writer<'r> {
             text: Vec::new(),
             sql: String::new(),
             statements: sql::Statements::default(),
+            trace: Trace::default(),
         };
         for (place, text) in [&origin.service, &origin.environment].into_iter().enumerate() {
             let mut default = Vec::new();
@@ -181,7 +188,12 @@ impl<'r> Writer<'r> {
         let told = said.as_ref().and_then(|(_, masked)| masked.duration_ms);
         let duration_ms = record.duration_ms.or(told);
         out.extend_from_slice(b"{\"timestamp\":\"");
+        let start = out.len();
         time(record.time, source.millis(), out);
+        match record.time {
+            Time::Written(text) => self.trace.note_text(text, record, start, out),
+            _ => self.trace.note(Treatment::EventTime, 0, start, out),
+        }
         LEVELS[record.level as usize].append(out);
         CATEGORIES[record.category as usize].append(out);
         match record.message {
@@ -206,9 +218,12 @@ impl<'r> Writer<'r> {
         }
         if let Some(duration) = duration_ms {
             out.extend_from_slice(b",\"duration_ms\":");
+            let start = out.len();
             out.extend_from_slice(duration.as_bytes());
+            self.trace.note_text(duration, record, start, out);
         }
         self.extra(record, out);
+        self.trace.stop(out);
         self.source(record.format, source, out);
         Facts {
             level: record.level,
@@ -244,28 +259,28 @@ impl<'r> Writer<'r> {
         out.push(b'"');
     }
 
-    /// A JSON string of `record`.
-    fn string(&mut self, record: &Record<'_>, token: Token, out: &mut Vec<u8>) {
+    /// A JSON string of `line`.
+    fn string(&mut self, line: &str, token: Token, out: &mut Vec<u8>) {
         out.push(b'"');
-        self.contents(record, token, out);
+        self.contents(line, token, out);
         out.push(b'"');
     }
 
-    /// What stands between the quotes of a JSON string of `record`; or a number as that.
-    fn contents(&mut self, record: &Record<'_>, token: Token, out: &mut Vec<u8>) {
+    /// What stands between the quotes of a JSON string of `line`; or a number as that.
+    fn contents(&mut self, line: &str, token: Token, out: &mut Vec<u8>) {
         let (start, end) = (token.start as usize, token.end as usize);
-        let quoted = &record.line[start..end];
+        let quoted = &line[start..end];
         if token.kind != Kind::Escaped {
-            let short = Short::at(record.line.as_bytes(), start, end);
+            let short = Short::at(line.as_bytes(), start, end);
             let slot = short.map_or(0, |short| short.slot(CLEAN_BITS));
             if short.is_some() && self.clean[slot] == short {
-                return append(record.line.as_bytes(), start, end, out);
+                return append(line.as_bytes(), start, end, out);
             }
             // Without escapes there is nothing to escape in it either, but for the quotes that the redactor puts
             // around what stood bare.
             let found = self.redactor.append(quoted, out, |clean, out| match clean {
                 "\"" => out.extend_from_slice(b"\\\""),
-                clean if clean.len() == quoted.len() => append(record.line.as_bytes(), start, end, out),
+                clean if clean.len() == quoted.len() => append(line.as_bytes(), start, end, out),
                 clean => out.extend_from_slice(clean.as_bytes()),
             });
             if short.is_some() && !found {
@@ -298,11 +313,15 @@ impl<'r> Writer<'r> {
             match (id, place) {
                 (Some(id), _) => {
                     IDS[place].append(out);
-                    self.id(record, record.tokens[id.token as usize], place, out);
+                    let start = out.len();
+                    self.id(record.line, record.tokens[id.token as usize], place, out);
+                    self.trace.note(Treatment::Id(place as u8), id.token, start, out);
                 }
                 (None, SERVICE_NAME | ENVIRONMENT) => {
                     IDS[place].append(out);
-                    out.extend_from_slice(&self.defaults[usize::from(place == ENVIRONMENT)]);
+                    let (start, default) = (out.len(), u8::from(place == ENVIRONMENT));
+                    out.extend_from_slice(&self.defaults[usize::from(default)]);
+                    self.trace.note(Treatment::Default(default), 0, start, out);
                 }
                 (None, _) => {}
             }
@@ -311,25 +330,25 @@ impl<'r> Writer<'r> {
     }
 
     /// An id after its opening quote.
-    fn id(&mut self, record: &Record<'_>, token: Token, place: usize, out: &mut Vec<u8>) {
-        let (line, start, end) = (record.line.as_bytes(), token.start as usize, token.end as usize);
-        if CORRELATING.contains(&place) && is_id(&line[start..end]) {
-            append(line, start, end, out);
+    fn id(&mut self, line: &str, token: Token, place: usize, out: &mut Vec<u8>) {
+        let (bytes, start, end) = (line.as_bytes(), token.start as usize, token.end as usize);
+        if CORRELATING.contains(&place) && is_id(&bytes[start..end]) {
+            append(bytes, start, end, out);
             return out.push(b'"');
         }
         let last = &self.last[place];
-        if last.read != line[start..end] || last.written.is_empty() {
-            self.read_id(record, token, place);
+        if last.read != bytes[start..end] || last.written.is_empty() {
+            self.read_id(line, token, place);
         }
         out.extend_from_slice(&self.last[place].written);
     }
 
-    fn read_id(&mut self, record: &Record<'_>, token: Token, place: usize) {
+    fn read_id(&mut self, line: &str, token: Token, place: usize) {
         let Repeated { mut read, mut written } = std::mem::take(&mut self.last[place]);
         read.clear();
-        read.extend_from_slice(&record.line.as_bytes()[token.start as usize..token.end as usize]);
+        read.extend_from_slice(&line.as_bytes()[token.start as usize..token.end as usize]);
         written.clear();
-        self.contents(record, token, &mut written);
+        self.contents(line, token, &mut written);
         written.push(b'"');
         self.last[place] = Repeated { read, written };
     }
@@ -428,17 +447,37 @@ impl Writer<'_> {
     /// The value at the token `place`.
     fn value(&mut self, record: &Record<'_>, place: u32, told: Told, out: &mut Vec<u8>) {
         let token = record.tokens[place as usize];
-        match (token.kind, told.naming) {
-            (Kind::Null, _) => out.extend_from_slice(b"null"),
-            (_, Naming::Secret) => out.extend_from_slice(b"\"[secret]\""),
-            (Kind::Object, _) => self.object(record, place, told, false, out),
-            (Kind::Array, _) => self.array(record, place, told, out),
-            (Kind::Plain | Kind::Escaped, Naming::Personal(kind)) => self.personal(kind, record, token, out),
-            (Kind::Plain | Kind::Escaped, _) => self.string(record, token, out),
-            (Kind::Number, _) => self.number(record.json(place).text, told.naming, out),
-            (Kind::True, _) => out.extend_from_slice(b"true"),
-            (Kind::False, _) => out.extend_from_slice(b"false"),
-        }
+        let (start, line) = (out.len(), record.line);
+        let treatment = match (token.kind, told.naming) {
+            (Kind::Null, _) => return out.extend_from_slice(b"null"),
+            (_, Naming::Secret) => {
+                out.extend_from_slice(b"\"[secret]\"");
+                Treatment::Secret
+            }
+            (Kind::Object, _) => return self.object(record, place, told, false, out),
+            (Kind::Array, _) => return self.array(record, place, told, out),
+            (Kind::Plain | Kind::Escaped, Naming::Personal(kind)) => {
+                self.personal(kind, line, token, out);
+                Treatment::Personal(kind)
+            }
+            (Kind::Plain | Kind::Escaped, Naming::Plain) => {
+                self.string(line, token, out);
+                Treatment::Text
+            }
+            (Kind::Number, naming) => {
+                self.number(record.json(place).text, naming, out);
+                match naming {
+                    Naming::Personal(kind) => Treatment::PersonalNumber(kind),
+                    _ => Treatment::Number,
+                }
+            }
+            (Kind::True | Kind::False, _) => {
+                let word: &[u8] = if token.kind == Kind::True { b"true" } else { b"false" };
+                out.extend_from_slice(word);
+                Treatment::Same
+            }
+        };
+        self.trace.note(treatment, place, start, out);
     }
 
     fn number(&mut self, number: &str, naming: Naming, out: &mut Vec<u8>) {
@@ -458,14 +497,14 @@ impl Writer<'_> {
     }
 
     /// A string under a personal name: personal as a whole.
-    fn personal(&mut self, kind: redact::Kind, record: &Record<'_>, token: Token, out: &mut Vec<u8>) {
-        let quoted = &record.line[token.start as usize..token.end as usize];
+    fn personal(&mut self, kind: redact::Kind, line: &str, token: Token, out: &mut Vec<u8>) {
+        let quoted = &line[token.start as usize..token.end as usize];
         let text = match token.kind {
             Kind::Escaped => json::unescape_text(quoted, &mut self.decoded).unwrap_or_default(),
             _ => quoted,
         };
         if !self.redactor.is_personal(kind, text) {
-            return self.string(record, token, out);
+            return self.string(line, token, out);
         }
         out.push(b'"');
         self.redactor.replace(kind, text, out);

@@ -1,0 +1,75 @@
+//! A line of a known shape: the values of it into the gaps of its template.
+
+use super::template::{Gap, Template, Treatment};
+use super::{Source, Writer, append};
+use crate::logs::derive::Facts;
+use crate::logs::json::Token;
+use crate::logs::parse::instant;
+use crate::logs::record::{Format, Record};
+use crate::logs::redact::Naming;
+
+impl Writer<'_> {
+    /// Notes what is written for the next record, which begins at the end of `out`, for
+    /// [`template`](Writer::template).
+    pub fn watch(&mut self, out: &[u8]) {
+        self.trace.start(out.len());
+    }
+
+    /// What has been written to `out` for `record`, which was watched, with gaps for its `values` (their
+    /// tokens). `None` where it depends on the values in another way.
+    pub fn template(&self, record: &Record<'_>, values: &[u32], out: &[u8]) -> Option<Template> {
+        Template::of(&self.trace, &self.details, record, values, out)
+    }
+
+    /// Appends `line` to `out`, whose `values` go into the gaps of `template`: the same bytes as
+    /// [`write`](Writer::write) appends for its record, and the same facts.
+    pub fn fill<'o>(
+        &mut self,
+        template: &Template,
+        line: &'o str,
+        values: &[Token],
+        source: Source<'_>,
+        out: &'o mut Vec<u8>,
+    ) -> Facts<'o> {
+        self.details.clear();
+        let mut from = 0;
+        for gap in &template.gaps {
+            append(&template.text, from, gap.end as usize, out);
+            from = gap.end as usize;
+            self.fill_gap(gap, line, values[gap.value as usize], source, out);
+        }
+        append(&template.text, from, template.end, out);
+        self.source(Format::SchemaV1, source, out);
+        let duration = template.duration.map(|value| values[value as usize]);
+        Facts {
+            level: template.level,
+            category: template.category,
+            at_millis: source.millis(),
+            counted_by_cloudwatch: false,
+            duration_ms: duration.and_then(|token| line[token.start as usize..token.end as usize].parse().ok()),
+            details: self.noted(out),
+        }
+    }
+
+    #[inline]
+    fn fill_gap(&mut self, gap: &Gap, line: &str, value: Token, source: Source<'_>, out: &mut Vec<u8>) {
+        let (start, end) = (value.start as usize, value.end as usize);
+        let begin = out.len();
+        match gap.treatment {
+            Treatment::Same => append(line.as_bytes(), start, end, out),
+            Treatment::Text => self.contents(line, value, out),
+            Treatment::Personal(kind) => self.personal(kind, line, value, out),
+            Treatment::Number => self.number(&line[start..end], Naming::Plain, out),
+            Treatment::PersonalNumber(kind) => self.number(&line[start..end], Naming::Personal(kind), out),
+            Treatment::Id(place) => self.id(line, value, place as usize, out),
+            Treatment::EventTime => instant::append_millis(source.millis(), out),
+            Treatment::Default(place) => out.extend_from_slice(&self.defaults[place as usize]),
+            // Never a gap: the template has it.
+            Treatment::Secret => {}
+        }
+        if let Some(detail) = gap.detail {
+            let quotes = u32::from(gap.treatment == Treatment::Text);
+            self.details.push((detail, begin as u32 - quotes..out.len() as u32 + quotes));
+        }
+    }
+}
