@@ -296,8 +296,19 @@ fn digits(bytes: &[u8], mut at: usize) -> usize {
 #[inline]
 pub fn short_number_length(bytes: &[u8]) -> Option<usize> {
     const LONGEST: usize = 24;
-    let length = number_length(bytes).ok()?;
-    (length <= LONGEST && !bytes[..length].iter().any(|byte| matches!(byte, b'e' | b'E'))).then_some(length)
+    let sign = usize::from(bytes.first() == Some(&b'-'));
+    let mut end = digits(bytes, sign);
+    if end == sign || end > sign + 1 && bytes[sign] == b'0' {
+        return None;
+    }
+    if bytes.get(end) == Some(&b'.') {
+        let fraction = end + 1;
+        end = digits(bytes, fraction);
+        if end == fraction {
+            return None;
+        }
+    }
+    (end <= LONGEST && !matches!(bytes.get(end), Some(b'e' | b'E'))).then_some(end)
 }
 
 /// How many bytes there are before the first quote, backslash or control character.
@@ -310,7 +321,15 @@ fn plain_length(bytes: &[u8]) -> usize {
             return number * 16 + found.trailing_zeros() as usize;
         }
     }
-    chunks.len() * 16 + rest.iter().take_while(|&&byte| !block::is_special(byte)).count()
+    match bytes.last_chunk::<16>() {
+        // What was looked at already has nothing to be found.
+        Some(_) if rest.is_empty() => bytes.len(),
+        Some(last) => match block::specials(last) {
+            0 => bytes.len(),
+            found => bytes.len() - 16 + found.trailing_zeros() as usize,
+        },
+        None => rest.iter().take_while(|&&byte| !block::is_special(byte)).count(),
+    }
 }
 
 /// Length of the escape at `at`, if one is there.

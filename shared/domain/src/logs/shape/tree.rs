@@ -3,6 +3,8 @@
 
 use std::ops::Range;
 
+use wide::u8x16;
+
 use crate::logs::envelope::Specials;
 use crate::logs::json::{self, Kind, Token};
 use crate::logs::parse::instant;
@@ -12,6 +14,9 @@ const MAX_CHOICES: usize = 16;
 
 /// Texts that are tried in vain before a line is given up.
 const MAX_MISSES: usize = 48;
+
+/// Bytes that are compared at once, and that there are behind the last text.
+const ROOM: usize = 32;
 
 /// No node.
 const NONE: u32 = u32::MAX;
@@ -57,11 +62,12 @@ pub(super) struct Tree {
     texts: Vec<u8>,
     /// The first node that a line may begin with.
     first: u32,
+    minute: Minute,
 }
 
 impl Default for Tree {
     fn default() -> Tree {
-        Tree { nodes: Vec::new(), texts: Vec::new(), first: NONE }
+        Tree { nodes: Vec::new(), texts: vec![0; ROOM], first: NONE, minute: Minute::default() }
     }
 }
 
@@ -74,28 +80,36 @@ impl Tree {
     /// The number of the shape that `line` has, and its values; `None` where it has none that is known.
     pub(super) fn find(&mut self, line: &str, specials: Specials<'_>, values: &mut Vec<Token>) -> Option<u32> {
         values.clear();
-        let mut line = Line { bytes: line.as_bytes(), text: line, at: 0, positions: specials.positions, base: specials.base };
-        let (mut parent, mut node) = (NONE, self.first);
-        let (mut before, mut misses) = (NONE, 0);
-        while node != NONE {
-            let Node { text, specials, then, inner, next } = &self.nodes[node as usize];
-            let text = &self.texts[text.start as usize..text.end as usize];
-            let Some(value) = line.take(text, *specials, *then) else {
+        let line = Line { text: line, bytes: line.as_bytes(), specials };
+        let (mut at, mut passed) = (0, 0);
+        let (mut parent, mut before, mut place) = (NONE, NONE, self.first);
+        let mut misses = 0;
+        // Behind the last choice there is no node.
+        while let Some(node) = self.nodes.get(place as usize) {
+            let start = at + node.length();
+            let quotes = passed + node.specials as usize;
+            let value = match line.has(at, self.texts.get(node.text.start as usize..)?, node.length()) {
+                true => line.value(node.then, start, quotes, &mut self.minute),
+                false => None,
+            };
+            let Some((kind, end, behind)) = value else {
                 misses += 1;
                 if misses > MAX_MISSES {
                     return None;
                 }
-                (before, node) = (node, *next);
+                (before, place) = (place, node.next);
                 continue;
             };
-            let inner = *inner;
-            if *then == Then::End {
-                self.to_front(parent, before, node);
+            let (then, inner) = (node.then, node.inner);
+            if before != NONE {
+                self.to_front(parent, before, place);
+            }
+            if then == Then::End {
                 return Some(inner);
             }
-            values.push(value);
-            self.to_front(parent, before, node);
-            (parent, before, node) = (node, NONE, inner);
+            values.push(Token { kind, start: start as u32, end: end as u32, next: 0 });
+            (at, passed) = (end, behind);
+            (parent, before, place) = (place, NONE, inner);
         }
         None
     }
@@ -131,10 +145,13 @@ impl Tree {
 
     fn push(&mut self, parent: u32, text: &[u8], then: Then) -> u32 {
         let (node, next) = (self.nodes.len() as u32, self.first_of(parent));
-        let start = self.texts.len() as u32;
+        let start = (self.texts.len() - ROOM) as u32;
+        self.texts.truncate(start as usize);
         self.texts.extend_from_slice(text);
+        let end = self.texts.len() as u32;
+        self.texts.extend_from_slice(&[0; ROOM]);
         let specials = text.iter().filter(|byte| json::is_special(**byte)).count() as u32;
-        self.nodes.push(Node { text: start..self.texts.len() as u32, specials, then, inner: NONE, next });
+        self.nodes.push(Node { text: start..end, specials, then, inner: NONE, next });
         *self.first_mut(parent) = node;
         node
     }
@@ -151,80 +168,126 @@ impl Tree {
     }
 
     /// Makes `node`, which comes after `before`, the first one of `parent`.
-    #[inline]
     fn to_front(&mut self, parent: u32, before: u32, node: u32) {
-        if before != NONE {
-            let first = self.first_of(parent);
-            self.nodes[before as usize].next = self.nodes[node as usize].next;
-            self.nodes[node as usize].next = first;
-            *self.first_mut(parent) = node;
-        }
+        let first = self.first_of(parent);
+        self.nodes[before as usize].next = self.nodes[node as usize].next;
+        self.nodes[node as usize].next = first;
+        *self.first_mut(parent) = node;
+    }
+}
+
+impl Node {
+    #[inline]
+    fn length(&self) -> usize {
+        (self.text.end - self.text.start) as usize
     }
 }
 
 /// A line that is compared with shapes.
+#[derive(Clone, Copy)]
 struct Line<'a> {
-    bytes: &'a [u8],
     text: &'a str,
-    at: usize,
-    /// Of quotes, backslashes and control characters, from `at` on.
-    positions: &'a [u32],
-    base: u32,
+    bytes: &'a [u8],
+    specials: Specials<'a>,
 }
 
 impl Line<'_> {
-    /// Takes `text`, which has so many `specials`, and what follows it. `None`, and nothing is taken, where
-    /// something else comes next.
+    /// Whether the `length` bytes that `text` begins with stand at `at`.
     #[inline]
-    fn take(&mut self, text: &[u8], specials: u32, then: Then) -> Option<Token> {
-        let rest = self.bytes.get(self.at..)?.strip_prefix(text)?;
-        let start = self.at + text.len();
-        let positions = self.positions.get(specials as usize..)?;
-        let value = |kind, end| Token { kind, start: start as u32, end: end as u32, next: 0 };
-        let token = match then {
-            Then::Text => {
-                let (kind, end, positions) = self.string(start, positions)?;
-                self.positions = positions;
-                self.at = end;
-                return Some(value(kind, end));
-            }
-            Then::Time => {
-                let (kind, end, positions) = self.string(start, positions)?;
-                if kind == Kind::Escaped || !instant::is_canonical(self.text.get(start..end)?) {
-                    return None;
-                }
-                self.positions = positions;
-                self.at = end;
-                return Some(value(kind, end));
-            }
-            Then::Number => value(Kind::Number, start + json::short_number_length(rest)?),
-            Then::Truth if rest.starts_with(b"true") => value(Kind::True, start + 4),
-            Then::Truth if rest.starts_with(b"false") => value(Kind::False, start + 5),
-            Then::End if rest.is_empty() => value(Kind::Null, start),
-            Then::Truth | Then::End => return None,
-        };
-        self.positions = positions;
-        self.at = token.end as usize;
-        Some(token)
+    fn has(&self, at: usize, text: &[u8], length: usize) -> bool {
+        let Some(rest) = self.bytes.get(at..) else { return false };
+        match (rest.first_chunk(), text.first_chunk()) {
+            (Some(rest), Some(text)) if length <= ROOM => have_in_common(rest, text, length),
+            _ => rest.get(..length) == text.get(..length),
+        }
     }
 
-    /// What kind of string goes on at `start`, where it ends, and the positions from there on.
+    /// What follows at `start`, if it is a value as `then` says: what kind, where it ends, and how many of the
+    /// quotes, backslashes and control characters of the line are behind it, of which `passed` are before it.
     #[inline]
-    fn string<'p>(&self, start: usize, mut positions: &'p [u32]) -> Option<(Kind, usize, &'p [u32])>
-    {
-        let mut kind = Kind::Plain;
+    fn value(&self, then: Then, start: usize, passed: usize, minute: &mut Minute) -> Option<(Kind, usize, usize)> {
+        match then {
+            Then::Text => self.string(start, passed),
+            Then::Time => {
+                let (kind, end, passed) = self.string(start, passed)?;
+                (kind == Kind::Plain && minute.has(self.text.get(start..end)?)).then_some((kind, end, passed))
+            }
+            Then::Number => {
+                let length = json::short_number_length(self.bytes.get(start..)?)?;
+                Some((Kind::Number, start + length, passed))
+            }
+            Then::Truth => match self.bytes.get(start..)? {
+                [b't', b'r', b'u', b'e', ..] => Some((Kind::True, start + 4, passed)),
+                [b'f', b'a', b'l', b's', b'e', ..] => Some((Kind::False, start + 5, passed)),
+                _ => None,
+            },
+            Then::End => (start == self.bytes.len()).then_some((Kind::Null, start, passed)),
+        }
+    }
+
+    /// The same for the string that begins at `start`. It mostly ends at the next quote.
+    #[inline]
+    fn string(&self, start: usize, passed: usize) -> Option<(Kind, usize, usize)> {
+        let end = self.special(passed)?;
+        match self.bytes.get(end)? {
+            b'"' if end >= start => Some((Kind::Plain, end, passed)),
+            _ => self.escaped_string(start, passed),
+        }
+    }
+
+    #[inline(never)]
+    fn escaped_string(&self, start: usize, mut passed: usize) -> Option<(Kind, usize, usize)> {
         loop {
-            let end = positions.first()?.wrapping_sub(self.base) as usize;
+            let end = self.special(passed)?;
             match self.bytes.get(end)? {
-                b'"' if end >= start => return Some((kind, end, positions)),
+                b'"' if end >= start => return Some((Kind::Escaped, end, passed)),
                 b'\\' if end >= start => {
-                    kind = Kind::Escaped;
                     let behind = end + json::escape_length(self.bytes, end)?;
-                    let passed = positions.iter().take_while(|at| (at.wrapping_sub(self.base) as usize) < behind);
-                    positions = &positions[passed.count()..];
+                    while self.special(passed).is_some_and(|at| at < behind) {
+                        passed += 1;
+                    }
                 }
                 _ => return None,
             }
         }
+    }
+
+    /// Where the quote, backslash or control character is that has so many before it.
+    #[inline]
+    fn special(&self, number: usize) -> Option<usize> {
+        Some(self.specials.positions.get(number)?.wrapping_sub(self.specials.base) as usize)
+    }
+}
+
+/// Whether `left` and `right` begin with the same `length` bytes.
+#[inline]
+fn have_in_common(left: &[u8; ROOM], right: &[u8; ROOM], length: usize) -> bool {
+    let differ = |half: usize| {
+        let of = |bytes: &[u8; ROOM]| bytes.as_chunks::<16>().0.get(half).map_or(u8x16::ZERO, |half| u8x16::new(*half));
+        u64::from(!of(left).simd_eq(of(right)).to_bitmask() & 0xffff) << (16 * half)
+    };
+    (differ(0) | differ(1)) << (64 - length.clamp(1, ROOM)) == 0 || length == 0
+}
+
+/// The minute of the last time of a line, as it is written: most lines are of the same.
+#[derive(Debug, Default)]
+struct Minute {
+    text: [u8; 17],
+}
+
+impl Minute {
+    /// Whether `time` is in the one form of the archive.
+    #[inline]
+    fn has(&mut self, time: &str) -> bool {
+        if let Some((minute, [s1 @ b'0'..=b'5', s2, b'.', f1, f2, f3, b'Z'])) = time.as_bytes().split_first_chunk()
+            && *minute == self.text
+        {
+            return [s1, s2, f1, f2, f3].into_iter().all(u8::is_ascii_digit);
+        }
+        let is_canonical = instant::is_canonical(time);
+        if is_canonical && let Some(minute) = time.as_bytes().first_chunk() {
+            self.text = *minute;
+        }
+        is_canonical
     }
 }

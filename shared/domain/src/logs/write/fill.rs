@@ -2,9 +2,8 @@
 
 use super::template::{Gap, Template, Treatment};
 use super::{Source, Writer, append};
-use crate::logs::derive::Facts;
+use crate::logs::derive::{Details, Facts};
 use crate::logs::json::Token;
-use crate::logs::parse::instant;
 use crate::logs::record::{Format, Record};
 use crate::logs::redact::Naming;
 
@@ -31,15 +30,25 @@ impl Writer<'_> {
         source: Source<'_>,
         out: &'o mut Vec<u8>,
     ) -> Facts<'o> {
+        let mut details = Details::default();
         self.details.clear();
         let mut from = 0;
         for gap in &template.gaps {
             append(&template.text, from, gap.end as usize, out);
             from = gap.end as usize;
-            self.fill_gap(gap, line, values[gap.value as usize], source, out);
+            let (begin, value) = (out.len(), values[gap.value as usize]);
+            let is_changed = self.fill_gap(gap, line, value, source, out);
+            if let Some(detail) = gap.detail {
+                let quotes = usize::from(gap.treatment == Treatment::Text);
+                match is_changed {
+                    false => details.set(detail, &line[value.start as usize - quotes..value.end as usize + quotes]),
+                    true => self.details.push((detail, (begin - quotes) as u32..(out.len() + quotes) as u32)),
+                }
+            }
         }
         append(&template.text, from, template.end, out);
         self.source(Format::SchemaV1, source, out);
+        self.add_noted(&mut details, out);
         let duration = template.duration.map(|value| values[value as usize]);
         Facts {
             level: template.level,
@@ -47,29 +56,29 @@ impl Writer<'_> {
             at_millis: source.millis(),
             counted_by_cloudwatch: false,
             duration_ms: duration.and_then(|token| line[token.start as usize..token.end as usize].parse().ok()),
-            details: self.noted(out),
+            details,
         }
     }
 
+    /// What becomes of `value`. Says whether that is anything but itself.
     #[inline]
-    fn fill_gap(&mut self, gap: &Gap, line: &str, value: Token, source: Source<'_>, out: &mut Vec<u8>) {
+    fn fill_gap(&mut self, gap: &Gap, line: &str, value: Token, source: Source<'_>, out: &mut Vec<u8>) -> bool {
         let (start, end) = (value.start as usize, value.end as usize);
-        let begin = out.len();
         match gap.treatment {
-            Treatment::Same => append(line.as_bytes(), start, end, out),
-            Treatment::Text => self.contents(line, value, out),
+            Treatment::Same => {
+                append(line.as_bytes(), start, end, out);
+                return false;
+            }
+            Treatment::Text => return self.contents(line, value, out),
             Treatment::Personal(kind) => self.personal(kind, line, value, out),
-            Treatment::Number => self.number(&line[start..end], Naming::Plain, out),
-            Treatment::PersonalNumber(kind) => self.number(&line[start..end], Naming::Personal(kind), out),
+            Treatment::Number => return self.number(&line[start..end], Naming::Plain, out),
+            Treatment::PersonalNumber(kind) => return self.number(&line[start..end], Naming::Personal(kind), out),
             Treatment::Id(place) => self.id(line, value, place as usize, out),
-            Treatment::EventTime => instant::append_millis(source.millis(), out),
+            Treatment::EventTime => self.clock.append(source.millis(), out),
             Treatment::Default(place) => out.extend_from_slice(&self.defaults[place as usize]),
             // Never a gap: the template has it.
             Treatment::Secret => {}
         }
-        if let Some(detail) = gap.detail {
-            let quotes = u32::from(gap.treatment == Treatment::Text);
-            self.details.push((detail, begin as u32 - quotes..out.len() as u32 + quotes));
-        }
+        true
     }
 }
