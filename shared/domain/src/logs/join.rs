@@ -151,7 +151,7 @@ mod tests {
     use super::*;
 
     fn event<'a>(id: &'a str, message: &'a str) -> LogEvent<'a> {
-        LogEvent { id, timestamp_millis: 0, message: message.as_bytes(), specials: None }
+        LogEvent { id, timestamp_millis: 0, message: message.as_bytes(), text: None, specials: None }
     }
 
     /// The events of each line, and for a continuation the line that it continues.

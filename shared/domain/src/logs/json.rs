@@ -224,6 +224,9 @@ impl<'a> Reader<'a> {
 fn short_integer(bytes: &[u8], mut at: usize) -> Option<(i64, usize)> {
     let last = at + 18;
     let mut value = 0;
+    if let Some(eight) = bytes.get(at..).and_then(<[u8]>::first_chunk).and_then(eight_digits).filter(|eight| *eight >= 10_000_000) {
+        (value, at) = (i64::from(eight), at + 8);
+    }
     while let Some(digit @ b'0'..=b'9') = bytes.get(at)
         && at < last
     {
@@ -235,6 +238,20 @@ fn short_integer(bytes: &[u8], mut at: usize) -> Option<(i64, usize)> {
         at += 1;
     }
     (value > 0 && matches!(bytes.get(at), Some(b',' | b'}'))).then_some((value, at))
+}
+
+/// The number that eight digits are: pairs of them, then pairs of those, are put together side by side.
+#[inline]
+fn eight_digits(text: &[u8; 8]) -> Option<u32> {
+    const ZEROS: u64 = 0x3030_3030_3030_3030;
+    let digits = u64::from_le_bytes(*text) ^ ZEROS;
+    // Of a digit, neither the upper half is left, nor is there one when six is added.
+    if (digits | digits.wrapping_add(0x0606_0606_0606_0606)) & 0xf0f0_f0f0_f0f0_f0f0 != 0 {
+        return None;
+    }
+    let pairs = (digits * 10 + (digits >> 8)) & 0x00ff_00ff_00ff_00ff;
+    let fours = (pairs * 100 + (pairs >> 16)) & 0x0000_ffff_0000_ffff;
+    Some((fours * 10_000 + (fours >> 32)) as u32)
 }
 
 /// Whether no double can hold a number: they go up to 309 digits.
@@ -289,6 +306,30 @@ fn digits(bytes: &[u8], mut at: usize) -> usize {
         at += 1;
     }
     at
+}
+
+/// The value of a JSON number, the same as `str::parse` has: at once where it is one of a few digits, which a
+/// double holds exactly, and so does it the power of ten that they are divided by.
+pub fn number(text: &str) -> Option<f64> {
+    const MOST_DIGITS: usize = 15;
+    const POWERS: [f64; MOST_DIGITS + 1] =
+        [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
+    let bytes = text.as_bytes();
+    if bytes.len() <= MOST_DIGITS && bytes.first().is_some_and(u8::is_ascii_digit) {
+        let (mut value, mut decimals, mut is_fraction) = (0_u64, 0, false);
+        for &byte in bytes {
+            match byte {
+                b'0'..=b'9' => {
+                    value = value * 10 + u64::from(byte - b'0');
+                    decimals += usize::from(is_fraction);
+                }
+                b'.' if !is_fraction => is_fraction = true,
+                _ => return text.parse().ok(),
+            }
+        }
+        return Some(value as f64 / POWERS[decimals]);
+    }
+    text.parse().ok()
 }
 
 /// Length of the number that `bytes` begin with, if it is one that any double can hold: short, and without an

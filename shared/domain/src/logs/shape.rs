@@ -47,6 +47,8 @@ pub struct Shapes {
     bytes: usize,
     /// How many shapes are kept.
     limit: usize,
+    /// Whether what seldom changes is part of a shape.
+    is_steady: bool,
     /// Lines that have come and were not spent on learning.
     credit: usize,
     /// Of the line at hand.
@@ -75,6 +77,7 @@ impl Shapes {
             templates: Vec::new(),
             bytes: 0,
             limit: limit.min(MAX_SHAPES),
+            is_steady: true,
             credit: AT_ONCE * LINES_A_SHAPE,
             values: Vec::new(),
         }
@@ -97,16 +100,16 @@ impl Shapes {
     /// values.
     pub fn learn(&mut self, record: &Record<'_>, template: impl FnOnce(&[u32]) -> Option<Template>) {
         self.credit = self.credit.min(AT_ONCE * LINES_A_SHAPE) - LINES_A_SHAPE;
-        let Some(path) = learn::path(record) else { return };
+        let Some(path) = learn::path(record, self.is_steady) else { return };
         let Some(template) = template(&path.values) else { return };
-        if self.templates.len() >= self.limit || self.bytes + self.tree.bytes() > MAX_BYTES {
-            self.tree = Tree::default();
-            self.templates.clear();
-            self.bytes = 0;
-        }
-        if self.tree.add(record.line, &path.segments, self.templates.len() as u32) {
+        let is_full = self.templates.len() >= self.limit || self.bytes + self.tree.bytes() > MAX_BYTES;
+        if !is_full && self.tree.add(record.line, &path.segments, self.templates.len() as u32) {
             self.bytes += template.bytes();
             self.templates.push(template);
+        } else {
+            // What has no room any more, may have with fewer of them.
+            let credit = self.credit;
+            *self = Shapes { credit, is_steady: false, ..Shapes::limited(self.limit) };
         }
     }
 }

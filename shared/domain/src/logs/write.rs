@@ -1,6 +1,7 @@
 //! A record into a line of the archive. It is redacted as it is written: nothing of it exists as bytes
 //! before. On the way the details that metrics speak of are noted, as they are archived.
 
+mod clean;
 mod fill;
 mod names;
 mod piece;
@@ -19,7 +20,7 @@ use crate::logs::record::{
     CONTEXT, CORRELATING, Category, ENVIRONMENT, Format, Json, Level, Message, Record, SERVICE_NAME, Time,
 };
 use crate::logs::redact::{self, Naming, Redactor};
-use crate::logs::short::Short;
+use clean::Clean;
 use names::{Meaning, Names, Scope};
 use piece::{Piece, append, close};
 pub use template::Template;
@@ -106,9 +107,6 @@ const IDS: [Piece; CONTEXT.len()] = {
     pieces
 };
 
-/// Binary logarithm of how many short texts are known to be clean.
-const CLEAN_BITS: u32 = 8;
-
 /// Writes the records of one batch.
 pub struct Writer<'r> {
     redactor: &'r Redactor,
@@ -122,9 +120,7 @@ pub struct Writer<'r> {
     /// What was written last for each of the ids.
     last: [Repeated; CONTEXT.len()],
     names: Names,
-    /// Short texts that nothing personal was found in: methods, tables, regions come again and again. Each has
-    /// one place by its hash.
-    clean: Vec<Option<Short>>,
+    clean: Clean,
     details: Vec<(Detail, Place)>,
     decoded: Vec<u8>,
     text: Vec<u8>,
@@ -164,7 +160,7 @@ impl<'r> Writer<'r> {
             defaults: Default::default(),
             last: Default::default(),
             names: Names::default(),
-            clean: vec![None; 1 << CLEAN_BITS],
+            clean: Clean::default(),
             details: Vec::new(),
             decoded: Vec::new(),
             text: Vec::new(),
@@ -234,7 +230,7 @@ impl<'r> Writer<'r> {
             category: record.category,
             at_millis: source.millis(),
             counted_by_cloudwatch: record.format == Format::Emf,
-            duration_ms: duration_ms.and_then(|number| number.parse().ok()),
+            duration_ms: duration_ms.and_then(json::number),
             details,
         }
     }
@@ -257,7 +253,17 @@ impl<'r> Writer<'r> {
     /// A text as a JSON string.
     fn plain_text(&mut self, text: &str, out: &mut Vec<u8>) {
         out.push(b'"');
-        self.redactor.append(text, out, json::escape);
+        match self.clean.has(text.as_bytes(), 0, text.len()) {
+            Ok(()) => append(text.as_bytes(), 0, text.len(), out),
+            Err(suspect) => {
+                let start = out.len();
+                let found = self.redactor.append(text, out, json::escape);
+                // Longer, where something was escaped.
+                if !found && out.len() - start == text.len() {
+                    self.clean.add(suspect, text.as_bytes());
+                }
+            }
+        }
         out.push(b'"');
     }
 
@@ -274,12 +280,13 @@ impl<'r> Writer<'r> {
         let (start, end) = (token.start as usize, token.end as usize);
         let quoted = &line[start..end];
         if token.kind != Kind::Escaped {
-            let short = Short::at(line.as_bytes(), start, end);
-            let slot = short.map_or(0, |short| short.slot(CLEAN_BITS));
-            if short.is_some() && self.clean[slot] == short {
-                append(line.as_bytes(), start, end, out);
-                return false;
-            }
+            let suspect = match self.clean.has(line.as_bytes(), start, end) {
+                Ok(()) => {
+                    append(line.as_bytes(), start, end, out);
+                    return false;
+                }
+                Err(suspect) => suspect,
+            };
             // Without escapes there is nothing to escape in it either, but for the quotes that the redactor puts
             // around what stood bare.
             let found = self.redactor.append(quoted, out, |clean, out| match clean {
@@ -287,8 +294,8 @@ impl<'r> Writer<'r> {
                 clean if clean.len() == quoted.len() => append(line.as_bytes(), start, end, out),
                 clean => out.extend_from_slice(clean.as_bytes()),
             });
-            if short.is_some() && !found {
-                self.clean[slot] = short;
+            if !found {
+                self.clean.add(suspect, quoted.as_bytes());
             }
             return found;
         }

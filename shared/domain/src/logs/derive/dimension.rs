@@ -44,7 +44,8 @@ fn is_sane(text: &[u8]) -> bool {
     text.len() <= MAX_VALUE_CHARS
         && !matches!(text.first(), None | Some(b' ' | b':'))
         && text.last() != Some(&b' ')
-        && text.iter().all(|b| matches!(b, b' '..=b'~'))
+        // Without a branch, so that many bytes are looked at at once.
+        && text.iter().fold(true, |all, byte| all & matches!(byte, b' '..=b'~'))
 }
 
 /// The place of a value that has been folded into `other`.

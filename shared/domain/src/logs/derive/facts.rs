@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use serde_json::Number;
 
+use crate::logs::json;
 use crate::logs::record::{Category, Level};
 
 /// The details (fields of a record's `details`) that metrics are derived from.
@@ -145,7 +146,7 @@ impl<'a> Details<'a> {
     pub fn text(&self, detail: Detail) -> Option<Cow<'a, str>> {
         let json = self.json(detail)?;
         match json.as_bytes().first()? {
-            b'"' => text(json).filter(|text| !text.chars().all(char::is_whitespace)),
+            b'"' => text(json).filter(|text| !is_blank(text)),
             b'-' | b'0'..=b'9' => number_text(json),
             _ => None,
         }
@@ -157,12 +158,17 @@ impl<'a> Details<'a> {
         if !matches!(json.as_bytes().first()?, b'-' | b'0'..=b'9') {
             return None;
         }
-        json.parse().ok().filter(|number: &f64| number.is_finite())
+        json::number(json).filter(|number: &f64| number.is_finite())
     }
 
     fn json(&self, detail: Detail) -> Option<&'a str> {
         (self.present & detail.bit() != 0).then(|| self.json[detail as usize])
     }
+}
+
+fn is_blank(text: &str) -> bool {
+    // Mostly the first byte tells.
+    !text.as_bytes().first().is_some_and(u8::is_ascii_graphic) && text.chars().all(char::is_whitespace)
 }
 
 /// The text of a JSON text. `None` where it holds half a surrogate pair, which is no text.

@@ -12,6 +12,10 @@ const CHANGING: [&str; 8] = ["ts", "time", "@timestamp", "severity", "lvl", "log
 /// Names at the top of a line whose value decides something: it is part of the shape.
 const DECIDING: [&str; 2] = ["level", "category"];
 
+/// Names in the context of a line whose value seldom changes: it is part of the shape, as long as that does not
+/// make too many of them.
+const STEADY: [&str; 3] = ["service_name", "environment", "version"];
+
 /// A line's shape.
 pub(super) struct Path {
     /// The texts that are the same; between them, and after none but the last, the values.
@@ -29,7 +33,7 @@ pub(super) fn is_regular(record: &Record<'_>) -> bool {
 
 /// The shape of the line of `record`, where it is all names, structure, and values of which any other of
 /// their kind would be treated in the same way.
-pub(super) fn path(record: &Record<'_>) -> Option<Path> {
+pub(super) fn path(record: &Record<'_>, is_steady: bool) -> Option<Path> {
     let mut path = Path { segments: Vec::new(), values: Vec::new() };
     let mut from = 0;
     let mut has_time = false;
@@ -49,6 +53,12 @@ pub(super) fn path(record: &Record<'_>) -> Option<Path> {
                 return None;
             }
             path.add(record, value, Then::Time, &mut from);
+        } else if name == "context" && is_steady && record.json(value).kind == Kind::Object {
+            for name in json::fields(&record.tokens, value) {
+                if !STEADY.contains(&record.json(name).text) || record.json(name + 1).kind != Kind::Plain {
+                    path.add_all(record, name + 1, &mut from)?;
+                }
+            }
         } else {
             path.add_all(record, value, &mut from)?;
         }

@@ -3,9 +3,12 @@
 use super::template::{Gap, Template, Treatment};
 use super::{Source, Writer, append};
 use crate::logs::derive::{Details, Facts};
-use crate::logs::json::Token;
+use crate::logs::json::{self, Kind, Token};
 use crate::logs::record::{Format, Record};
 use crate::logs::redact::Naming;
+
+/// Stands in a gap that no value of the line goes into.
+const NO_VALUE: Token = Token { kind: Kind::Null, start: 0, end: 0, next: 0 };
 
 impl Writer<'_> {
     /// Notes what is written for the next record, which begins at the end of `out`, for
@@ -36,7 +39,7 @@ impl Writer<'_> {
         for gap in &template.gaps {
             append(&template.text, from, gap.end as usize, out);
             from = gap.end as usize;
-            let (begin, value) = (out.len(), values[gap.value as usize]);
+            let (begin, value) = (out.len(), values.get(gap.value as usize).copied().unwrap_or(NO_VALUE));
             let is_changed = self.fill_gap(gap, line, value, source, out);
             if let Some(detail) = gap.detail {
                 let quotes = usize::from(gap.treatment == Treatment::Text);
@@ -55,7 +58,7 @@ impl Writer<'_> {
             category: template.category,
             at_millis: source.millis(),
             counted_by_cloudwatch: false,
-            duration_ms: duration.and_then(|token| line[token.start as usize..token.end as usize].parse().ok()),
+            duration_ms: duration.and_then(|token| json::number(&line[token.start as usize..token.end as usize])),
             details,
         }
     }

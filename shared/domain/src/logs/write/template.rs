@@ -148,7 +148,14 @@ impl Template {
                 }
                 continue;
             }
-            let value = values.binary_search(token).unwrap_or_default() as u16;
+            let value = match treatment {
+                Treatment::EventTime | Treatment::Default(_) => 0,
+                // What is a part of the shape, is a part of the text.
+                _ => match values.binary_search(token) {
+                    Ok(value) => value as u16,
+                    Err(_) => continue,
+                },
+            };
             template.text.extend_from_slice(out.get(from..start)?);
             template.gaps.push(Gap { end: template.text.len() as u32, value, treatment: *treatment, detail });
             if record.duration_ms.is_some_and(|duration| std::ptr::eq(duration, record.json(*token).text)) {
