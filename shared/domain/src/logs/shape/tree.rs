@@ -10,10 +10,10 @@ use crate::logs::json::{self, Kind, Token};
 use crate::logs::parse::instant;
 
 /// Texts that may follow one value. Where more would, the shape is not kept.
-const MAX_CHOICES: usize = 16;
+const MAX_CHOICES: usize = 64;
 
 /// Texts that are tried in vain before a line is given up.
-const MAX_MISSES: usize = 48;
+const MAX_MISSES: usize = 64;
 
 /// Bytes that are compared at once, and that there are behind the last text.
 const ROOM: usize = 32;
