@@ -7,7 +7,6 @@ mod tokens;
 use std::ops::Range;
 
 use block::Marks;
-pub use block::is_special;
 pub use tokens::{Kind, Token, fields, find_specials, tokenize};
 
 /// How deep arrays and objects may lie in each other. Deeper text is no JSON to us.
@@ -148,6 +147,16 @@ impl<'a> Reader<'a> {
         let is_next = self.bytes.get(self.at..).is_some_and(|rest| rest.starts_with(text));
         self.at += if is_next { text.len() } else { 0 };
         is_next
+    }
+
+    /// Where it is.
+    pub fn at(&self) -> usize {
+        self.at
+    }
+
+    /// The same text from `at` on.
+    pub fn moved_to(&self, at: usize) -> Reader<'a> {
+        Reader { bytes: self.bytes, at }
     }
 
     /// A number, if it is an integer.
@@ -354,7 +363,7 @@ pub fn short_number_length(bytes: &[u8]) -> Option<usize> {
 
 /// How many bytes there are before the first quote, backslash or control character.
 #[inline]
-fn plain_length(bytes: &[u8]) -> usize {
+pub fn plain_length(bytes: &[u8]) -> usize {
     let (chunks, rest) = bytes.as_chunks::<16>();
     for (number, chunk) in chunks.iter().enumerate() {
         let found = block::specials(chunk);
@@ -374,7 +383,7 @@ fn plain_length(bytes: &[u8]) -> usize {
 }
 
 /// Length of the escape at `at`, if one is there.
-pub fn escape_length(bytes: &[u8], at: usize) -> Option<usize> {
+fn escape_length(bytes: &[u8], at: usize) -> Option<usize> {
     match (bytes.get(at)?, bytes.get(at + 1)?) {
         (b'\\', b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => Some(2),
         // Half a surrogate pair is no character, and a string of it no text.

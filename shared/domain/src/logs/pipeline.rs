@@ -15,7 +15,7 @@ use crate::logs::parse::postgres;
 use crate::logs::quarantine::{self, LineError};
 use crate::logs::record::{Format, Record};
 use crate::logs::redact::{self, FieldNames, PseudonymKey, Redactor};
-use crate::logs::shape::{Shaped, Shapes};
+use crate::logs::shape::Shapes;
 use crate::logs::write::{Source, Writer};
 use crate::logs::{origin, parse};
 use crate::metrics::pending::{self, PendingMetrics};
@@ -134,13 +134,15 @@ impl Pipeline {
     /// Decides what becomes of a Lambda event, `{"awslogs":{"data":"..."}}`.
     pub fn process(&mut self, event: &str) -> Outcome {
         let Pipeline { decoder, stages } = self;
-        stages.decide(decoder.open(event), event.as_bytes())
+        let opened = decoder.open_shaped(event, stages.begin());
+        stages.decide(opened, event.as_bytes())
     }
 
     /// Decides what becomes of the data of a Kinesis record: the same message, compressed only.
     pub fn process_message(&mut self, compressed: &[u8]) -> Outcome {
         let Pipeline { decoder, stages } = self;
-        stages.decide(decoder.open_compressed(compressed), compressed)
+        let opened = decoder.open_compressed(compressed, stages.begin());
+        stages.decide(opened, compressed)
     }
 
     /// Processes lines that were in quarantine. They become a batch of their own: the one that they came
@@ -245,6 +247,12 @@ impl Figures {
 }
 
 impl Stages {
+    /// Begins a delivery. What filters look at, only a record has.
+    fn begin(&mut self) -> Option<&mut Shapes> {
+        self.shapes.begin();
+        self.filters.are_none().then_some(&mut self.shapes)
+    }
+
     fn decide(&mut self, opened: Result<Delivery<'_>, EnvelopeError>, delivery: &[u8]) -> Outcome {
         match opened {
             Ok(Delivery::Control) => Outcome::Control,
@@ -272,22 +280,17 @@ impl Stages {
             for event in events {
                 let own = own.of(event);
                 own.received += 1;
-                own.bytes += event.message.len();
+                own.bytes += event.bytes();
             }
             if line.continues {
                 continue;
             }
             let first = events[0];
             let millis = parse::event_millis(first.timestamp_millis);
-            // What filters look at, only a record has.
-            let shaped = match (&line.text, line.specials) {
-                (Ok(text), Some(specials)) if filters.are_none() => shapes.find(text, specials).map(|found| (text, found)),
-                _ => None,
-            };
-            if let Some((text, Shaped { template, values })) = shaped {
+            if let Some(shaped) = &first.shaped {
                 let out = hours.lines_of(Minute::of_epoch_millis(millis));
                 let source = Source::Events { id: first.id, millis, joined: &[] };
-                derivation.add(&writer.fill(template, text, values, source, out));
+                derivation.add(&writer.fill(shapes.template(shaped.shape), shaped, source, out));
                 continue;
             }
             let is_read = line.text.as_ref().is_ok_and(|text| {
@@ -310,7 +313,7 @@ impl Stages {
             let out = hours.lines_of(Minute::of_epoch_millis(millis));
             let start = out.len();
             let source = Source::Events { id: first.id, millis, joined: &joined };
-            let is_learned = line.specials.is_some() && shapes.wants(&record);
+            let is_learned = line.specials.is_some() && filters.are_none() && shapes.wants(&record);
             if is_learned {
                 writer.watch(out);
             }

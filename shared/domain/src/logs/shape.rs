@@ -14,11 +14,10 @@
 mod learn;
 mod tree;
 
-use crate::logs::envelope::Specials;
-use crate::logs::json::Token;
 use crate::logs::record::Record;
 use crate::logs::write::Template;
-use tree::Tree;
+pub use tree::Value;
+use tree::{Added, Found, Tree};
 
 /// Shapes that are known at a time. One more, and all are forgotten and learned anew.
 const MAX_SHAPES: usize = 1_024;
@@ -29,12 +28,15 @@ const MAX_BYTES: usize = 1 << 20;
 /// Values that a line of a shape may have.
 const MAX_VALUES: usize = 96;
 
-/// Bytes that the line may have from which a shape is learned.
+/// Bytes that a line of a shape may have. What a log driver has cut off is longer.
 const MAX_LINE_BYTES: usize = 8 * 1024;
 
 /// To learn a shape costs as much as to read a line. So many lines must have come for each that is learned,
 /// after the first.
 const LINES_A_SHAPE: usize = 32;
+
+/// The same where it is known already.
+const LINES_A_KNOWN_SHAPE: usize = 8;
 
 /// Shapes that are learned at once.
 const AT_ONCE: usize = 256;
@@ -51,17 +53,26 @@ pub struct Shapes {
     is_steady: bool,
     /// Lines that have come and were not spent on learning.
     credit: usize,
-    /// Of the line at hand.
-    values: Vec<Token>,
+    /// Whether there was no room for a shape.
+    is_full: bool,
 }
 
-/// A line of a known shape.
-pub struct Shaped<'s> {
-    /// What is written for it.
-    pub template: &'s Template,
-    /// Its values, in order.
-    pub values: &'s [Token],
+/// A line of a known shape, which nobody has decoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shaped<'a> {
+    /// The message that it stands in.
+    pub message: &'a str,
+    /// Its values, by where they stand in the message. They have no escapes in them.
+    pub values: &'a [Value],
+    /// Which shape it has.
+    pub shape: Shape,
+    /// Bytes that it would have, decoded.
+    pub bytes: usize,
 }
+
+/// One of the shapes, until others are [forgotten](Shapes::begin).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shape(u32);
 
 impl Default for Shapes {
     fn default() -> Shapes {
@@ -79,21 +90,41 @@ impl Shapes {
             limit: limit.min(MAX_SHAPES),
             is_steady: true,
             credit: AT_ONCE * LINES_A_SHAPE,
-            values: Vec::new(),
+            is_full: false,
         }
     }
 
-    /// The shape of `line`, if it is known.
+    /// Begins a delivery. Where there is no room for more shapes, those that are known are forgotten.
+    pub fn begin(&mut self) {
+        if self.is_full {
+            // What has no room any more, may have with fewer of them.
+            *self = Shapes { credit: self.credit, is_steady: false, ..Shapes::limited(self.limit) };
+        }
+    }
+
+    /// The shape of the line that is a text in `message` from `start` on (after its opening quote), where it ends,
+    /// and how many bytes it has when it is decoded, if the shape is known. Its values are appended to `values`.
     #[inline]
-    pub fn find(&mut self, line: &str, specials: Specials<'_>) -> Option<Shaped<'_>> {
+    pub fn find(&mut self, message: &[u8], start: usize, values: &mut Vec<Value>) -> Option<(Shape, usize, usize)> {
         self.credit += 1;
-        let template = self.tree.find(line, specials, &mut self.values)?;
-        Some(Shaped { template: &self.templates[template as usize], values: &self.values })
+        let first = values.len();
+        let found = self.tree.find(message, start, values);
+        let found = found.map(|Found { number, end, escapes }| (Shape(number), end, end - start - escapes));
+        let found = found.filter(|(_, _, bytes)| *bytes <= MAX_LINE_BYTES);
+        if found.is_none() {
+            values.truncate(first);
+        }
+        found
+    }
+
+    /// What is written for lines of `shape`.
+    pub fn template(&self, shape: Shape) -> &Template {
+        &self.templates[shape.0 as usize]
     }
 
     /// Whether the shape of `record`, which is unknown, is to be learned.
     pub fn wants(&self, record: &Record<'_>) -> bool {
-        self.limit > 0 && self.credit >= LINES_A_SHAPE && learn::is_regular(record)
+        self.limit > 0 && !self.is_full && self.credit >= LINES_A_SHAPE && learn::is_regular(record)
     }
 
     /// Learns the shape of `record`, for which `template` makes what was written: it gets the tokens of its
@@ -103,13 +134,18 @@ impl Shapes {
         let Some(path) = learn::path(record, self.is_steady) else { return };
         let Some(template) = template(&path.values) else { return };
         let is_full = self.templates.len() >= self.limit || self.bytes + self.tree.bytes() > MAX_BYTES;
-        if !is_full && self.tree.add(record.line, &path.segments, self.templates.len() as u32) {
-            self.bytes += template.bytes();
-            self.templates.push(template);
-        } else {
-            // What has no room any more, may have with fewer of them.
-            let credit = self.credit;
-            *self = Shapes { credit, is_steady: false, ..Shapes::limited(self.limit) };
+        let added = match is_full {
+            true => Added::NoRoom,
+            false => self.tree.add(record.line, &path.segments, self.templates.len() as u32),
+        };
+        match added {
+            Added::New => {
+                self.bytes += template.bytes();
+                self.templates.push(template);
+            }
+            // The other lines of the delivery in which a shape is new.
+            Added::Known => self.credit += LINES_A_SHAPE - LINES_A_KNOWN_SHAPE,
+            Added::NoRoom => self.is_full = true,
         }
     }
 }

@@ -108,12 +108,14 @@ impl Detail {
 pub struct Details<'a> {
     /// Which of them there are, one bit each, so that "none of these" is one test.
     present: u32,
+    /// Which of them are texts without quotes around them, nor escapes in them.
+    bare: u32,
     json: [&'a str; Detail::COUNT],
 }
 
 impl Default for Details<'_> {
     fn default() -> Self {
-        Details { present: 0, json: [""; Detail::COUNT] }
+        Details { present: 0, bare: 0, json: [""; Detail::COUNT] }
     }
 }
 
@@ -122,7 +124,15 @@ impl<'a> Details<'a> {
     /// twice the last one counts, as in any JSON object.
     pub fn set(&mut self, detail: Detail, json: &'a str) {
         self.present |= detail.bit();
+        self.bare &= !detail.bit();
         self.json[detail as usize] = json;
+    }
+
+    /// The same for a JSON text without escapes, by what stands between its quotes.
+    pub fn set_text(&mut self, detail: Detail, text: &'a str) {
+        self.present |= detail.bit();
+        self.bare |= detail.bit();
+        self.json[detail as usize] = text;
     }
 
     /// Forgets all of them, for the next line.
@@ -145,6 +155,9 @@ impl<'a> Details<'a> {
     /// texts with escapes and numbers that are not plain integers.
     pub fn text(&self, detail: Detail) -> Option<Cow<'a, str>> {
         let json = self.json(detail)?;
+        if self.bare & detail.bit() != 0 {
+            return Some(Cow::Borrowed(json)).filter(|text| !is_blank(text));
+        }
         match json.as_bytes().first()? {
             b'"' => text(json).filter(|text| !is_blank(text)),
             b'-' | b'0'..=b'9' => number_text(json),
@@ -154,7 +167,7 @@ impl<'a> Details<'a> {
 
     /// A detail as a number; `None` where it is something else, or too large for one.
     pub fn number(&self, detail: Detail) -> Option<f64> {
-        let json = self.json(detail)?;
+        let json = self.json(detail).filter(|_| self.bare & detail.bit() == 0)?;
         if !matches!(json.as_bytes().first()?, b'-' | b'0'..=b'9') {
             return None;
         }

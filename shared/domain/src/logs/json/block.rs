@@ -16,7 +16,7 @@ const RUN: usize = 16;
 
 /// Whether `byte` is a quote, a backslash or a control character.
 #[inline]
-pub fn is_special(byte: u8) -> bool {
+pub(super) fn is_special(byte: u8) -> bool {
     byte < 0x20 || byte == b'"' || byte == b'\\'
 }
 

@@ -29,6 +29,8 @@ pub(super) fn is_regular(record: &Record<'_>) -> bool {
     record.format == Format::SchemaV1
         && matches!(record.time, Time::Written(_) | Time::Unknown)
         && record.line.len() <= MAX_LINE_BYTES
+        // It would not be found again.
+        && !record.tokens.iter().any(|token| token.kind == Kind::Escaped)
 }
 
 /// The shape of the line of `record`, where it is all names, structure, and values of which any other of
@@ -64,7 +66,9 @@ pub(super) fn path(record: &Record<'_>, is_steady: bool) -> Option<Path> {
         }
     }
     path.segments.push(Segment { text: from..record.line.len(), then: Then::End });
-    (path.values.len() <= MAX_VALUES).then_some(path)
+    // In a delivery, escapes have escapes.
+    let is_plain = |segment: &Segment| !record.line[segment.text.clone()].bytes().any(|byte| byte == b'\\' || byte < b' ');
+    (path.segments.iter().all(is_plain) && path.values.len() <= MAX_VALUES).then_some(path)
 }
 
 impl Path {
@@ -72,7 +76,8 @@ impl Path {
     fn add_all(&mut self, record: &Record<'_>, place: u32, from: &mut usize) -> Option<()> {
         let value = record.json(place);
         match value.kind {
-            Kind::Plain | Kind::Escaped => {
+            Kind::Escaped => return None,
+            Kind::Plain => {
                 // A number that no double can hold is a text, too, but none in quotes.
                 let is_quoted = record.line.as_bytes()[..record.tokens[place as usize].start as usize].ends_with(b"\"");
                 is_quoted.then(|| self.add(record, place, Then::Text, from))?;

@@ -1,12 +1,14 @@
 //! The shapes as a tree, by what their lines have in common from the beginning on: a text that is the same,
 //! and then a value. What stands first in a node was met last.
+//!
+//! Lines are looked at as they stand in the delivery's message, where they are texts in JSON: a quote of theirs
+//! has a backslash before it. A line whose values have no escapes in them is read in no other form.
 
 use std::ops::Range;
 
 use wide::u8x16;
 
-use crate::logs::envelope::Specials;
-use crate::logs::json::{self, Kind, Token};
+use crate::logs::json;
 use crate::logs::parse::instant;
 
 /// Texts that may follow one value. Where more would, the shape is not kept.
@@ -15,8 +17,8 @@ const MAX_CHOICES: usize = 64;
 /// Texts that are tried in vain before a line is given up.
 const MAX_MISSES: usize = 64;
 
-/// Bytes that are compared at once, and that there are behind the last text.
-const ROOM: usize = 32;
+/// Bytes of most texts, which are compared in blocks; and so many are behind the last text.
+const ROOM: usize = 64;
 
 /// No node.
 const NONE: u32 = u32::MAX;
@@ -44,16 +46,40 @@ pub(super) struct Segment {
     pub(super) then: Then,
 }
 
+/// Where a value stands in the message.
+pub type Value = Range<u32>;
+
+/// A line of a known shape.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Found {
+    /// The number of the shape.
+    pub(super) number: u32,
+    /// Where the line ends in the message.
+    pub(super) end: usize,
+    /// Backslashes before quotes: the line itself has none of them.
+    pub(super) escapes: usize,
+}
+
 /// A segment, and those that may follow it.
 struct Node {
     text: Range<u32>,
-    /// Quotes, backslashes and control characters in it.
-    specials: u32,
+    /// Backslashes in it.
+    escapes: u32,
     then: Then,
     /// The first of those that may follow; at the end of a line, the number of the shape.
     inner: u32,
     /// The next one in its place.
     next: u32,
+}
+
+/// Whether a shape was added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Added {
+    New,
+    /// It was there.
+    Known,
+    /// There is no room for it.
+    NoRoom,
 }
 
 /// All nodes, and their texts.
@@ -77,22 +103,21 @@ impl Tree {
         self.texts.len() + self.nodes.len() * size_of::<Node>()
     }
 
-    /// The number of the shape that `line` has, and its values; `None` where it has none that is known.
-    pub(super) fn find(&mut self, line: &str, specials: Specials<'_>, values: &mut Vec<Token>) -> Option<u32> {
-        values.clear();
-        let line = Line { text: line, bytes: line.as_bytes(), specials };
-        let (mut at, mut passed) = (0, 0);
+    /// The shape of the line that begins at `at` of `message`, where it has one that is known; its values are
+    /// appended to `values`. It ends where the text does that it is in the message.
+    pub(super) fn find(&mut self, message: &[u8], mut at: usize, values: &mut Vec<Value>) -> Option<Found> {
         let (mut parent, mut before, mut place) = (NONE, NONE, self.first);
-        let mut misses = 0;
+        let (mut misses, mut escapes) = (0, 0);
         // Behind the last choice there is no node.
         while let Some(node) = self.nodes.get(place as usize) {
-            let start = at + node.length();
-            let quotes = passed + node.specials as usize;
-            let value = match line.has(at, self.texts.get(node.text.start as usize..)?, node.length()) {
-                true => line.value(node.then, start, quotes, &mut self.minute),
+            let length = (node.text.end - node.text.start) as usize;
+            let text = self.texts.get(node.text.start as usize..)?;
+            let start = at + length;
+            let end = match has(message, at, text, length) {
+                true => value(message, start, node.then, &mut self.minute),
                 false => None,
             };
-            let Some((kind, end, behind)) = value else {
+            let Some(end) = end else {
                 misses += 1;
                 if misses > MAX_MISSES {
                     return None;
@@ -101,45 +126,48 @@ impl Tree {
                 continue;
             };
             let (then, inner) = (node.then, node.inner);
+            escapes += node.escapes as usize;
             if before != NONE {
                 self.to_front(parent, before, place);
             }
             if then == Then::End {
-                return Some(inner);
+                return Some(Found { number: inner, end, escapes });
             }
-            values.push(Token { kind, start: start as u32, end: end as u32, next: 0 });
-            (at, passed) = (end, behind);
+            values.push(start as u32..end as u32);
+            at = end;
             (parent, before, place) = (place, NONE, inner);
         }
         None
     }
 
-    /// Adds the shape `number` by the segments of a `line` that has it. `false` where it can not be kept.
-    pub(super) fn add(&mut self, line: &str, segments: &[Segment], number: u32) -> bool {
+    /// Adds the shape `number` by the segments of a `line` that has it.
+    pub(super) fn add(&mut self, line: &str, segments: &[Segment], number: u32) -> Added {
         let mut parent = NONE;
+        let mut text = Vec::new();
         for segment in segments {
-            let text = &line.as_bytes()[segment.text.clone()];
+            text.clear();
+            json::escape(&line[segment.text.clone()], &mut text);
             let (mut node, mut choices) = (self.first_of(parent), 0);
             while let Some(known) = self.nodes.get(node as usize) {
-                if known.then == segment.then && self.texts[known.text.start as usize..known.text.end as usize] == *text {
+                if known.then == segment.then && self.texts[known.text.start as usize..known.text.end as usize] == text {
                     break;
                 }
                 (node, choices) = (known.next, choices + 1);
             }
             if node == NONE {
                 if choices >= MAX_CHOICES {
-                    return false;
+                    return Added::NoRoom;
                 }
-                node = self.push(parent, text, segment.then);
+                node = self.push(parent, &text, segment.then);
             }
             parent = node;
         }
         match self.nodes.get_mut(parent as usize) {
-            Some(last) if last.then == Then::End && last.inner == NONE => {
+            Some(last) if last.inner == NONE => {
                 last.inner = number;
-                true
+                Added::New
             }
-            _ => false,
+            _ => Added::Known,
         }
     }
 
@@ -150,8 +178,8 @@ impl Tree {
         self.texts.extend_from_slice(text);
         let end = self.texts.len() as u32;
         self.texts.extend_from_slice(&[0; ROOM]);
-        let specials = text.iter().filter(|byte| json::is_special(**byte)).count() as u32;
-        self.nodes.push(Node { text: start..end, specials, then, inner: NONE, next });
+        let escapes = text.iter().filter(|byte| **byte == b'\\').count() as u32;
+        self.nodes.push(Node { text: start..end, escapes, then, inner: NONE, next });
         *self.first_mut(parent) = node;
         node
     }
@@ -176,97 +204,56 @@ impl Tree {
     }
 }
 
-impl Node {
-    #[inline]
-    fn length(&self) -> usize {
-        (self.text.end - self.text.start) as usize
-    }
-}
-
-/// A line that is compared with shapes.
-#[derive(Clone, Copy)]
-struct Line<'a> {
-    text: &'a str,
-    bytes: &'a [u8],
-    specials: Specials<'a>,
-}
-
-impl Line<'_> {
-    /// Whether the `length` bytes that `text` begins with stand at `at`.
-    #[inline]
-    fn has(&self, at: usize, text: &[u8], length: usize) -> bool {
-        let Some(rest) = self.bytes.get(at..) else { return false };
-        match (rest.first_chunk(), text.first_chunk()) {
-            (Some(rest), Some(text)) if length <= ROOM => have_in_common(rest, text, length),
-            _ => rest.get(..length) == text.get(..length),
-        }
-    }
-
-    /// What follows at `start`, if it is a value as `then` says: what kind, where it ends, and how many of the
-    /// quotes, backslashes and control characters of the line are behind it, of which `passed` are before it.
-    #[inline]
-    fn value(&self, then: Then, start: usize, passed: usize, minute: &mut Minute) -> Option<(Kind, usize, usize)> {
-        match then {
-            Then::Text => self.string(start, passed),
-            Then::Time => {
-                let (kind, end, passed) = self.string(start, passed)?;
-                (kind == Kind::Plain && minute.has(self.text.get(start..end)?)).then_some((kind, end, passed))
-            }
-            Then::Number => {
-                let length = json::short_number_length(self.bytes.get(start..)?)?;
-                Some((Kind::Number, start + length, passed))
-            }
-            Then::Truth => match self.bytes.get(start..)? {
-                [b't', b'r', b'u', b'e', ..] => Some((Kind::True, start + 4, passed)),
-                [b'f', b'a', b'l', b's', b'e', ..] => Some((Kind::False, start + 5, passed)),
-                _ => None,
-            },
-            Then::End => (start == self.bytes.len()).then_some((Kind::Null, start, passed)),
-        }
-    }
-
-    /// The same for the string that begins at `start`. It mostly ends at the next quote.
-    #[inline]
-    fn string(&self, start: usize, passed: usize) -> Option<(Kind, usize, usize)> {
-        let end = self.special(passed)?;
-        match self.bytes.get(end)? {
-            b'"' if end >= start => Some((Kind::Plain, end, passed)),
-            _ => self.escaped_string(start, passed),
-        }
-    }
-
-    #[inline(never)]
-    fn escaped_string(&self, start: usize, mut passed: usize) -> Option<(Kind, usize, usize)> {
-        loop {
-            let end = self.special(passed)?;
-            match self.bytes.get(end)? {
-                b'"' if end >= start => return Some((Kind::Escaped, end, passed)),
-                b'\\' if end >= start => {
-                    let behind = end + json::escape_length(self.bytes, end)?;
-                    while self.special(passed).is_some_and(|at| at < behind) {
-                        passed += 1;
-                    }
-                }
-                _ => return None,
-            }
-        }
-    }
-
-    /// Where the quote, backslash or control character is that has so many before it.
-    #[inline]
-    fn special(&self, number: usize) -> Option<usize> {
-        Some(self.specials.positions.get(number)?.wrapping_sub(self.specials.base) as usize)
+/// Whether the `length` bytes that `text` begins with stand at `at` of `message`.
+#[inline]
+fn has(message: &[u8], at: usize, text: &[u8], length: usize) -> bool {
+    let Some(rest) = message.get(at..) else { return false };
+    match (rest.first_chunk(), text.first_chunk()) {
+        (Some(rest), Some(text)) if length <= ROOM => have_in_common(rest, text, length),
+        _ => rest.get(..length) == text.get(..length),
     }
 }
 
 /// Whether `left` and `right` begin with the same `length` bytes.
 #[inline]
 fn have_in_common(left: &[u8; ROOM], right: &[u8; ROOM], length: usize) -> bool {
-    let differ = |half: usize| {
-        let of = |bytes: &[u8; ROOM]| bytes.as_chunks::<16>().0.get(half).map_or(u8x16::ZERO, |half| u8x16::new(*half));
-        u64::from(!of(left).simd_eq(of(right)).to_bitmask() & 0xffff) << (16 * half)
-    };
-    (differ(0) | differ(1)) << (64 - length.clamp(1, ROOM)) == 0 || length == 0
+    const BLOCK: usize = 16;
+    let (left, right) = (left.as_chunks::<BLOCK>().0, right.as_chunks::<BLOCK>().0);
+    let mut begin = 0;
+    for (left, right) in left.iter().zip(right) {
+        let same = u8x16::new(*left).simd_eq(u8x16::new(*right)).to_bitmask();
+        let wanted = length - begin;
+        if wanted <= BLOCK {
+            return same.trailing_ones() as usize >= wanted;
+        }
+        if same & 0xffff != 0xffff {
+            return false;
+        }
+        begin += BLOCK;
+    }
+    false
+}
+
+/// Where the value ends that begins at `start` of `message`, if it is one as `then` says.
+#[inline]
+fn value(message: &[u8], start: usize, then: Then, minute: &mut Minute) -> Option<usize> {
+    let rest = message.get(start..)?;
+    match then {
+        Then::Text => text_length(rest).map(|length| start + length),
+        Then::Time => text_length(rest).filter(|length| minute.has(&rest[..*length])).map(|length| start + length),
+        Then::Number => json::short_number_length(rest).map(|length| start + length),
+        Then::Truth if rest.starts_with(b"true") => Some(start + 4),
+        Then::Truth if rest.starts_with(b"false") => Some(start + 5),
+        Then::End if rest.first() == Some(&b'"') => Some(start),
+        Then::Truth | Then::End => None,
+    }
+}
+
+/// Length of a text without escapes: it ends in a backslash, and the quote behind that is the next text's.
+#[inline]
+fn text_length(rest: &[u8]) -> Option<usize> {
+    let length = json::plain_length(rest);
+    (rest.get(length) == Some(&b'\\')).then_some(length)
 }
 
 /// The minute of the last time of a line, as it is written: most lines are of the same.
@@ -278,14 +265,14 @@ struct Minute {
 impl Minute {
     /// Whether `time` is in the one form of the archive.
     #[inline]
-    fn has(&mut self, time: &str) -> bool {
-        if let Some((minute, [s1 @ b'0'..=b'5', s2, b'.', f1, f2, f3, b'Z'])) = time.as_bytes().split_first_chunk()
+    fn has(&mut self, time: &[u8]) -> bool {
+        if let Some((minute, [s1 @ b'0'..=b'5', s2, b'.', f1, f2, f3, b'Z'])) = time.split_first_chunk()
             && *minute == self.text
         {
             return [s1, s2, f1, f2, f3].into_iter().all(u8::is_ascii_digit);
         }
-        let is_canonical = instant::is_canonical(time);
-        if is_canonical && let Some(minute) = time.as_bytes().first_chunk() {
+        let is_canonical = std::str::from_utf8(time).is_ok_and(instant::is_canonical);
+        if is_canonical && let Some(minute) = time.first_chunk() {
             self.text = *minute;
         }
         is_canonical

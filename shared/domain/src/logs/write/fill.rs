@@ -1,14 +1,14 @@
 //! A line of a known shape: the values of it into the gaps of its template.
 
+use std::ops::Range;
+
 use super::template::{Gap, Template, Treatment};
 use super::{Source, Writer, append};
 use crate::logs::derive::{Details, Facts};
 use crate::logs::json::{self, Kind, Token};
 use crate::logs::record::{Format, Record};
 use crate::logs::redact::Naming;
-
-/// Stands in a gap that no value of the line goes into.
-const NO_VALUE: Token = Token { kind: Kind::Null, start: 0, end: 0, next: 0 };
+use crate::logs::shape::Shaped;
 
 impl Writer<'_> {
     /// Notes what is written for the next record, which begins at the end of `out`, for
@@ -23,42 +23,46 @@ impl Writer<'_> {
         Template::of(&self.trace, &self.details, record, values, out)
     }
 
-    /// Appends `line` to `out`, whose `values` go into the gaps of `template`: the same bytes as
+    /// Appends `line` to `out`, whose values go into the gaps of `template`: the same bytes as
     /// [`write`](Writer::write) appends for its record, and the same facts.
     pub fn fill<'o>(
         &mut self,
         template: &Template,
-        line: &'o str,
-        values: &[Token],
+        line: &Shaped<'o>,
         source: Source<'_>,
         out: &'o mut Vec<u8>,
     ) -> Facts<'o> {
+        let Shaped { message: line, values, .. } = *line;
         let mut details = Details::default();
         self.details.clear();
         let mut from = 0;
         for gap in &template.gaps {
             append(&template.text, from, gap.end as usize, out);
             from = gap.end as usize;
-            let (begin, value) = (out.len(), values.get(gap.value as usize).copied().unwrap_or(NO_VALUE));
+            let begin = out.len();
+            let Range { start, end } = values.get(gap.value as usize).cloned().unwrap_or(0..0);
+            let value = Token { kind: Kind::Plain, start, end, next: 0 };
             let is_changed = self.fill_gap(gap, line, value, source, out);
             if let Some(detail) = gap.detail {
-                let quotes = usize::from(gap.treatment == Treatment::Text);
-                match is_changed {
-                    false => details.set(detail, &line[value.start as usize - quotes..value.end as usize + quotes]),
-                    true => self.details.push((detail, (begin - quotes) as u32..(out.len() + quotes) as u32)),
+                let is_text = gap.treatment == Treatment::Text;
+                let quotes = usize::from(is_text);
+                match &line[start as usize..end as usize] {
+                    _ if is_changed => self.details.push((detail, (begin - quotes) as u32..(out.len() + quotes) as u32)),
+                    text if is_text => details.set_text(detail, text),
+                    json => details.set(detail, json),
                 }
             }
         }
         append(&template.text, from, template.end, out);
         self.source(Format::SchemaV1, source, out);
         self.add_noted(&mut details, out);
-        let duration = template.duration.map(|value| values[value as usize]);
+        let duration = template.duration.and_then(|value| values.get(value as usize));
         Facts {
             level: template.level,
             category: template.category,
             at_millis: source.millis(),
             counted_by_cloudwatch: false,
-            duration_ms: duration.and_then(|token| json::number(&line[token.start as usize..token.end as usize])),
+            duration_ms: duration.and_then(|place| json::number(&line[place.start as usize..place.end as usize])),
             details,
         }
     }
