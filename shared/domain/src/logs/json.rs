@@ -233,7 +233,9 @@ impl<'a> Reader<'a> {
 fn short_integer(bytes: &[u8], mut at: usize) -> Option<(i64, usize)> {
     let last = at + 18;
     let mut value = 0;
-    if let Some(eight) = bytes.get(at..).and_then(<[u8]>::first_chunk).and_then(eight_digits).filter(|eight| *eight >= 10_000_000) {
+    if let Some(eight) =
+        bytes.get(at..).and_then(<[u8]>::first_chunk).and_then(eight_digits).filter(|eight| *eight >= 10_000_000)
+    {
         (value, at) = (i64::from(eight), at + 8);
     }
     while let Some(digit @ b'0'..=b'9') = bytes.get(at)

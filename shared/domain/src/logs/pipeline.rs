@@ -120,7 +120,14 @@ impl Pipeline {
         let Settings { own_log_groups, environment, pseudonym_key, personal_fields, filters } = settings;
         let personal = personal_fields.into_iter().map(|name| (name, redact::Kind::Personal));
         let redactor = Redactor::new(pseudonym_key, FieldNames::new(personal));
-        let stages = Stages { own_log_groups, environment, redactor, filters, hours: Hours::default(), shapes: Shapes::default() };
+        let stages = Stages {
+            own_log_groups,
+            environment,
+            redactor,
+            filters,
+            hours: Hours::default(),
+            shapes: Shapes::default(),
+        };
         Pipeline { decoder: Decoder::default(), stages }
     }
 
@@ -129,6 +136,11 @@ impl Pipeline {
     pub fn with_shapes(mut self, limit: usize) -> Pipeline {
         self.stages.shapes = Shapes::limited(limit);
         self
+    }
+
+    /// How many shapes of lines are known, and how many lines had one of them so far.
+    pub fn shapes(&self) -> (usize, u64) {
+        self.stages.shapes.figures()
     }
 
     /// Decides what becomes of a Lambda event, `{"awslogs":{"data":"..."}}`.

@@ -55,6 +55,8 @@ pub struct Shapes {
     credit: usize,
     /// Whether there was no room for a shape.
     is_full: bool,
+    /// Lines that had a known shape.
+    found: u64,
 }
 
 /// A line of a known shape, which nobody has decoded.
@@ -91,6 +93,7 @@ impl Shapes {
             is_steady: true,
             credit: AT_ONCE * LINES_A_SHAPE,
             is_full: false,
+            found: 0,
         }
     }
 
@@ -98,7 +101,8 @@ impl Shapes {
     pub fn begin(&mut self) {
         if self.is_full {
             // What has no room any more, may have with fewer of them.
-            *self = Shapes { credit: self.credit, is_steady: false, ..Shapes::limited(self.limit) };
+            let Shapes { credit, found, limit, .. } = *self;
+            *self = Shapes { credit, found, is_steady: false, ..Shapes::limited(limit) };
         }
     }
 
@@ -111,10 +115,16 @@ impl Shapes {
         let found = self.tree.find(message, start, values);
         let found = found.map(|Found { number, end, escapes }| (Shape(number), end, end - start - escapes));
         let found = found.filter(|(_, _, bytes)| *bytes <= MAX_LINE_BYTES);
-        if found.is_none() {
-            values.truncate(first);
+        match found {
+            Some(_) => self.found += 1,
+            None => values.truncate(first),
         }
         found
+    }
+
+    /// How many there are, and how many lines had one of them so far.
+    pub fn figures(&self) -> (usize, u64) {
+        (self.templates.len(), self.found)
     }
 
     /// What is written for lines of `shape`.

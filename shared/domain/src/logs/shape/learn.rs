@@ -67,7 +67,8 @@ pub(super) fn path(record: &Record<'_>, is_steady: bool) -> Option<Path> {
     }
     path.segments.push(Segment { text: from..record.line.len(), then: Then::End });
     // In a delivery, escapes have escapes.
-    let is_plain = |segment: &Segment| !record.line[segment.text.clone()].bytes().any(|byte| byte == b'\\' || byte < b' ');
+    let is_plain =
+        |segment: &Segment| !record.line[segment.text.clone()].bytes().any(|byte| byte == b'\\' || byte < b' ');
     (path.segments.iter().all(is_plain) && path.values.len() <= MAX_VALUES).then_some(path)
 }
 

@@ -149,7 +149,8 @@ impl Tree {
             json::escape(&line[segment.text.clone()], &mut text);
             let (mut node, mut choices) = (self.first_of(parent), 0);
             while let Some(known) = self.nodes.get(node as usize) {
-                if known.then == segment.then && self.texts[known.text.start as usize..known.text.end as usize] == text {
+                if known.then == segment.then && self.texts[known.text.start as usize..known.text.end as usize] == text
+                {
                     break;
                 }
                 (node, choices) = (known.next, choices + 1);

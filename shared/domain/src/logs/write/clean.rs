@@ -75,7 +75,8 @@ impl Clean {
 /// A slot for a text of 24 bytes at least, by its beginning, middle and end.
 #[inline]
 fn slot(text: &[u8]) -> usize {
-    let word = |at: usize| text.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |word| u64::from_le_bytes(*word));
+    let word =
+        |at: usize| text.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |word| u64::from_le_bytes(*word));
     let ends = word(0) ^ word(8).rotate_left(13) ^ word(text.len().saturating_sub(8)).rotate_left(31);
     let mixed = ends ^ word(text.len() / 2).rotate_left(47) ^ text.len() as u64;
     (mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - BITS)) as usize

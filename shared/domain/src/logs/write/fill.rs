@@ -47,7 +47,9 @@ impl Writer<'_> {
                 let is_text = gap.treatment == Treatment::Text;
                 let quotes = usize::from(is_text);
                 match &line[start as usize..end as usize] {
-                    _ if is_changed => self.details.push((detail, (begin - quotes) as u32..(out.len() + quotes) as u32)),
+                    _ if is_changed => {
+                        self.details.push((detail, (begin - quotes) as u32..(out.len() + quotes) as u32))
+                    }
                     text if is_text => details.set_text(detail, text),
                     json => details.set(detail, json),
                 }

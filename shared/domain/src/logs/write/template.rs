@@ -168,7 +168,8 @@ impl Template {
         let mut all: Vec<Detail> = details.iter().map(|(detail, _)| *detail).collect();
         all.sort_unstable_by_key(|detail| *detail as u8);
         all.dedup();
-        let is_known = noted.iter().all(is_null) && all.len() == details.len() && covered.iter().all(|covered| *covered);
+        let is_known =
+            noted.iter().all(is_null) && all.len() == details.len() && covered.iter().all(|covered| *covered);
         template.text.extend_from_slice(out.get(from..trace.end)?);
         template.end = template.text.len();
         template.text.resize(template.end + ROOM, 0);
