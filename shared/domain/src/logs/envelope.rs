@@ -148,8 +148,8 @@ struct EventPlace {
 /// A line of a known shape by its values, and how many bytes it has.
 struct ShapedPlace {
     shape: Shape,
-    values: Range<usize>,
-    bytes: usize,
+    values: Range<u32>,
+    bytes: u32,
 }
 
 impl Default for Decoder {
@@ -250,8 +250,8 @@ impl Decoder {
         let text = simdutf8::basic::from_utf8(&self.texts[..end]).ok();
         for place in &self.events {
             let shaped = place.shaped.as_ref().zip(message).map(|(shaped, message)| {
-                let values = &self.values[shaped.values.clone()];
-                Shaped { message, values, shape: shaped.shape, bytes: shaped.bytes }
+                let values = &self.values[shaped.values.start as usize..shaped.values.end as usize];
+                Shaped { message, values, shape: shaped.shape, bytes: shaped.bytes as usize }
             });
             let id = std::str::from_utf8(&self.message[place.id.clone()]);
             events.push(LogEvent {
@@ -465,7 +465,7 @@ impl Lines<'_> {
         let (shapes, first) = (self.shapes.as_mut()?, self.values.len());
         let start = at + usize::from(message.get(at) == Some(&b'"'));
         let (shape, end, bytes) = shapes.find(message, start, self.values).filter(|_| start > at)?;
-        Some((ShapedPlace { shape, values: first..self.values.len(), bytes }, end))
+        Some((ShapedPlace { shape, values: first as u32..self.values.len() as u32, bytes: bytes as u32 }, end))
     }
 
     fn read_in_any_order(&mut self, reader: &mut Reader<'_>, message: &[u8]) -> Result<EventPlace, EnvelopeError> {

@@ -718,6 +718,30 @@ mod tests {
 
     proptest! {
         #[test]
+        fn a_number_has_the_value_that_the_standard_library_reads(
+            text in "-?(0|[1-9][0-9]{0,17})([.][0-9]{1,17})?([eE][+-]?[0-9]{1,3})?|[-0-9.eE]{0,6}",
+        ) {
+            if text.parse::<f64>().is_ok() && number_length(text.as_bytes()) == Ok(text.len()) {
+                prop_assert_eq!(number(&text).map(f64::to_bits), text.parse().ok().map(f64::to_bits));
+            }
+            let length = number_length(text.as_bytes()).ok().filter(|length| !text[..*length].contains(['e', 'E']));
+            prop_assert_eq!(short_number_length(text.as_bytes()), length.filter(|length| *length <= 24));
+        }
+
+        #[test]
+        fn an_integer_is_read_whole(value in any::<i64>(), digits in 0_u32..63, sign in any::<bool>(), end in "[,} ]?") {
+            let value = (value >> digits).unsigned_abs().min(i64::MAX as u64) as i64 * if sign { -1 } else { 1 };
+            prop_assert_eq!(Reader::new(format!("{value}{end}").as_bytes()).integer(), Ok(Some(value)));
+        }
+
+        #[test]
+        fn a_plain_text_ends_at_the_first_special_byte(text in "[a-zя\"\\\\\n]{0,20}|[a-z]{0,40}\"?[a-z]{0,20}") {
+            let bytes = text.as_bytes();
+            let first = bytes.iter().position(|byte| block::is_special(*byte));
+            prop_assert_eq!(plain_length(bytes), first.unwrap_or(bytes.len()));
+        }
+
+        #[test]
         fn what_serde_writes_is_read_and_what_it_refuses_is_refused(
             value in any_json(), at in any::<prop::sample::Index>(), byte in any::<u8>(),
         ) {

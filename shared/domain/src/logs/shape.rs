@@ -1,7 +1,8 @@
 //! Shapes of lines. A service writes few kinds of lines: names, their order, levels are the same again and
 //! again, and only values differ. So what a line was found to be is kept as its shape, and the next line of
 //! that shape is neither taken apart into tokens nor told apart by names: its values are found between the
-//! texts that are the same, and go into the gaps of a [`Template`].
+//! texts that are the same, and go into the gaps of a [`Template`]. They are looked for in the message of the
+//! delivery: a line of a known shape is not even decoded.
 //!
 //! What the general path (`parse`, `write`) does stays the only definition of what is right. A template is
 //! made of what it has written, and a shape takes only lines for which it would write the same but for the
@@ -26,7 +27,10 @@ const MAX_SHAPES: usize = 1_024;
 const MAX_BYTES: usize = 1 << 20;
 
 /// Values that a line of a shape may have.
-const MAX_VALUES: usize = 96;
+const MAX_VALUES: usize = 48;
+
+/// Bytes that the text before a value may have.
+const MAX_TEXT_BYTES: usize = 1_024;
 
 /// Bytes that a line of a shape may have. What a log driver has cut off is longer.
 const MAX_LINE_BYTES: usize = 8 * 1024;

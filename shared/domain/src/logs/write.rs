@@ -682,3 +682,17 @@ fn time(time: Time<'_>, event_millis: i64, out: &mut Vec<u8>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn an_id_has_letters_digits_and_a_few_signs(text in "[-a-zA-Z0-9_.:=+/]{0,140}|[ -~]{0,3}|[a-z0-9-]{0,40}[ -~я][a-z]{0,20}") {
+            let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:=+/".contains(&byte);
+            prop_assert_eq!(is_id(text.as_bytes()), text.len() <= 128 && text.bytes().all(fits));
+        }
+    }
+}

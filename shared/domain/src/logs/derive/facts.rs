@@ -314,4 +314,18 @@ pub(super) mod tests {
         assert!(details.is_empty() && !details.has_any(&[Detail::Event]));
         assert_eq!((details.text(Detail::Event), details.number(Detail::Event)), (None, None));
     }
+
+    #[test]
+    fn a_text_without_its_quotes_is_the_same_and_never_a_number() {
+        for text in ["GET", "", " ", "\u{a0}", "200", "-", "null"] {
+            let (mut bare, mut quoted) = (Details::default(), Details::default());
+            let json = format!("\"{text}\"");
+            bare.set_text(Detail::Reason, text);
+            quoted.set(Detail::Reason, &json);
+            assert_eq!(bare.text(Detail::Reason), quoted.text(Detail::Reason), "{text}");
+            assert_eq!((bare.number(Detail::Reason), quoted.number(Detail::Reason)), (None, None), "{text}");
+            bare.set(Detail::Reason, "7");
+            assert_eq!(bare.number(Detail::Reason), Some(7.0));
+        }
+    }
 }

@@ -246,6 +246,16 @@ mod tests {
 
     proptest! {
         #[test]
+        fn a_clock_writes_the_same(all in prop::collection::vec(prop_oneof![FIRST..=LAST, -90_000..90_000_i64], 1..9)) {
+            let mut clock = Clock::default();
+            for millis in all {
+                let mut out = Vec::new();
+                clock.append(millis, &mut out);
+                prop_assert_eq!(String::from_utf8(out).unwrap(), written(millis));
+            }
+        }
+
+        #[test]
         fn an_instant_is_written_as_jiff_writes_it(
             millis in FIRST..=LAST,
             zeros in prop::sample::select(vec![1, 10, 100, 1000]),

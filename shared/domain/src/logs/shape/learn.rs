@@ -1,7 +1,7 @@
 //! A line's shape: which of it are values, and which the same in every line of the shape.
 
 use super::tree::{Segment, Then};
-use super::{MAX_LINE_BYTES, MAX_VALUES};
+use super::{MAX_LINE_BYTES, MAX_TEXT_BYTES, MAX_VALUES};
 use crate::logs::json::{self, Kind};
 use crate::logs::record::{Format, Record, Time};
 
@@ -66,10 +66,12 @@ pub(super) fn path(record: &Record<'_>, is_steady: bool) -> Option<Path> {
         }
     }
     path.segments.push(Segment { text: from..record.line.len(), then: Then::End });
-    // In a delivery, escapes have escapes.
-    let is_plain =
-        |segment: &Segment| !record.line[segment.text.clone()].bytes().any(|byte| byte == b'\\' || byte < b' ');
-    (path.segments.iter().all(is_plain) && path.values.len() <= MAX_VALUES).then_some(path)
+    let fits = |segment: &Segment| {
+        let text = &record.line[segment.text.clone()];
+        // In a delivery, escapes have escapes.
+        text.len() <= MAX_TEXT_BYTES && !text.bytes().any(|byte| byte == b'\\' || byte < b' ')
+    };
+    (path.segments.iter().all(fits) && path.values.len() <= MAX_VALUES).then_some(path)
 }
 
 impl Path {
