@@ -128,7 +128,7 @@ impl Tree {
             let (then, inner) = (node.then, node.inner);
             escapes += node.escapes as usize;
             if before != NONE {
-                self.to_front(parent, before, place);
+                self.move_first(parent, before, place);
             }
             if then == Then::End {
                 return Some(Found { number: inner, end, escapes });
@@ -197,7 +197,7 @@ impl Tree {
     }
 
     /// Makes `node`, which comes after `before`, the first one of `parent`.
-    fn to_front(&mut self, parent: u32, before: u32, node: u32) {
+    fn move_first(&mut self, parent: u32, before: u32, node: u32) {
         let first = self.first_of(parent);
         self.nodes[before as usize].next = self.nodes[node as usize].next;
         self.nodes[node as usize].next = first;
