@@ -92,6 +92,7 @@ fn full_line(level: &str, request: usize) -> String {
             "environment": "production", "version": "1.2.3", "trace_id": TRACE, "span_id": "53995c3f42cd8ad8" },
         "details": { "event": "contract_creation_failed", "площадь": 12.5, "nested": { "list": [1, null] } },
         "error": { "type": "Timeout", "message": "Росреестр молчит", "code": 504, "stack": ["a", "b"] },
+        "span": { "operation_name": "POST /contracts", "start_time": "2026-11-21T10:59:58.110Z", "tags": { "n": 1 } },
         "duration_ms": 12.5, "build": { "Id": 1, "id": 2 }
     });
     line.to_string()

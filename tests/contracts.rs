@@ -220,8 +220,10 @@ async fn lines_that_are_put_are_in_the_log_group_in_the_order_of_time() {
 #[tokio::test]
 async fn an_embedded_aws_leaves_no_process_behind() {
     let embedded = EmbeddedAws::start("ends", None).await.unwrap();
-    let address = embedded.url().trim_start_matches("http://").to_owned();
-    assert!(std::net::TcpStream::connect(&address).is_ok());
+    let addresses = [embedded.url(), embedded.xray_url()].map(|url| url.trim_start_matches("http://").to_owned());
+    assert!(addresses.iter().all(|address| std::net::TcpStream::connect(address).is_ok()));
     drop(embedded);
-    assert!(std::net::TcpStream::connect(&address).is_err(), "{address} still answers");
+    for address in addresses {
+        assert!(std::net::TcpStream::connect(&address).is_err(), "{address} still answers");
+    }
 }

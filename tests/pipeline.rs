@@ -5,6 +5,7 @@
 
 mod chromium;
 
+use aws::event_bus::{EventBus, NewEvent};
 use aws::s3_bucket::S3Bucket;
 use aws::secrets::Secrets;
 use aws::sns_topic::SnsTopic;
@@ -88,10 +89,13 @@ async fn a_day_goes_in_and_archive_metrics_alerts_and_a_report_come_out() {
     let day = &stack.calendar.day;
     let player = Player::new(&stack.deployment).unwrap();
     player.begin(day).await.unwrap();
-    let mut lines = 0;
+    let (mut lines, mut published) = (0, 0);
     for (from, batches) in day.batches(STEP_MINUTES) {
-        lines += player.step(&batches, from.plus(STEP_MINUTES)).await.unwrap().lines;
+        let events = day.events(from, STEP_MINUTES);
+        let sent = player.step(&batches, &events, from.plus(STEP_MINUTES)).await.unwrap();
+        (lines, published) = (lines + sent.total(), published + sent.events);
     }
+    assert!(published > 0, "events come by the bus");
     player.ticks(day.end().plus(5)).await.unwrap();
 
     // Every line is kept once, counted once, and tells nothing personal.
@@ -213,6 +217,7 @@ async fn ops(stack: &Stack, arguments: &[&str]) -> (bool, String) {
         .args(arguments)
         .envs([
             ("AWS_ENDPOINT_URL", stack.aws.url()),
+            ("AWS_ENDPOINT_URL_XRAY", stack.aws.xray_url()),
             ("AWS_ACCESS_KEY_ID", ACCOUNT),
             ("AWS_SECRET_ACCESS_KEY", "made-up"),
         ])
@@ -319,6 +324,36 @@ async fn records_of_a_stream_are_kept_once_and_those_that_can_not_be_written_com
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn spans_in_log_lines_are_a_trace_in_x_ray_that_ops_shows() {
+    let stack = Stack::up("pipeline-spans").await;
+    let player = Player::new(&stack.deployment).unwrap();
+    let now = Timestamp::now();
+    let trace = schema::trace::TraceId::begun(now.as_second() as u32, [7; 12]);
+    let span = |id: u32, parent: &str, kind: &str| {
+        json!({"timestamp": now.to_string(), "level": "INFO", "category": "performance", "message": "x",
+            "context": {"service_name": "api", "trace_id": trace, "span_id": format!("{id:016x}")}, "duration_ms": 0,
+            "span": {"operation_name": format!("operation {id}"), "parent_span_id": parent, "kind": kind, "status": "ok",
+                "start_time": now.to_string(), "end_time": now.to_string(), "tags": {}, "logs": []}})
+        .to_string()
+    };
+    let millis = now.as_millisecond();
+    let bad = span(3, "no id", "internal");
+    let (first, second) = (span(1, "00000000000000ff", "server"), span(2, "0000000000000001", "internal"));
+    let lines = [(millis, first.as_str()), (millis, second.as_str()), (millis, "text"), (millis, bad.as_str())];
+    let event = testkit::subscription::delivery("/aws/ecs/production/api", "s", &lines);
+    assert_eq!(player.invoke("log-processor", &event).await.unwrap()["archived"], 4);
+    // S3 tells the forwarder, and that puts it.
+    let bucket = S3Bucket::new(&stack.deployment.sdk, stack.deployment.bucket().unwrap());
+    let kept = async || bucket.list("quarantine/spans/unreadable/", 10).await.unwrap().len() == 1;
+    eventually("the span with a bad id in quarantine", kept).await;
+    let id = trace.to_string();
+    let (found, told) = ops(&stack, &["trace", &id]).await;
+    assert!(found && told.contains("spans: 2, services: 1") && told.contains("└─ operation 2  ok"), "{told}");
+    let (found, told) = ops(&stack, &["trace", "1-00000001-000000000000000000000001"]).await;
+    assert!(!found && told.starts_with("X-Ray has no trace"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stack_that_goes_leaves_the_archive_and_the_key_behind() {
     let stack = Stack::up("pipeline-undeploy").await;
     let player = Player::new(&stack.deployment).unwrap();
@@ -331,4 +366,62 @@ async fn a_stack_that_goes_leaves_the_archive_and_the_key_behind() {
     assert_eq!(secret.expose().len(), 64);
     let bucket = S3Bucket::new(&stack.deployment.sdk, stack.deployment.bucket().unwrap());
     assert_eq!(bucket.list("archive/", 100).await.unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn events_that_come_twice_or_out_of_order_or_are_none_are_kept_and_counted_once() {
+    let stack = Stack::up("pipeline-events").await;
+    let player = Player::new(&stack.deployment).unwrap();
+    let bus = EventBus::new(&stack.deployment.sdk, stack.deployment.output("EventBusName").unwrap());
+    let bucket = S3Bucket::new(&stack.deployment.sdk, stack.deployment.bucket().unwrap());
+    let count = async |prefix: &str| bucket.list(prefix, 100).await.unwrap().len();
+    let now = Minute::of(Timestamp::now());
+    let event = |detail_type: &str, minutes_ago: i64, detail: Value| NewEvent {
+        source: "land-contracts.contract".to_owned(),
+        detail_type: detail_type.to_owned(),
+        detail: detail.to_string(),
+        epoch_seconds: now.plus(-minutes_ago).start().as_second(),
+    };
+    let created = |id: u32| {
+        let detail = json!({ "event_id": id.to_string(), "user_role": "buyer", "contract_value": 1_000, "email": "anna@example.com" });
+        event("ContractCreated", i64::from(id), detail)
+    };
+    let bad = event("ContractCreated", 1, json!({ "event_id": "9", "user_role": "buyer", "contract_value": "a lot" }));
+    let unheard = event("ContractArchived", 2, json!({ "event_id": "10", "active_users": 7 }));
+    // The newest first, the second twice, and among them what violates its schema and what has none.
+    bus.publish(&[created(1), created(3), bad.clone(), created(2), created(2), unheard.clone()]).await.unwrap();
+    let queue = aws_sdk_sqs::Client::new(&stack.deployment.sdk);
+    let url = stack.deployment.output("EventQueueUrl").unwrap();
+    // What could not be written comes again after a second, and not after six minutes.
+    let visibility = aws_sdk_sqs::types::QueueAttributeName::VisibilityTimeout;
+    queue.set_queue_attributes().queue_url(url).attributes(visibility, "1").send().await.unwrap();
+    queue.send_message().queue_url(url).message_body("no event at all").send().await.unwrap();
+    eventually("what is no event in quarantine", async || count("quarantine/").await == 2).await;
+    // Three contracts, the event of an unknown type, and two in quarantine.
+    eventually("the metrics of all", async || count("metrics/pending/").await == 6).await;
+    player.tick("metric-flusher", Timestamp::now()).await.unwrap();
+
+    // Published again, after all has been counted; and one that could not be written at first.
+    let open_again = nobody_may_write(&stack, "archive/").await;
+    bus.publish(&[created(2), bad, unheard, created(4)]).await.unwrap();
+    eventually("the quarantined one again", async || count("metrics/pending/").await == 1).await;
+    open_again().await;
+    eventually("the events that could not be written", async || count("metrics/pending/").await == 4).await;
+    player.tick("metric-flusher", Timestamp::now()).await.unwrap();
+
+    let outcome = stack.outcome().await;
+    assert_eq!((outcome.archived_lines(), outcome.duplicates), (4 + 1, 0));
+    assert_eq!((outcome.quarantined_lines, outcome.quarantined_deliveries, outcome.quarantined_others), (2, 0, 0));
+    for (metric, total) in [
+        ("contracts_created", 4.0),
+        ("contract_value", 4_000.0),
+        ("log_entries", 5.0),
+        ("active_users", 0.0),
+        ("pipeline_lines_received", 7.0),
+        ("pipeline_lines_archived", 5.0),
+        ("pipeline_lines_quarantined", 2.0),
+    ] {
+        let counted = outcome::sum(&stack.deployment, metric, now.plus(-60), now.plus(5)).await.unwrap();
+        assert_eq!(counted, total, "{metric}");
+    }
 }

@@ -9,15 +9,15 @@ use std::collections::HashSet;
 use domain::Minute;
 use domain::keys;
 use domain::logs::archive;
-use domain::metrics::flush::FlushState;
+use domain::metrics::flush::{Extraction, FlushState};
 use domain::metrics::rollup::Rollup;
 use domain::ports::Retry;
 use jiff::{SignedDuration, Timestamp};
 use log_processor::{Pipelines, handle};
 use metric_flusher::{Flusher, LEASE};
-use serde_json::Value;
+use serde_json::{Value, json};
 use testkit::memory_bucket::Moment;
-use testkit::pipeline::settings;
+use testkit::pipeline::{NAMESPACE, settings};
 use testkit::{InMemoryBucket, RecordedMetrics, subscription};
 
 const RUNS: u64 = 100;
@@ -46,12 +46,33 @@ fn start() -> Timestamp {
 }
 
 /// A delivery of some lines, spread over a few minutes and sometimes over an hour's end.
-fn delivery(number: u64, chance: &mut Chance) -> (String, usize) {
-    let lines: Vec<(i64, &str)> = (0..1 + chance.below(20))
-        .map(|_| (start().as_millisecond() + chance.below(4_000_000) as i64, r#"{"level":"ERROR","msg":"x"}"#))
-        .collect();
+struct Delivery {
+    event: String,
+    lines: usize,
+    /// What its lines bring along of a metric in CloudWatch's embedded format.
+    brought: f64,
+}
+
+fn delivery(number: u64, chance: &mut Chance) -> Delivery {
+    let (mut lines, mut brought) = (Vec::new(), 0.0);
+    for _ in 0..1 + chance.below(20) {
+        let millis = start().as_millisecond() + chance.below(4_000_000) as i64;
+        let mut line = json!({ "level": "ERROR", "msg": "x" });
+        if chance.one_in(3) {
+            let value = 1 + chance.below(9);
+            brought += value as f64;
+            line["contracts_created"] = value.into();
+            // Written down up to a minute later: now and then that is in the minute before, or the hour.
+            line["_aws"] = json!({ "Timestamp": millis - chance.below(60_000) as i64, "CloudWatchMetrics": [
+                { "Namespace": NAMESPACE, "Dimensions": [[]], "Metrics": [{ "Name": "contracts_created" }] }
+            ] });
+        }
+        lines.push((millis, line.to_string()));
+    }
+    let events: Vec<(i64, &str)> = lines.iter().map(|(millis, line)| (*millis, line.as_str())).collect();
     let stream = format!("stream-{number}");
-    (subscription::delivery("/aws/ecs/production/api", &stream, &lines).to_string(), lines.len())
+    let event = subscription::delivery("/aws/ecs/production/api", &stream, &events).to_string();
+    Delivery { event, lines: lines.len(), brought }
 }
 
 struct World {
@@ -67,14 +88,14 @@ impl World {
     }
 }
 
-async fn simulate(seed: u64) {
+async fn simulate(seed: u64, extraction: Extraction) {
     let mut chance = Chance(seed);
     let pipelines = Pipelines::new(settings());
     let bucket = InMemoryBucket::new();
     let metrics = RecordedMetrics::new();
-    let flusher = Flusher { bucket: bucket.clone(), metrics: metrics.clone(), namespace: "n".into() };
+    let flusher = Flusher { bucket: bucket.clone(), metrics: metrics.clone(), namespace: "n".into(), extraction };
     let mut world = World { bucket, flusher, now: start() };
-    let deliveries: Vec<(String, usize)> = (0..DELIVERIES).map(|number| delivery(number, &mut chance)).collect();
+    let deliveries: Vec<Delivery> = (0..DELIVERIES).map(|number| delivery(number, &mut chance)).collect();
 
     let mut faults = chance.clone();
     world.bucket.inject(move |_, _| match faults.below(20) {
@@ -89,22 +110,24 @@ async fn simulate(seed: u64) {
             }
             world.tick().await;
         } else {
-            let (event, _) = &deliveries[chance.below(DELIVERIES) as usize];
+            let delivery = &deliveries[chance.below(DELIVERIES) as usize];
             // What fails is delivered again, sooner or later.
-            let _ = handle(event, &world.bucket, &pipelines).await;
+            let _ = handle(&delivery.event, &world.bucket, &pipelines).await;
         }
     }
     world.bucket.heal();
-    for (event, _) in &deliveries {
-        handle(event, &world.bucket, &pipelines).await.unwrap();
+    for delivery in &deliveries {
+        handle(&delivery.event, &world.bucket, &pipelines).await.unwrap();
     }
     // A refused put may still be left over: one tick to refuse it, one to do it.
     while !world.tick().await {}
 
-    check(&world, &metrics, deliveries.iter().map(|(_, lines)| lines).sum(), seed);
+    check(&world, &metrics, &deliveries, seed);
 }
 
-fn check(world: &World, metrics: &RecordedMetrics, lines: usize, seed: u64) {
+fn check(world: &World, metrics: &RecordedMetrics, deliveries: &[Delivery], seed: u64) {
+    let lines: usize = deliveries.iter().map(|delivery| delivery.lines).sum();
+    let brought: f64 = deliveries.iter().map(|delivery| delivery.brought).sum();
     let bucket = &world.bucket;
     let bodies = |prefix: &str| bucket.keys_under(prefix).into_iter().map(|key| bucket.body(&key).unwrap());
     let records = bodies("archive/").flat_map(|body| archive::lines(&body).unwrap());
@@ -116,22 +139,34 @@ fn check(world: &World, metrics: &RecordedMetrics, lines: usize, seed: u64) {
     let distinct: HashSet<&String> = archived.iter().collect();
     assert_eq!((archived.len(), distinct.len()), (lines, lines), "seed {seed}: the archive");
 
-    let rollups = bodies("rollups/dt=").map(|body| Rollup::parse(&body).unwrap());
-    let counted: f64 = rollups
-        .flat_map(|rollup| rollup.series.named("log_entries").map(|(_, held)| held.sum).collect::<Vec<_>>())
-        .sum();
-    assert_eq!(counted, lines as f64, "seed {seed}: the rollups");
+    let rollups: Vec<Rollup> = bodies("rollups/dt=").map(|body| Rollup::parse(&body).unwrap()).collect();
+    let counted = |name: &str| -> f64 {
+        rollups.iter().flat_map(|rollup| rollup.series.named(name)).map(|(_, held)| held.sum).sum()
+    };
+    assert_eq!(
+        (counted("log_entries"), counted("contracts_created")),
+        (lines as f64, brought),
+        "seed {seed}: the rollups"
+    );
 
     let state = FlushState::parse(&bucket.body(keys::FLUSH_STATE).unwrap()).unwrap();
     assert_eq!((state.journal, bucket.keys_under(keys::PENDING_METRICS).len()), (None, 0), "seed {seed}: work left");
-    let put = metrics.sum("log_entries");
-    assert!(put >= lines as f64, "seed {seed}: {put} put of {lines}");
-    assert!(put == lines as f64 || state.repeated_puts > 0, "seed {seed}: {put} put of {lines}, and nobody told");
+    let to_put = match world.flusher.extraction {
+        Extraction::CloudWatch => 0.0,
+        Extraction::Flusher => brought,
+    };
+    for (name, expected) in [("log_entries", lines as f64), ("contracts_created", to_put)] {
+        let put = metrics.sum(name);
+        assert!(put >= expected, "seed {seed}: {put} {name} put of {expected}");
+        assert!(put == expected || state.repeated_puts > 0, "seed {seed}: {put} {name} of {expected}, and nobody told");
+        assert!(expected > 0.0 || put == 0.0, "seed {seed}: {put} {name} put that CloudWatch has by itself");
+    }
 }
 
 #[tokio::test]
 async fn whatever_fails_and_however_often_it_comes_each_line_is_kept_once_and_counted_once() {
     for seed in 0..RUNS {
-        simulate(seed).await;
+        let extraction = if seed % 2 == 0 { Extraction::CloudWatch } else { Extraction::Flusher };
+        simulate(seed, extraction).await;
     }
 }

@@ -68,16 +68,19 @@ fn the_template_sets_exactly_the_variables_that_each_config_reads() {
     let expected = BTreeMap::from([
         ("alert-evaluator", variables_of(&alert_evaluator::Config::VARIABLES)),
         ("daily-reporter", variables_of(&daily_reporter::Config::VARIABLES)),
+        ("event-recorder", variables_of(&event_recorder::Config::VARIABLES)),
         ("log-processor", variables_of(&log_processor::Config::VARIABLES)),
         ("log-processor-kinesis", variables_of(&log_processor::Config::VARIABLES)),
         ("metric-flusher", variables_of(&metric_flusher::Config::VARIABLES)),
         ("slack-notifier", variables_of(&slack_notifier::Config::VARIABLES)),
+        ("trace-forwarder", variables_of(&trace_forwarder::Config::VARIABLES)),
     ]);
     for (name, function) in functions() {
         let variables = function["Properties"]["Environment"]["Variables"].as_object().unwrap();
         let mut set: BTreeSet<String> = variables.keys().cloned().collect();
         // The SDK reads this one, and only an embedded AWS has it.
         assert!(set.remove("AWS_ENDPOINT_URL"), "{name} can not be sent to an embedded AWS");
+        assert_eq!(set.remove("AWS_ENDPOINT_URL_XRAY"), name == "trace-forwarder", "{name}");
         assert_eq!(set, expected[name.as_str()], "{name}");
     }
 }
@@ -90,7 +93,10 @@ fn role_of(function: &str) -> String {
 
 /// The rights of a role, as `action on resource`, with ` if condition` where it has one.
 fn rights(role: &str) -> BTreeSet<String> {
-    let policies = resources("AWS::IAM::Role")[role]["Properties"]["Policies"].as_array().unwrap();
+    let mut policies = resources("AWS::IAM::Role")[role]["Properties"]["Policies"].as_array().unwrap().clone();
+    // What is added to it later, since it is about something that is made after it.
+    let added = resources("AWS::IAM::Policy").into_values().map(|policy| &policy["Properties"]);
+    policies.extend(added.filter(|policy| text(&policy["Roles"]) == role).cloned());
     let mut rights = BTreeSet::new();
     for statement in policies.iter().flat_map(|policy| policy["PolicyDocument"]["Statement"].as_array().unwrap()) {
         assert_eq!(statement["Effect"], "Allow", "{role}");
@@ -121,15 +127,18 @@ fn each_function_may_do_what_its_ports_need_and_nothing_else() {
     };
     let list = || vec!["s3:ListBucket on Bucket.Arn".to_owned()];
     let one = |right: &str| vec![right.to_owned()];
-    let process_logs = || {
-        vec![
-            on_bucket("PutObject", &["archive/*", "metrics/pending/*", "quarantine/*"]),
-            one("secretsmanager:GetSecretValue on PseudonymKey.Id"),
-        ]
+    // What both log lines and events become, and what keeps persons out of it.
+    let process = |more: &[&str]| {
+        let folders = [&["archive/*", "metrics/pending/*", "quarantine/*"], more].concat();
+        vec![on_bucket("PutObject", &folders), one("secretsmanager:GetSecretValue on PseudonymKey.Id")]
     };
+    let process_logs = || process(&["spans/*"]);
     let read_stream = ["DescribeStream", "DescribeStreamSummary", "GetRecords", "GetShardIterator", "ListShards"]
         .map(|action| format!("kinesis:{action} on LogStreamArn"));
+    let take_events = ["DeleteMessage", "GetQueueAttributes", "ReceiveMessage"]
+        .map(|action| format!("sqs:{action} on EventQueue.Arn"));
     let expected: BTreeMap<&str, Vec<Vec<String>>> = BTreeMap::from([
+        ("event-recorder", [process(&[]), vec![take_events.to_vec()]].concat()),
         ("log-processor", process_logs()),
         ("log-processor-kinesis", [process_logs(), vec![read_stream.to_vec()]].concat()),
         (
@@ -154,6 +163,15 @@ fn each_function_may_do_what_its_ports_need_and_nothing_else() {
         ),
         ("slack-notifier", vec![]),
         (
+            "trace-forwarder",
+            vec![
+                on_bucket("GetObject", &["spans/*"]),
+                on_bucket("PutObject", &["quarantine/spans/*"]),
+                list(),
+                one("xray:PutTraceSegments on *"),
+            ],
+        ),
+        (
             "daily-reporter",
             vec![
                 on_bucket("GetObject", &["rollups/*", "alerts/history/*"]),
@@ -174,6 +192,48 @@ fn each_function_may_do_what_its_ports_need_and_nothing_else() {
 }
 
 #[test]
+fn s3_invokes_the_forwarder_for_spans_only_and_the_bucket_comes_after_the_permission() {
+    let bucket = resources("AWS::S3::Bucket")["Bucket"];
+    let configurations = &bucket["Properties"]["NotificationConfiguration"]["LambdaConfigurations"];
+    let [configuration] = &configurations.as_array().unwrap()[..] else { panic!("one: {configurations}") };
+    assert_eq!(text(&configuration["Function"]), "TraceForwarderFunction.Arn");
+    assert_eq!(configuration["Event"], "s3:ObjectCreated:*");
+    let prefix = &configuration["Filter"]["S3Key"]["Rules"][0];
+    assert_eq!((&prefix["Name"], text(&prefix["Value"]).as_str()), (&"prefix".into(), domain::keys::SPANS));
+    // S3 refuses a configuration that names a function it may not invoke.
+    assert_eq!(bucket["DependsOn"], "TraceForwarderPermission");
+    let permission = &resources("AWS::Lambda::Permission")["TraceForwarderPermission"]["Properties"];
+    assert_eq!(
+        (&permission["Principal"], text(&permission["FunctionName"]).as_str()),
+        (&"s3.amazonaws.com".into(), "TraceForwarderFunction")
+    );
+    assert_eq!(text(&permission["SourceAccount"]), "AWS::AccountId");
+    // So nothing that comes before it may refer to it.
+    for before in [
+        "TraceForwarderFunction",
+        "TraceForwarderRole",
+        "TraceForwarderLogGroup",
+        "TraceForwarderPermission",
+        "DeadLetterQueue",
+    ] {
+        let resource = template()["Resources"][before].to_string();
+        assert!(!resource.contains("\"Bucket\"") && !resource.contains("${Bucket"), "{before} refers to the bucket");
+    }
+}
+
+#[test]
+fn spans_are_kept_for_longer_than_the_dead_letters_that_name_them() {
+    let lifecycle = &resources("AWS::S3::Bucket")["Bucket"]["Properties"]["LifecycleConfiguration"]["Rules"];
+    let of_spans = lifecycle.as_array().unwrap().iter().find(|rule| rule["Prefix"] == domain::keys::SPANS).unwrap();
+    let letters =
+        resources("AWS::SQS::Queue")["DeadLetterQueue"]["Properties"]["MessageRetentionPeriod"].as_i64().unwrap();
+    assert!(of_spans["ExpirationInDays"].as_i64().unwrap() * 86_400 > letters);
+    // Nothing else that is current ends.
+    let ends = lifecycle.as_array().unwrap().iter().filter(|rule| !rule["ExpirationInDays"].is_null());
+    assert_eq!(ends.count(), 1);
+}
+
+#[test]
 fn the_scheduler_may_invoke_what_is_scheduled_and_only_for_this_account() {
     let expected = [
         "lambda:InvokeFunction on AlertEvaluatorFunction.Arn",
@@ -191,7 +251,8 @@ fn the_scheduler_may_invoke_what_is_scheduled_and_only_for_this_account() {
 #[test]
 fn no_right_is_given_by_a_wildcard() {
     for (name, role) in resources("AWS::IAM::Role") {
-        for statement in role["Properties"]["Policies"].as_array().into_iter().flatten() {
+        let own = role["Properties"]["Policies"].as_array().into_iter().flatten();
+        for statement in own.chain(resources("AWS::IAM::Policy").into_values().map(|policy| &policy["Properties"])) {
             let policy = statement["PolicyDocument"].to_string();
             assert!(!policy.contains(r#""Action":"*""#) && !policy.contains(":*\""), "{name}: {policy}");
         }
@@ -258,6 +319,8 @@ fn names_do_not_collide_between_two_stacks_of_an_account() {
         ("AWS::S3::Bucket", "BucketName"),
         ("AWS::IAM::Role", "RoleName"),
         ("AWS::SecretsManager::Secret", "Name"),
+        ("AWS::Events::EventBus", "Name"),
+        ("AWS::Events::Rule", "Name"),
     ] {
         for (id, resource) in resources(kind) {
             let name = &resource["Properties"][property];
@@ -329,7 +392,17 @@ fn what_fails_for_good_is_kept_in_a_queue() {
         configured += 1;
     }
     for (id, mapping) in resources("AWS::Lambda::EventSourceMapping") {
-        assert_eq!(on_failure(&mapping["Properties"]), "DeadLetterQueue.Arn", "{id}");
+        let source = text(&mapping["Properties"]["EventSourceArn"]);
+        // A queue gives its messages up itself.
+        let (kept, queue) =
+            match source.strip_suffix(".Arn").and_then(|queue| resources("AWS::SQS::Queue").remove(queue)) {
+                // One of its own: SQS sends back only what came from a queue.
+                Some(queue) => {
+                    (text(&queue["Properties"]["RedrivePolicy"]["deadLetterTargetArn"]), "EventDeadLetterQueue.Arn")
+                }
+                None => (on_failure(&mapping["Properties"]), "DeadLetterQueue.Arn"),
+            };
+        assert_eq!(kept, queue, "{id}");
         configured += 1;
     }
     assert_eq!(configured, functions().len(), "each function says what becomes of its failures");
@@ -349,6 +422,68 @@ fn a_stream_is_read_from_its_beginning_record_by_record_and_not_for_ever() {
 }
 
 #[test]
+fn events_come_by_one_rule_into_an_encrypted_queue_and_are_tried_five_times_each() {
+    let queues = resources("AWS::SQS::Queue");
+    assert!(queues.values().all(|queue| queue["Properties"]["SqsManagedSseEnabled"] == true));
+    let queue = &queues["EventQueue"]["Properties"];
+    assert_eq!(queue["RedrivePolicy"]["maxReceiveCount"], 5);
+    let mapping = resource_of("AWS::Lambda::EventSourceMapping", "FunctionName", "EventRecorderFunction");
+    assert_eq!(text(&mapping["EventSourceArn"]), "EventQueue.Arn");
+    assert_eq!(mapping["FunctionResponseTypes"], serde_json::json!(["ReportBatchItemFailures"]));
+    // SQS takes a batch of more than ten only with a window.
+    let of_mapping = |name: &str| mapping[name].as_i64().unwrap();
+    let window = of_mapping("MaximumBatchingWindowInSeconds");
+    assert!(of_mapping("BatchSize") >= 10 && window > 0);
+    let timeout = functions()["event-recorder"]["Properties"]["Timeout"].as_i64().unwrap();
+    let hidden = queue["VisibilityTimeout"].as_i64().unwrap();
+    assert!(hidden >= 6 * timeout + window, "a message comes again while it is worked on");
+    let rule = resource_of("AWS::Events::Rule", "EventBusName", "EventBus");
+    let [target] = &rule["Targets"].as_array().unwrap()[..] else { panic!("one target: {rule}") };
+    assert_eq!(text(&target["Arn"]), "EventQueue.Arn");
+    assert_eq!(text(&target["DeadLetterConfig"]["Arn"]), "DeadLetterQueue.Arn");
+    for queue in ["EventQueue", "DeadLetterQueue"] {
+        let policy = resource_of("AWS::SQS::QueuePolicy", "Queues", queue);
+        let statements = policy["PolicyDocument"]["Statement"].as_array().unwrap();
+        let from_events: Vec<_> =
+            statements.iter().filter(|statement| statement["Principal"]["Service"] == "events.amazonaws.com").collect();
+        let [allowed] = &from_events[..] else { panic!("one statement: {policy}") };
+        assert_eq!(allowed["Action"], "sqs:SendMessage");
+        assert_eq!(condition(allowed), " if ArnEquals aws:SourceArn EventRule.Arn");
+    }
+}
+
+#[test]
+fn only_its_queue_gives_events_up_into_their_dead_letter_queue_which_somebody_hears_of() {
+    let queues = resources("AWS::SQS::Queue");
+    let letters = |queue: &str| queues[queue]["Properties"]["MessageRetentionPeriod"].as_i64().unwrap();
+    assert_eq!(letters("EventDeadLetterQueue"), 1_209_600);
+    // What comes from elsewhere can not be moved back.
+    let policy = resource_of("AWS::SQS::QueuePolicy", "Queues", "EventDeadLetterQueue");
+    let statements = policy["PolicyDocument"]["Statement"].as_array().unwrap();
+    assert!(statements.iter().all(|statement| statement["Effect"] == "Deny"), "{policy}");
+    let alarms = resources("AWS::CloudWatch::Alarm");
+    let [of_all, of_events] = ["DeadLetterAlarm", "EventDeadLetterAlarm"].map(|id| alarms[id]["Properties"].clone());
+    assert_eq!(text(&of_events["Dimensions"][0]["Value"]), "EventDeadLetterQueue.QueueName");
+    let told = text(&of_events["AlarmDescription"]);
+    assert!(told.contains("aws sqs start-message-move-task --source-arn ${EventDeadLetterQueue.Arn}"), "{told}");
+    let same =
+        ["Namespace", "MetricName", "Statistic", "Period", "EvaluationPeriods", "ComparisonOperator", "Threshold"];
+    for property in same.into_iter().chain(["TreatMissingData", "AlarmActions"]) {
+        assert_eq!(of_events[property], of_all[property], "{property}");
+    }
+    assert_eq!(text(&template()["Outputs"]["EventDeadLetterQueueUrl"]["Value"]), "EventDeadLetterQueue");
+}
+
+#[test]
+fn all_that_process_records_redact_alike() {
+    let functions = functions();
+    let of = |name: &str| &functions[name]["Properties"]["Environment"]["Variables"];
+    for variable in ["BUCKET_NAME", "ENVIRONMENT", "PSEUDONYM_KEY_SECRET", "PERSONAL_FIELDS"] {
+        assert_eq!(of("event-recorder")[variable], of("log-processor")[variable], "{variable}");
+    }
+}
+
+#[test]
 fn both_doors_of_the_log_processor_do_the_same() {
     let functions = functions();
     let of = |name: &str| &functions[name]["Properties"];
@@ -359,7 +494,8 @@ fn both_doors_of_the_log_processor_do_the_same() {
 
 #[test]
 fn what_can_lose_lines_raises_an_alarm() {
-    for function in ["LogProcessorFunction", "LogProcessorKinesisFunction"] {
+    // event-recorder's queue gives its messages up itself: it has no destination.
+    for function in ["LogProcessorFunction", "LogProcessorKinesisFunction", "TraceForwarderFunction"] {
         let alarms = resources("AWS::CloudWatch::Alarm");
         let watched = alarms.values().map(|alarm| &alarm["Properties"]).any(|alarm| {
             alarm["MetricName"] == "DestinationDeliveryFailures"
@@ -368,6 +504,23 @@ fn what_can_lose_lines_raises_an_alarm() {
         });
         assert!(watched, "{function}");
     }
+}
+
+#[test]
+fn spans_in_quarantine_raise_an_alarm() {
+    let filter = resource_of("AWS::Logs::MetricFilter", "LogGroupName", "TraceForwarderLogGroup");
+    // The words of functions/trace-forwarder/src/handler.rs, in a line of our logger.
+    assert_eq!(text(&filter["FilterPattern"]), "{ $.message = \"spans quarantined\" && $.details.count > 0 }");
+    let [sent] = &filter["MetricTransformations"].as_array().unwrap()[..] else { panic!("one metric: {filter}") };
+    assert_eq!(sent["MetricValue"], "$.details.count");
+    let alarms = resources("AWS::CloudWatch::Alarm");
+    let watched = alarms.values().map(|alarm| &alarm["Properties"]).any(|alarm| {
+        alarm["MetricName"] == sent["MetricName"]
+            && text(&alarm["Namespace"]) == text(&sent["MetricNamespace"])
+            && alarm["Statistic"] == "Sum"
+            && text(&alarm["AlarmActions"]) == "AlertTopic"
+    });
+    assert!(watched, "{sent}");
 }
 
 #[test]

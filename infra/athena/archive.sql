@@ -8,7 +8,7 @@
 -- Compression: objects end in .zst, by which Athena knows Zstandard; text tables need no property for it.
 --
 -- SerDe: OpenX, because it gives an object that is read as a string as JSON text; Hive's own JSON SerDe refuses that.
--- `details`, `error` and `extra` hold what each writer chose, so no struct fits them: ask with
+-- `details`, `error`, `span` and `extra` hold what each writer chose, so no struct fits them: ask with
 -- json_extract_scalar(details, '$.event'). Anything malformed is an error and not a row of nulls; the pipeline
 -- writes nothing malformed, and a test says so.
 --
@@ -43,6 +43,8 @@ CREATE EXTERNAL TABLE IF NOT EXISTS archive (
     `details` string,
     `error` string,
     `duration_ms` double,
+    -- JSON text; null but for the lines that services write when a span ends: json_extract_scalar(span, '$.status').
+    `span` string,
     `extra` string,
     -- `joined` has the ids of further log events whose lines are part of this record; null where there are none.
     `source` struct<

@@ -88,6 +88,14 @@ def mend():
         "lambda_svc.invoke_async_with_retry(exec_record, event)",
     )
 
+    # PutEvents takes the time of an event from its publisher. MiniStack took its own clock's.
+    replace(
+        eventbridge,
+        "_put_events",
+        "event_time = int(_now_ts())",
+        "event_time = int(entry.get(\"Time\") or _now_ts())",
+    )
+
     # A mapping of a stream goes on from the first record that the function reports as failed. MiniStack went on behind
     # the last of the batch, so that the failed ones were lost.
     lambda_svc._done = lambda mapping, records, result: done(lambda_svc, mapping, records, result)

@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
-"""Runs MiniStack, the embedded AWS, for as long as somebody holds this program's standard input open.
+"""Runs the embedded AWS for as long as somebody holds this program's standard input open: MiniStack, and beside it
+moto for X-Ray, which MiniStack has not.
 
     supervise.py [--port PORT] [--log FILE] [--email-sink URL] [--env NAME=VALUE]...
 
 MiniStack is started through embedded_aws.py, which mends it in a few places.
-Prints `READY http://127.0.0.1:PORT` when MiniStack answers. When standard input ends, or on SIGTERM or SIGINT, it
-ends MiniStack and every Lambda process that MiniStack has started, and exits with 0. The caller only has to hold the
+Prints `READY http://127.0.0.1:PORT http://127.0.0.1:PORT` when both answer, MiniStack and X-Ray. When standard input ends, or on SIGTERM or SIGINT, it
+ends both and every Lambda process that MiniStack has started, and exits with 0. The caller only has to hold the
 other end of the pipe: the kernel closes it however the caller dies, so nothing is ever left behind.
-If MiniStack ends by itself, everything else is ended too, and the exit code is 1.
+If one of them ends by itself, everything else is ended too, and the exit code is 1.
 """
 
 import argparse
@@ -26,6 +27,7 @@ import urllib.request
 
 START_TIMEOUT_SECONDS = 30
 HOST = "127.0.0.1"
+HERE = os.path.dirname(os.path.abspath(__file__))
 
 # MiniStack gives its own environment to the functions. So that they see what Lambda would give them, and no
 # credentials, profiles or proxies of the person at the keyboard, only these variables are passed on.
@@ -46,21 +48,33 @@ def main():
     signal.signal(signal.SIGCHLD, lambda *_: None)
 
     home = tempfile.mkdtemp(prefix="embedded-aws-")
-    ministack = None
+    running = []
     try:
-        port = arguments.port or free_port()
-        ministack = start(port, home, arguments)
-        if not ready(ministack, port, home, stop, wake_reader):
+        free, xray_port = free_ports()
+        port = arguments.port or free
+        # Both at once: they take half a second each.
+        ministack = start([os.path.join(HERE, "embedded_aws.py")], port, home, arguments)
+        running.append(("MiniStack", ministack))
+        xray = start(["-m", "moto.server", "--host", HOST, "--port", str(xray_port)], port, home, arguments)
+        running.append(("X-Ray", xray))
+        # MiniStack writes its process id once it has seen that the port is free; without this check, somebody else's
+        # MiniStack on that port would seem to be this one.
+        is_ours = lambda: os.path.exists(os.path.join(home, f"ministack-{port}.pid"))
+        waits = (stop, wake_reader)
+        if not (ready("MiniStack", ministack, f"http://{HOST}:{port}/_ministack/health", *waits, is_ours)
+                and ready("X-Ray", xray, f"http://{HOST}:{xray_port}/moto-api/data.json", *waits)):
             return 0 if stop.asked else 1
-        print(f"READY http://{HOST}:{port}", flush=True)
-        while not stop.asked and ministack.poll() is None:
+        print(f"READY http://{HOST}:{port} http://{HOST}:{xray_port}", flush=True)
+        while not stop.asked and all(process.poll() is None for _, process in running):
             wait(stop, wake_reader)
         if stop.asked:
             return 0
-        say(f"MiniStack ended by itself with exit code {ministack.returncode}")
+        for name, process in running:
+            if process.poll() is not None:
+                say(f"{name} ended by itself with exit code {process.returncode}")
         return 1
     finally:
-        end_all(ministack)
+        end_all([process for _, process in running])
         shutil.rmtree(home, ignore_errors=True)
 
 
@@ -94,16 +108,18 @@ def become_subreaper():
 
 
 def die_with_parent():
-    """In MiniStack's process, before it starts: even if this supervisor is killed, MiniStack goes too."""
+    """In a process, before it starts: even if this supervisor is killed, the process goes too."""
     PR_SET_PDEATHSIG = 1
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return probe.getsockname()[1]
+def free_ports():
+    """Two ports. Both are held until both are known: the same one is not given out twice."""
+    with socket.socket() as first, socket.socket() as second:
+        for probe in (first, second):
+            probe.bind((HOST, 0))
+        return first.getsockname()[1], second.getsockname()[1]
 
 
 def environment(port, home, email_sink, extra):
@@ -139,10 +155,10 @@ def environment(port, home, email_sink, extra):
     return variables
 
 
-def start(port, home, arguments):
+def start(program, port, home, arguments):
     log = open(arguments.log, "ab") if arguments.log else sys.stderr
     return subprocess.Popen(
-        [sys.executable, os.path.join(os.path.dirname(os.path.abspath(__file__)), "embedded_aws.py")],
+        [sys.executable, *program],
         env=environment(port, home, arguments.email_sink, arguments.env),
         cwd=home,
         stdin=subprocess.DEVNULL,
@@ -152,19 +168,17 @@ def start(port, home, arguments):
     )
 
 
-def ready(ministack, port, home, stop, wake_reader):
-    """Waits until MiniStack answers; false if it ends, or if the end is asked for first."""
+def ready(name, process, url, stop, wake_reader, is_ours=lambda: True):
+    """Waits until a process answers; false if it ends, or if the end is asked for first."""
     deadline = time.monotonic() + START_TIMEOUT_SECONDS
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     while time.monotonic() < deadline:
-        if ministack.poll() is not None:
-            say(f"MiniStack did not start: exit code {ministack.returncode}")
+        if process.poll() is not None:
+            say(f"{name} did not start: exit code {process.returncode}")
             return False
         try:
-            # MiniStack writes its process id once it has seen that the port is free; without this check, somebody
-            # else's MiniStack on that port would seem to be this one.
-            if os.path.exists(os.path.join(home, f"ministack-{port}.pid")):
-                with opener.open(f"http://{HOST}:{port}/_ministack/health", timeout=2) as answer:
+            if is_ours():
+                with opener.open(url, timeout=2) as answer:
                     if answer.status == 200:
                         return True
         except (urllib.error.URLError, OSError):
@@ -172,7 +186,7 @@ def ready(ministack, port, home, stop, wake_reader):
         wait(stop, wake_reader, 0.05)
         if stop.asked:
             return False
-    say(f"MiniStack did not answer on port {port} within {START_TIMEOUT_SECONDS} s")
+    say(f"{name} did not answer at {url} within {START_TIMEOUT_SECONDS} s")
     return False
 
 
@@ -185,13 +199,14 @@ def wait(stop, wake_reader, timeout=None):
         stop.asked = True
 
 
-def end_all(ministack):
-    """Kills MiniStack and its Lambda processes. Nothing in them is worth a goodbye: all of it is in memory."""
+def end_all(running):
+    """Kills what was started, and MiniStack's Lambda processes. Nothing in them is worth a goodbye: it is in memory."""
     # Once more on a signal from an impatient person would leave the rest behind.
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    if ministack is not None and ministack.poll() is None:
-        ministack.send_signal(signal.SIGSTOP)  # from here on it starts no new process
+    for process in running:
+        if process.poll() is None:
+            process.send_signal(signal.SIGSTOP)  # from here on it starts no new process
     # Killing a process makes its children ours, so look again until there is none.
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    aws::lambda::start_logging(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))?;
+    let _written_at_the_end = aws::lambda::start_logging(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))?;
     let config = Config::from_lookup(aws::lambda::environment)?;
     let sdk = aws::load_config().await;
     let bucket = S3Bucket::new(&sdk, &config.bucket_name);

@@ -20,17 +20,20 @@ pub struct Config {
     pub personal_fields: Vec<String>,
     /// What is not archived; by default nothing.
     pub filters: Filters,
+    /// CloudWatch namespace of the metrics that lines bring along.
+    pub metric_namespace: String,
 }
 
 impl Config {
     /// The variables it reads.
-    pub const VARIABLES: [&str; 6] = [
+    pub const VARIABLES: [&str; 7] = [
         "BUCKET_NAME",
         "OWN_LOG_GROUP_PREFIX",
         "ENVIRONMENT",
         "PSEUDONYM_KEY_SECRET",
         "PERSONAL_FIELDS",
         "LOG_FILTERS",
+        "METRIC_NAMESPACE",
     ];
 
     /// Reads them; every problem is told at once.
@@ -42,6 +45,7 @@ impl Config {
         let pseudonym_key_secret = variables.required("PSEUDONYM_KEY_SECRET");
         let personal_fields = variables.optional_with("PERSONAL_FIELDS", redact::field_names).unwrap_or_default();
         let filters = variables.optional_with("LOG_FILTERS", Filters::parse).unwrap_or_default();
+        let metric_namespace = variables.required("METRIC_NAMESPACE");
         variables.finish(|| {
             Some(Config {
                 bucket_name,
@@ -50,6 +54,7 @@ impl Config {
                 pseudonym_key_secret,
                 personal_fields,
                 filters,
+                metric_namespace,
             })
         })
     }
@@ -62,6 +67,7 @@ impl Config {
             pseudonym_key,
             personal_fields: self.personal_fields.clone(),
             filters: self.filters.clone(),
+            metric_namespace: self.metric_namespace.clone(),
         }
     }
 }

@@ -3,12 +3,11 @@
 
 mod config;
 mod handler;
-mod pipelines;
 mod start;
 mod stream;
 
+pub use aws::pipelines::Pipelines;
 pub use config::Config;
 pub use handler::{Summary, handle};
-pub use pipelines::Pipelines;
 pub use start::start;
-pub use stream::{StreamEvent, StreamResponse, handle_stream};
+pub use stream::{StreamEvent, handle_stream};

@@ -3,16 +3,18 @@
 //! that came through both is there once. (A log group should have one door all the same: CloudWatch Logs may cut
 //! its lines into other messages for the one than for the other, and these are different batches.)
 
+use aws::lambda::{BatchItemFailure, BatchResponse};
+use aws::pipelines::Pipelines;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use domain::logs::pipeline::{Outcome, Pipeline};
 use domain::ports::PutObject;
 use futures::{StreamExt as _, stream};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::json;
 
+use crate::Summary;
 use crate::handler::keep;
-use crate::{Pipelines, Summary};
 
 /// Records under way at the same time: each waits for its PUTs, and holds its objects meanwhile.
 const CONCURRENCY: usize = 4;
@@ -43,26 +45,10 @@ pub struct RecordData {
     pub data: String,
 }
 
-/// Which records are not done. Lambda goes on from the first of them; what it sends again along with it, and
-/// was done, is written again to the same keys.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct StreamResponse {
-    /// A failure for each record, in their order.
-    pub batch_item_failures: Vec<BatchItemFailure>,
-}
-
-/// A record that is not done.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct BatchItemFailure {
-    /// Its sequence number.
-    pub item_identifier: String,
-}
-
 /// Processes each record by itself. One that can not be opened is kept in quarantine, and is done; one whose
-/// objects could not be written is answered as a failure, for Lambda to send it again.
-pub async fn handle_stream(event: &StreamEvent, bucket: &impl PutObject, pipelines: &Pipelines) -> StreamResponse {
+/// objects could not be written is answered as a failure, for Lambda to send it again. Lambda goes on from the first
+/// of them; what it sends again along with it, and was done, is written again to the same keys.
+pub async fn handle_stream(event: &StreamEvent, bucket: &impl PutObject, pipelines: &Pipelines) -> BatchResponse {
     let records = stream::iter(&event.records).map(|record| async move {
         let RecordData { sequence_number, data } = &record.kinesis;
         let kept = keep(pipelines.run(|pipeline| open(data, pipeline)), bucket).await;
@@ -74,7 +60,7 @@ pub async fn handle_stream(event: &StreamEvent, bucket: &impl PutObject, pipelin
     let results: Vec<Result<Summary, BatchItemFailure>> = records.buffered(CONCURRENCY).collect().await;
     let batch_item_failures: Vec<BatchItemFailure> = results.into_iter().filter_map(Result::err).collect();
     tracing::info!(records = event.records.len(), failed = batch_item_failures.len(), "records processed");
-    StreamResponse { batch_item_failures }
+    BatchResponse { batch_item_failures }
 }
 
 fn open(data: &str, pipeline: &mut Pipeline) -> Outcome {

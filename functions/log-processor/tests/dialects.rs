@@ -8,11 +8,13 @@ use std::fs;
 use std::path::Path;
 
 use domain::logs::archive;
+use domain::logs::envelope::{Decoder, Delivery};
 use domain::logs::json::{self, Kind};
 use domain::logs::pipeline::{Outcome, Pipeline, Processed};
 use domain::metrics::pending::PendingMetrics;
+use domain::metrics::series::{Aggregate, SeriesKey, SeriesSet};
 use serde_json::Value;
-use testkit::{pipeline, subscription};
+use testkit::{event_file, pipeline, subscription};
 
 const SERVICE: &str = "/aws/ecs/production/api";
 const DATABASE: &str = "/aws/rds/instance/production-contract-db/postgresql";
@@ -60,10 +62,53 @@ const CASES: &[Case<'static>] = &[
         &[r#"{"level":"info","msg":"retry","request_id":"r-2","user_id":42,"err":"connection reset"}"#],
     ),
     (
-        "CloudWatch's embedded metric format: archived, not counted again",
+        "Our lines with their metrics, in CloudWatch's embedded format: its details are not derived from",
+        SERVICE,
+        &[
+            r#"{"timestamp":"2026-11-21T10:05:03.123Z","level":"INFO","category":"business_logic","message":"contract created for anna.petrova@example.com","context":{"request_id":"9f1c2d","service_name":"contract"},"details":{"method":"POST","url":"/contracts","status_code":201},"duration_ms":31.25,"_aws":{"Timestamp":1795255503123,"CloudWatchMetrics":[{"Namespace":"LandContracts","Dimensions":[[],["service"],["status_code"]],"Metrics":[{"Name":"api_requests","Unit":"Count"},{"Name":"api_request_duration","Unit":"Milliseconds"},{"Name":"contracts_created","Unit":"Count"}]}]},"service":"contract","endpoint":"/contracts","method":"POST","status_code":"201","role":"buyer","api_requests":1,"api_request_duration":31.25,"contracts_created":1}"#,
+        ],
+    ),
+    (
+        "Metrics alone, aggregated over the minute before; a unit that is not the registry's is refused",
+        SERVICE,
+        &[
+            r#"{"timestamp":"2026-11-21T10:05:03.900Z","level":"INFO","_aws":{"Timestamp":1795255499000,"CloudWatchMetrics":[{"Namespace":"LandContracts","Dimensions":[[],["service"]],"Metrics":[{"Name":"database_query_duration","Unit":"Milliseconds"},{"Name":"active_users"},{"Name":"cpu_usage_percent","Unit":"Bytes"}]}]},"service":"contract","query_type":"SELECT","table":"contracts","database_query_duration":{"Values":[1.5,20.25],"Counts":[40,2],"Max":20.25,"Min":1.5,"Count":42,"Sum":100.5},"active_users":[17,18],"cpu_usage_percent":7}"#,
+        ],
+    ),
+    (
+        "CloudWatch's embedded metric format of another namespace: archived, its metrics are not ours",
         SERVICE,
         &[
             r#"{"_aws":{"Timestamp":1795255503123,"CloudWatchMetrics":[{"Namespace":"Shop","Dimensions":[["page"]],"Metrics":[{"Name":"latency","Unit":"Milliseconds"}]}]},"page":"cart","latency":12.5}"#,
+        ],
+    ),
+    (
+        "The same with details that metrics speak of: derived from like any other line",
+        SERVICE,
+        &[
+            r#"{"level":"INFO","category":"business_logic","message":"contract created","details":{"event":"contract_created","user_role":"buyer"},"_aws":{"Timestamp":1795255503123,"CloudWatchMetrics":[{"Namespace":"Shop","Dimensions":[["page"]],"Metrics":[{"Name":"latency","Unit":"Milliseconds"}]}]},"page":"cart","latency":12.5}"#,
+        ],
+    ),
+    (
+        "What telemetry writes of a line that was held back, whose metrics are told elsewhere: not derived from",
+        SERVICE,
+        &[
+            r#"{"timestamp":"2026-11-21T10:05:03.123Z","level":"DEBUG","category":"business_logic","message":"contract created","details":{"event":"contract_created","user_role":"buyer"},"_aws":{"Timestamp":1795255503123,"CloudWatchMetrics":[]}}"#,
+        ],
+    ),
+    (
+        "Aggregates: of a counter number and sum suffice, and its sum is exact; of a distribution one without \
+         values is refused",
+        SERVICE,
+        &[
+            r#"{"level":"INFO","_aws":{"Timestamp":1795255503123,"CloudWatchMetrics":[{"Namespace":"LandContracts","Dimensions":[[]],"Metrics":[{"Name":"contracts_created"},{"Name":"user_registrations"},{"Name":"contract_value"}]}]},"contracts_created":{"Max":2,"Min":1,"Count":3,"Sum":4},"user_registrations":{"Values":[1],"Counts":[5],"Sum":5.1},"contract_value":{"Count":2,"Sum":3}}"#,
+        ],
+    ),
+    (
+        "A span: counted as a line, and sent to X-Ray and to a collector",
+        SERVICE,
+        &[
+            r#"{"timestamp":"2026-11-21T10:05:03.135Z","level":"INFO","category":"performance","message":"POST /contracts","context":{"request_id":"9f1c2d","service_name":"contract","trace_id":"1-5759e988-bd862e3fe1be46a994272793","span_id":"53995c3f42cd8ad8"},"duration_ms":12.345,"span":{"operation_name":"POST /contracts","parent_span_id":"00f067aa0ba902b7","start_time":"2026-11-21T10:05:03.123456Z","end_time":"2026-11-21T10:05:03.135801Z","kind":"server","status":"ok","resource":"POST /contracts","tags":{"http.method":"POST","http.status_code":201,"db.statement":"SELECT 1 FROM users WHERE name = 'Анна'"},"logs":[{"timestamp":"2026-11-21T10:05:03.130Z","level":"INFO","message":"mailed anna.petrova@example.com","fields":{}}]}}"#,
         ],
     ),
     (
@@ -138,6 +183,14 @@ fn split_line() -> [String; 2] {
     [format!("{begin}{}", "x".repeat(16 * 1024 - begin.len())), r#"its end","request_id":"r-3"}"#.to_owned()]
 }
 
+/// What `docs/python/landlog.py` writes: a test of it keeps the sample true.
+fn python_lines() -> Vec<String> {
+    let event = String::from_utf8(event_file("log-processor/python-logging.json")).unwrap();
+    let mut decoder = Decoder::default();
+    let Delivery::Data(batch) = decoder.open(&event).unwrap() else { panic!("it has lines") };
+    batch.events.iter().map(|event| String::from_utf8(event.message.to_vec()).unwrap()).collect()
+}
+
 /// `text` with the middle left out, where it is long.
 fn abbreviated(text: &str) -> String {
     let (longest, head, tail) = (1_000, 80, 60);
@@ -188,30 +241,37 @@ fn source(text: &str) -> String {
 
 fn metrics(processed: &Processed) -> Vec<String> {
     let pending = PendingMetrics::parse(&processed.pending.as_ref().unwrap().body).unwrap();
-    let series = pending.minutes.values().flat_map(|series| series.iter());
-    let derived = series.filter(|(key, _)| !key.name.starts_with("pipeline_"));
-    derived
-        .map(|(key, held)| {
-            let dimensions: Vec<String> =
-                key.dimensions.iter().map(|(name, value)| format!("{name}={value}")).collect();
-            format!("`{}{{{}}} {}`", key.name, dimensions.join(","), held.sum)
-        })
-        .collect()
+    let show = |(key, held): (&SeriesKey, &Aggregate)| {
+        let dimensions: Vec<String> = key.dimensions.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        format!("`{}{{{}}} {}`", key.name, dimensions.join(","), held.sum)
+    };
+    let is_own = |name: &str| name.starts_with("pipeline_lines") || name.starts_with("pipeline_bytes");
+    let derived = pending.minutes.values().flat_map(SeriesSet::iter).filter(|(key, _)| !is_own(&key.name));
+    let extracted = pending.extracted.values().flat_map(SeriesSet::iter);
+    derived.map(show).chain(extracted.map(|series| format!("{} (brought along)", show(series)))).collect()
 }
 
 fn page() -> String {
     let mut page = String::from(
         "# Dialects of log lines\n\n\
          What is understood, and what becomes of it: each case shows log events as they come in, the record that is\n\
-         archived, one field a line (of its `source` only what differs), and the metrics that are derived. The page is\n\
-         written by `functions/log-processor/tests/dialects.rs`, which fails where it is not true.\n\n\
+         archived, one field a line (of its `source` only what differs), and the metrics that are derived, or that the\n\
+         line has brought along. The page is written by `functions/log-processor/tests/dialects.rs`, which fails where it\n\
+         is not true.\n\n\
          | case | format | level | category | time | lines |\n|---|---|---|---|---|---|\n",
     );
     let mut sections = String::new();
     let split = split_line();
     let split = split.each_ref().map(String::as_str);
     let split: Case<'_> = ("A line that the log driver has split after 16 KiB", SERVICE, &split);
-    for (title, group, lines) in CASES.iter().chain([&split]) {
+    let python = python_lines();
+    let python: Vec<&str> = python.iter().map(String::as_str).collect();
+    let python: [Case<'_>; 3] = [
+        ("Python's standard logging with `docs/python/landlog.py`: metrics in the line", SERVICE, &python[..1]),
+        ("Python's standard logging with `docs/python/landlog.py`: an error", SERVICE, &python[1..2]),
+        ("Python's standard logging with `docs/python/landlog.py`: a span", SERVICE, &python[3..]),
+    ];
+    for (title, group, lines) in CASES.iter().chain([&split]).chain(&python) {
         let processed = process(group, lines);
         assert_eq!(processed.lines.archived, lines.len(), "{title}");
         let lines_out = archive::lines(&processed.archive[0].body).unwrap();

@@ -16,6 +16,7 @@ fn configured(changed: &[(&str, &str)]) -> Result<Config, String> {
         ("PSEUDONYM_KEY_SECRET", "arn:aws:secretsmanager:eu-west-1:123456789012:secret:key-a1b2c3"),
         ("PERSONAL_FIELDS", ""),
         ("LOG_FILTERS", ""),
+        ("METRIC_NAMESPACE", "LandContracts"),
     ];
     let lookup = |name: &str| {
         let found = changed.iter().chain(&set).find(|(found, _)| *found == name);
@@ -30,7 +31,7 @@ fn a_missing_variable_is_named() {
     assert_eq!(
         error.to_string(),
         "configuration: BUCKET_NAME is not set; OWN_LOG_GROUP_PREFIX is not set; ENVIRONMENT is not set; \
-         PSEUDONYM_KEY_SECRET is not set"
+         PSEUDONYM_KEY_SECRET is not set; METRIC_NAMESPACE is not set"
     );
 }
 

@@ -4,8 +4,9 @@
 
 use std::collections::BTreeMap;
 
+use aws::lambda::BatchResponse;
 use domain::logs::quarantine::Quarantined;
-use log_processor::{Pipelines, StreamEvent, StreamResponse, handle, handle_stream};
+use log_processor::{Pipelines, StreamEvent, handle, handle_stream};
 use serde_json::json;
 use testkit::memory_bucket::Moment;
 use testkit::pipeline::settings;
@@ -15,7 +16,7 @@ fn event(name: &str) -> StreamEvent {
     serde_json::from_slice(&event_file(&format!("log-processor-kinesis/{name}.json"))).unwrap()
 }
 
-async fn run(event: &StreamEvent, bucket: &InMemoryBucket) -> StreamResponse {
+async fn run(event: &StreamEvent, bucket: &InMemoryBucket) -> BatchResponse {
     handle_stream(event, bucket, &Pipelines::new(settings())).await
 }
 
@@ -34,7 +35,7 @@ async fn by_the_first_door(names: &[&str]) -> InMemoryBucket {
 }
 
 /// The sequence numbers that are answered as failed, as Lambda reads them.
-fn failed(response: &StreamResponse) -> Vec<String> {
+fn failed(response: &BatchResponse) -> Vec<String> {
     let answer = serde_json::to_value(response).unwrap();
     let failures = answer["batchItemFailures"].as_array().unwrap();
     failures.iter().map(|failure| failure["itemIdentifier"].as_str().unwrap().to_owned()).collect()
@@ -64,7 +65,7 @@ async fn a_record_that_can_not_be_opened_is_kept_with_the_reason_and_does_not_ta
         ("bad-base64", "base64", "is not base64: Invalid symbol 37"),
     ] {
         let bucket = InMemoryBucket::new();
-        assert_eq!(run(&event(name), &bucket).await, StreamResponse::default(), "{name}: trying again would not help");
+        assert_eq!(run(&event(name), &bucket).await, BatchResponse::default(), "{name}: trying again would not help");
         let keys = bucket.keys_under("quarantine/");
         let [key] = &keys[..] else { panic!("one object: {keys:?}") };
         let kept: Quarantined = serde_json::from_slice(&bucket.body(key).unwrap()).unwrap();
@@ -79,7 +80,7 @@ async fn a_record_that_can_not_be_opened_is_kept_with_the_reason_and_does_not_ta
 #[tokio::test]
 async fn the_pipelines_own_logs_are_refused_at_this_door_too() {
     let bucket = InMemoryBucket::new();
-    assert_eq!(run(&event("own-log-group"), &bucket).await, StreamResponse::default());
+    assert_eq!(run(&event("own-log-group"), &bucket).await, BatchResponse::default());
     assert_eq!(objects(&bucket), objects(&by_the_first_door(&["raw-text"]).await));
 }
 
@@ -97,7 +98,7 @@ async fn a_write_that_fails_fails_its_record_alone_and_the_retry_completes_it() 
                 assert!(bucket.body(&key).is_some(), "{key} is of another record");
             }
             bucket.heal();
-            assert_eq!(run(&event, &bucket).await, StreamResponse::default());
+            assert_eq!(run(&event, &bucket).await, BatchResponse::default());
             assert_eq!(objects(&bucket), objects(&done));
         }
     }

@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context as _, bail};
 use domain::keys;
-use domain::metrics::flush::{FlushState, Journal, deltas};
-use domain::metrics::pending::PendingMetrics;
+use domain::metrics::flush::{Extraction, FlushState, Journal, deltas};
+use domain::metrics::pending::{self, PendingMetrics};
 use domain::metrics::put::Datum;
 use domain::minute::Minute;
 use domain::ports::{
@@ -36,6 +36,8 @@ pub struct Flusher<B, M> {
     pub metrics: M,
     /// CloudWatch namespace.
     pub namespace: String,
+    /// Who puts the metrics that lines have brought along.
+    pub extraction: Extraction,
 }
 
 /// Sweeps of one tick: as many as fit into the function's time-out.
@@ -149,9 +151,9 @@ where
         }
         let complete = (pending.len() < MAX_PENDING).then_some(tick);
         let batches = self.read_pending(&pending).await?;
-        let minutes: BTreeSet<Minute> = batches.iter().flat_map(|batch| batch.minutes.keys().copied()).collect();
+        let minutes: BTreeSet<Minute> = batches.iter().flat_map(PendingMetrics::all_minutes).collect();
         let stored = rollups::load(&self.bucket, minutes).await?;
-        let new = deltas(&batches, |minute, batch| {
+        let new = deltas(&batches, self.extraction, |minute, batch| {
             stored.get(&minute).is_some_and(|(rollup, _)| rollup.batches.contains(batch))
         });
         let counted: BTreeSet<&String> = new.values().flat_map(|delta| &delta.batches).collect();
@@ -193,12 +195,7 @@ where
             Ok(pending) => Read::Metrics(pending),
             Err(error) => {
                 tracing::error!(key, error = &error as &dyn std::error::Error, "pending metrics can not be read");
-                let name = key.trim_start_matches(keys::PENDING_METRICS).trim_end_matches(".json");
-                Read::Unreadable(Object {
-                    key: keys::quarantine("pending-metrics", None, name),
-                    content_type: "application/json",
-                    body: stored.body,
-                })
+                Read::Unreadable(pending::unreadable(key, stored.body))
             }
         }))
     }

@@ -10,13 +10,14 @@ use metric_flusher::{Config, Flusher};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    aws::lambda::start_logging(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))?;
+    let _written_at_the_end = aws::lambda::start_logging(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))?;
     let config = Config::from_lookup(aws::lambda::environment)?;
     let sdk = aws::load_config().await;
     let flusher = Flusher {
         bucket: S3Bucket::new(&sdk, &config.bucket_name),
         metrics: CloudWatchPuts::new(&sdk),
         namespace: config.metric_namespace,
+        extraction: config.emf_extraction,
     };
     let flusher = &flusher;
     aws::lambda::run(|tick: Tick| async move {

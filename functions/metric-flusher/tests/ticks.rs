@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 
 use domain::Minute;
 use domain::keys;
-use domain::metrics::flush::FlushState;
+use domain::logs::pipeline::Pipeline;
+use domain::logs::replay::{self, ReplayError};
+use domain::metrics::flush::{Extraction, FlushState};
 use domain::metrics::pending::{PendingMetrics, VERSION};
 use domain::metrics::put::Datum;
 use domain::metrics::recent::RecentRollups;
@@ -16,12 +18,17 @@ use domain::ports::Retry;
 use jiff::Timestamp;
 use metric_flusher::{Config, Flusher, LEASE, Summary};
 use testkit::memory_bucket::Moment;
-use testkit::{InMemoryBucket, Operation, RecordedMetrics, event_file};
+use testkit::{InMemoryBucket, Operation, RecordedMetrics, event_file, pipeline};
 
 type TestFlusher = Flusher<InMemoryBucket, RecordedMetrics>;
 
 fn flusher() -> TestFlusher {
-    Flusher { bucket: InMemoryBucket::new(), metrics: RecordedMetrics::new(), namespace: "LandContracts".into() }
+    flusher_with(Extraction::CloudWatch)
+}
+
+fn flusher_with(extraction: Extraction) -> TestFlusher {
+    let namespace = "LandContracts".into();
+    Flusher { bucket: InMemoryBucket::new(), metrics: RecordedMetrics::new(), namespace, extraction }
 }
 
 fn now() -> Timestamp {
@@ -43,7 +50,12 @@ fn batch(id: &str, values: &[(Minute, f64)]) -> PendingMetrics {
     for (minute, value) in values {
         minutes.entry(*minute).or_default().add(key.clone(), &Aggregate::of(*value, 0));
     }
-    PendingMetrics { version: VERSION, batch_id: id.into(), minutes }
+    PendingMetrics { version: VERSION, batch_id: id.into(), minutes, extracted: BTreeMap::new() }
+}
+
+/// The same with metrics that its lines have brought along.
+fn with_extracted(pending: PendingMetrics, extracted: &[(Minute, f64)]) -> PendingMetrics {
+    PendingMetrics { extracted: batch("", extracted).minutes, ..pending }
 }
 
 fn place(flusher: &TestFlusher, batch: &PendingMetrics) {
@@ -87,15 +99,46 @@ async fn pending_metrics_are_merged_put_and_rolled_up() {
 #[tokio::test]
 async fn a_batch_that_comes_again_counts_once() {
     // Defect 40: what had been sent was sent again.
-    let flusher = flusher();
-    for _ in 0..3 {
-        place(&flusher, &batch("a", &[(minute(), 1.0)]));
-        flusher.flush(tick(), now()).await.unwrap();
+    for (extraction, put) in [(Extraction::CloudWatch, 1.0), (Extraction::Flusher, 111.0)] {
+        let flusher = flusher_with(extraction);
+        let extracted = [(minute(), 10.0), (minute().plus(-1), 100.0)];
+        for _ in 0..3 {
+            place(&flusher, &with_extracted(batch("a", &[(minute(), 1.0)]), &extracted));
+            flusher.flush(tick(), now()).await.unwrap();
+        }
+        assert_eq!((put_in_total(&flusher), rolled_up(&flusher)), (put, 111.0));
+        place(&flusher, &with_extracted(batch("a", &[(minute(), 1.0)]), &extracted));
+        assert_eq!(flusher.flush(tick(), now()).await.unwrap().repeated, 1);
+        assert_eq!(flusher.bucket.keys_under("metrics/"), Vec::<String>::new());
     }
-    assert_eq!((put_in_total(&flusher), rolled_up(&flusher)), (1.0, 1.0));
-    place(&flusher, &batch("a", &[(minute(), 1.0)]));
-    assert_eq!(flusher.flush(tick(), now()).await.unwrap().repeated, 1);
-    assert_eq!(flusher.bucket.keys_under("metrics/"), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn what_lines_bring_along_is_in_the_rollups_and_put_by_whom_the_setting_says() {
+    for (extraction, calls, put) in [(Extraction::CloudWatch, 0, 0.0), (Extraction::Flusher, 1, 5.0)] {
+        let flusher = flusher_with(extraction);
+        place(&flusher, &with_extracted(batch("a", &[]), &[(minute(), 5.0)]));
+        let summary = flusher.flush(tick(), now()).await.unwrap();
+        assert_eq!(summary, Summary { pending: 1, minutes: 1, puts: calls, ..Summary::default() });
+        assert_eq!((put_in_total(&flusher), rolled_up(&flusher)), (put, 5.0));
+        let recent = RecentRollups::parse(&flusher.bucket.body(keys::RECENT_ROLLUPS).unwrap()).unwrap();
+        assert_eq!(recent.minutes[&minute()].len(), 3, "rules read it without dimensions, by service and by role");
+    }
+}
+
+#[tokio::test]
+async fn a_sweep_that_another_configuration_finishes_makes_the_calls_that_it_was_to_make() {
+    for (before, after, put) in
+        [(Extraction::CloudWatch, Extraction::Flusher, 1.0), (Extraction::Flusher, Extraction::CloudWatch, 6.0)]
+    {
+        let flusher = flusher_with(before);
+        place(&flusher, &with_extracted(batch("a", &[(minute(), 1.0)]), &[(minute(), 5.0)]));
+        flusher.metrics.fail_next([Retry::Transient]);
+        flusher.flush(tick(), now()).await.unwrap_err();
+        let flusher = TestFlusher { extraction: after, ..flusher };
+        assert!(flusher.flush(tick(), now() + LEASE).await.unwrap().resumed);
+        assert_eq!((put_in_total(&flusher), rolled_up(&flusher)), (put, 6.0), "{before:?}");
+    }
 }
 
 #[tokio::test]
@@ -125,14 +168,23 @@ async fn recover(flusher: &TestFlusher) {
 
 #[tokio::test]
 async fn a_crash_between_any_two_effects_neither_loses_nor_doubles_a_count() {
-    let undisturbed = || async {
-        let flusher = flusher();
-        place(&flusher, &batch("a", &[(minute(), 1.0), (minute().plus(1), 2.0)]));
-        place(&flusher, &batch("b", &[(minute(), 4.0)]));
-        flusher.flush(tick(), now()).await.unwrap();
-        flusher.bucket.operations()
+    for (extraction, put) in [(Extraction::CloudWatch, 7.0), (Extraction::Flusher, 77.0)] {
+        crash_between_any_two_effects(extraction, put).await;
+    }
+}
+
+/// Of 77 that are counted, CloudWatch is to be given `put`.
+async fn crash_between_any_two_effects(extraction: Extraction, put: f64) {
+    let placed = || {
+        let flusher = flusher_with(extraction);
+        let first = batch("a", &[(minute(), 1.0), (minute().plus(1), 2.0)]);
+        place(&flusher, &with_extracted(first, &[(minute().plus(-1), 10.0), (minute(), 20.0)]));
+        place(&flusher, &with_extracted(batch("b", &[(minute(), 4.0)]), &[(minute(), 40.0)]));
+        flusher
     };
-    let done = undisturbed().await;
+    let flusher = placed();
+    flusher.flush(tick(), now()).await.unwrap();
+    let done = flusher.bucket.operations();
     let operations = done.len();
     // The state is written with the journal, with the acknowledgement, and empty.
     let saves: Vec<usize> =
@@ -140,9 +192,7 @@ async fn a_crash_between_any_two_effects_neither_loses_nor_doubles_a_count() {
     let [_, noted, _] = saves[..] else { panic!("the state is written {} times", saves.len()) };
     for crash_at in 0..operations {
         for moment in [Moment::Before, Moment::After] {
-            let flusher = flusher();
-            place(&flusher, &batch("a", &[(minute(), 1.0), (minute().plus(1), 2.0)]));
-            place(&flusher, &batch("b", &[(minute(), 4.0)]));
+            let flusher = placed();
             let mut seen = 0;
             flusher.bucket.inject(move |_, _| {
                 seen += 1;
@@ -155,12 +205,12 @@ async fn a_crash_between_any_two_effects_neither_loses_nor_doubles_a_count() {
             });
             flusher.flush(tick(), now()).await.unwrap_err();
             recover(&flusher).await;
-            assert_eq!(rolled_up(&flusher), 7.0, "crash {moment:?} operation {crash_at}");
+            assert_eq!(rolled_up(&flusher), 77.0, "crash {moment:?} operation {crash_at}");
             // Only between a put and the note of its acknowledgement it is put again, and that is told.
-            let put = put_in_total(&flusher);
             let noting = crash_at == noted && moment == Moment::Before;
-            assert_eq!(put, if noting { 14.0 } else { 7.0 }, "crash {moment:?} operation {crash_at}");
-            if put > 7.0 {
+            let expected = if noting { 2.0 * put } else { put };
+            assert_eq!(put_in_total(&flusher), expected, "crash {moment:?} operation {crash_at}");
+            if noting {
                 assert_eq!(state(&flusher).repeated_puts, 1);
             }
             assert_eq!(flusher.bucket.keys_under("metrics/"), Vec::<String>::new());
@@ -213,7 +263,10 @@ async fn what_cloudwatch_refuses_is_kept_and_takes_nothing_along() {
     assert_eq!(put_in_total(&flusher), 1.0, "the others of the same call are put, once");
     let kept = flusher.bucket.keys_under("quarantine/metrics/dt=2026-11-21/");
     assert_eq!(kept.len(), 1);
-    let kept: Vec<Datum> = serde_json::from_slice(&flusher.bucket.body(&kept[0]).unwrap()).unwrap();
+    let body = flusher.bucket.body(&kept[0]).unwrap();
+    let told = replay::object(&mut Pipeline::new(pipeline::settings()), &kept[0], &body).unwrap_err();
+    assert!(matches!(told, ReplayError::RefusedMetrics), "{told}");
+    let kept: Vec<Datum> = serde_json::from_slice(&body).unwrap();
     assert_eq!((kept.len(), kept[0].name.as_str()), (1, "active_users"));
     assert_eq!(flusher.flush(tick(), now()).await.unwrap(), Summary::default());
 }
@@ -287,6 +340,27 @@ async fn pending_metrics_that_can_not_be_read_are_kept_and_the_rest_goes_on() {
 }
 
 #[tokio::test]
+async fn pending_metrics_that_could_not_be_read_are_replayed_under_their_name() {
+    let flusher = flusher();
+    let readable = batch("a", &[(minute(), 1.0)]).to_object_named("a.2026-11-21T10");
+    flusher.bucket.place(&readable.key, "what an older version can not read");
+    flusher.flush(tick(), now()).await.unwrap();
+    let [kept] = &flusher.bucket.keys_under("quarantine/")[..] else { panic!("one object is kept") };
+    let mut pipeline = Pipeline::new(pipeline::settings());
+    let left = replay::object(&mut pipeline, kept, &flusher.bucket.body(kept).unwrap());
+    assert!(matches!(left, Err(ReplayError::Pending(_))), "{left:?}");
+    // By now it can be read.
+    let replay = replay::object(&mut pipeline, kept, &readable.body).unwrap();
+    assert!(replay.deletes && !replay.is_left);
+    assert_eq!(replay.writes, [readable]);
+    for object in replay.writes {
+        flusher.bucket.place(&object.key, object.body);
+    }
+    flusher.flush(tick(), now()).await.unwrap();
+    assert_eq!((put_in_total(&flusher), flusher.bucket.keys_under("metrics/")), (1.0, vec![]));
+}
+
+#[tokio::test]
 async fn an_unreadable_state_is_an_error_not_an_empty_state() {
     let flusher = flusher();
     flusher.bucket.place(keys::FLUSH_STATE, "{}x");
@@ -324,5 +398,10 @@ fn the_sample_trigger_says_which_minute_it_stands_for() {
 #[test]
 fn a_missing_variable_is_named_at_cold_start() {
     let error = Config::from_lookup(|_| None).unwrap_err();
-    assert_eq!(error.to_string(), "configuration: BUCKET_NAME is not set; METRIC_NAMESPACE is not set");
+    assert_eq!(
+        error.to_string(),
+        "configuration: BUCKET_NAME is not set; METRIC_NAMESPACE is not set; EMF_EXTRACTION is not set"
+    );
+    let error = Config::from_lookup(|_| Some("both".to_owned())).unwrap_err();
+    assert_eq!(error.to_string(), "configuration: EMF_EXTRACTION is `both`: it is neither `cloudwatch` nor `flusher`");
 }

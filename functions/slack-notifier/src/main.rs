@@ -7,7 +7,7 @@ use slack_notifier::{Config, handle};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    aws::lambda::start_logging(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))?;
+    let _written_at_the_end = aws::lambda::start_logging(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))?;
     let config = Config::from_lookup(aws::lambda::environment)?;
     let webhook = Webhook::new(config.webhook_url).context("the certificates of the system")?;
     aws::lambda::run(|event: SnsEvent| {

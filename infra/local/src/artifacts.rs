@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Cursor, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use tokio::process::Command;
@@ -19,6 +19,16 @@ pub enum Profile {
     Dev,
     /// What is deployed.
     Release,
+}
+
+impl Profile {
+    /// Where Cargo puts what it builds so.
+    pub fn folder(self) -> &'static str {
+        match self {
+            Profile::Dev => "debug",
+            Profile::Release => "release",
+        }
+    }
 }
 
 /// ZIP files by function name.
@@ -57,27 +67,38 @@ pub fn function_names() -> anyhow::Result<Vec<String>> {
 ///
 /// Where Cargo fails; what it said is on standard error.
 pub async fn build(profile: Profile) -> anyhow::Result<Artifacts> {
-    let mut command = Command::new(workspace::cargo());
-    command.current_dir(workspace::root()).args(["build", "--quiet", "--locked", "--package", "local"]);
-    for package in packages()? {
-        command.args(["--package", &package]);
-    }
-    let folder = match profile {
-        Profile::Dev => "debug",
-        Profile::Release => {
-            command.arg("--release");
-            "release"
-        }
-    };
-    let status = command.kill_on_drop(true).status().await.context("could not start cargo")?;
-    if !status.success() {
-        bail!("cargo could not build the functions: {status}");
-    }
+    let mut arguments = vec!["--package".to_owned(), "local".to_owned()];
+    arguments.extend(packages()?.into_iter().flat_map(|package| ["--package".to_owned(), package]));
+    cargo_build(profile, &arguments).await.context("the functions")?;
     let packed = |name: String| {
-        let zip = pack(&workspace::target().join(folder).join(&name))?;
+        let zip = pack(&workspace::target().join(profile.folder()).join(&name))?;
         Ok((name, zip))
     };
     function_names()?.into_iter().map(packed).collect()
+}
+
+/// Builds the example `name` of `package`, and answers where it is. By itself: what an example depends on beside its
+/// package would have every SDK compiled anew, with other features of what they share.
+///
+/// # Errors
+///
+/// As of [`build`].
+pub async fn build_example(profile: Profile, package: &str, name: &str) -> anyhow::Result<PathBuf> {
+    cargo_build(profile, &["--package", package, "--example", name].map(str::to_owned)).await.context("the example")?;
+    Ok(workspace::target().join(profile.folder()).join("examples").join(name))
+}
+
+async fn cargo_build(profile: Profile, arguments: &[String]) -> anyhow::Result<()> {
+    let mut command = Command::new(workspace::cargo());
+    command.current_dir(workspace::root()).args(["build", "--quiet", "--locked"]).args(arguments);
+    if profile == Profile::Release {
+        command.arg("--release");
+    }
+    let status = command.kill_on_drop(true).status().await.context("could not start cargo")?;
+    if !status.success() {
+        bail!("cargo could not build: {status}");
+    }
+    Ok(())
 }
 
 fn pack(binary: &Path) -> anyhow::Result<Vec<u8>> {

@@ -7,18 +7,22 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use aws::log_streams::LogStreams;
 use aws::s3_bucket::S3Bucket;
+use aws::xray::XRay;
 use domain::minute::Minute;
-use domain::ports::GetObject as _;
+use domain::ports::{GetObject as _, ReadTrace as _};
+use domain::traces::tree;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, ToSpan as _};
+use schema::trace::TraceId;
 
 use crate::artifacts::{self, Profile};
 use crate::deployment::{self, Deployment};
 use crate::embedded_aws::{ACCOUNT, EmbeddedAws};
+use crate::example::{self, Told};
 use crate::outcome::Outcome;
 use crate::playback::{Player, Sent};
 use crate::sink::Sink;
@@ -108,13 +112,21 @@ pub async fn run(settings: &Settings) -> anyhow::Result<bool> {
         .await?;
     console.detail(&format!("stack {}, bucket {}", deployment::STACK, deployment.bucket()?));
 
-    let sent = play(&console, &deployment, &calendar, settings).await?;
+    let building = artifacts::build_example(settings.profile, "telemetry", example::NAME);
+    let program = console.step("Build the example service", building).await?;
+    let example = console.step("Run the example service and ask it things", example::run(&program)).await?;
+    console.detail(&format!("{} requests, {} lines on standard output", example.requests, example.lines.len()));
+    let sent = play(&console, &deployment, &calendar, settings, &example).await?;
+    let trace = console.step("Fetch a trace of the example from X-Ray", trace(&aws, example.trace_id)).await?;
     let report = console.step("Write the daily report", report(&deployment, &calendar)).await?;
     let outcome = console.step("Read back what came out", Outcome::collect(&deployment, &calendar.day)).await?;
     wait_for_messages(&sink, &outcome).await;
+    let trace_id = example.trace_id;
     let summary = Summary {
         date: calendar.date.to_string(),
         sent,
+        example,
+        trace,
         outcome: &outcome,
         incidents: calendar.day.incidents(),
         start: calendar.day.start(),
@@ -128,7 +140,7 @@ pub async fn run(settings: &Settings) -> anyhow::Result<bool> {
     let problems = summary.problems();
     console.print(&summary.render());
     if settings.keep {
-        console.print(&look_around(&aws, &deployment, &calendar)?);
+        console.print(&look_around(&aws, &deployment, &calendar, trace_id)?);
         tokio::signal::ctrl_c().await?;
     }
     Ok(problems.is_empty())
@@ -157,9 +169,12 @@ pub async fn deploy(
     let mut parameters = vec![
         ("Architecture", architecture),
         ("AwsEndpointUrl", aws.url()),
+        ("XRayEndpointUrl", aws.xray_url()),
         ("AlertEmail", ALERT_EMAIL),
         ("SlackWebhookUrl", slack_url.as_str()),
         ("TimeZone", TIME_ZONE),
+        // Nothing extracts metrics from log lines here.
+        ("EmfExtraction", "flusher"),
         // The ticks are sent with their simulated time; the real clock must not tick in between.
         ("ScheduleState", "DISABLED"),
     ];
@@ -172,6 +187,7 @@ async fn play(
     deployment: &Deployment,
     calendar: &Calendar,
     settings: &Settings,
+    example: &Told,
 ) -> anyhow::Result<Sent> {
     let player = Player::new(deployment)?;
     let day = &calendar.day;
@@ -180,18 +196,33 @@ async fn play(
     let mut sent = Sent::default();
     for (from, batches) in day.batches(settings.step_minutes) {
         let until = from.plus(settings.step_minutes);
-        let step = player.step(&batches, until).await?;
+        let events = day.events(from, settings.step_minutes);
+        let step = player.step(&batches, &events, until).await?;
         sent = sent + step;
         progress.advance(settings.step_minutes as u64, sent.lines);
     }
+    let told = player.send_told(example, day.end().plus(-1)).await?;
     let unreadable = player.send_unreadable(day).await?;
-    let sent = sent + unreadable;
+    let sent = sent + told + unreadable;
     // Ticks after the last line: what is still to be told of the day's last minutes.
     for minutes in [2, 5] {
         player.ticks(day.end().plus(minutes)).await?;
     }
     progress.finish(sent.lines);
     Ok(sent)
+}
+
+/// The trace as a tree, once the trace forwarder has sent it.
+async fn trace(aws: &EmbeddedAws, id: TraceId) -> anyhow::Result<String> {
+    let xray = XRay::new(&aws.xray_config());
+    let deadline = Instant::now() + MESSAGE_TIMEOUT;
+    loop {
+        match xray.read_trace(id).await? {
+            Some(documents) => return Ok(tree::render(id, &documents)),
+            None if Instant::now() > deadline => bail!("X-Ray has no trace {id}"),
+            None => tokio::time::sleep(Duration::from_millis(50)).await,
+        }
+    }
 }
 
 /// Has the report written, and fetches it. Answers where it was put.
@@ -219,21 +250,28 @@ async fn wait_for_messages(sink: &Sink, outcome: &Outcome) {
     }
 }
 
-fn look_around(aws: &EmbeddedAws, deployment: &Deployment, calendar: &Calendar) -> anyhow::Result<String> {
+fn look_around(
+    aws: &EmbeddedAws,
+    deployment: &Deployment,
+    calendar: &Calendar,
+    trace: TraceId,
+) -> anyhow::Result<String> {
     let bucket = deployment.bucket()?;
     Ok(format!(
         "\nEverything stays up until Ctrl-C. Look around with the AWS CLI:
 
-  export AWS_ENDPOINT_URL={url} AWS_ACCESS_KEY_ID={ACCOUNT} AWS_SECRET_ACCESS_KEY=made-up AWS_DEFAULT_REGION={region} AWS_REGION={region}
+  export AWS_ENDPOINT_URL={url} AWS_ENDPOINT_URL_XRAY={xray} AWS_ACCESS_KEY_ID={ACCOUNT} AWS_SECRET_ACCESS_KEY=made-up AWS_DEFAULT_REGION={region} AWS_REGION={region}
   aws s3 ls --recursive s3://{bucket}/archive/ | head
   aws s3 cp s3://{bucket}/rollups/recent.json - | head -c 2000
   aws cloudwatch list-metrics --namespace LandContracts --max-items 20
   aws logs filter-log-events --log-group-name /aws/lambda/{stack}-log-processor --max-items 5
   aws lambda list-functions --query 'Functions[].FunctionName'
   cargo ops archive --bucket {bucket} --service contract --date {date} --hour 09 | head
-  cargo ops quarantine --bucket {bucket}",
+  cargo ops quarantine --bucket {bucket}
+  cargo ops trace {trace}",
         date = calendar.date,
         url = aws.url(),
+        xray = aws.xray_url(),
         region = crate::embedded_aws::REGION,
         stack = deployment::STACK,
     ))

@@ -18,6 +18,9 @@ use crate::workspace;
 pub const STACK: &str = "observability";
 
 const ARTIFACTS_BUCKET: &str = "artifacts";
+
+/// The template's name in it.
+const TEMPLATE_KEY: &str = "template.yaml";
 const POLL: Duration = Duration::from_millis(200);
 const DEPLOY_TIMEOUT: Duration = Duration::from_secs(120);
 
@@ -89,7 +92,7 @@ pub async fn undeploy(deployment: &Deployment) -> anyhow::Result<()> {
 pub async fn deploy(sdk: &SdkConfig, artifacts: &Artifacts, parameters: &[(&str, &str)]) -> anyhow::Result<Deployment> {
     let file = workspace::root().join("template.yaml");
     let template = fs::read_to_string(&file).with_context(|| format!("{}", file.display()))?;
-    let template = package(sdk, template, artifacts).await?;
+    let template_url = package(sdk, template, artifacts).await?;
     let parameters = parameters
         .iter()
         .map(|(name, value)| Parameter::builder().parameter_key(*name).parameter_value(*value).build())
@@ -98,7 +101,7 @@ pub async fn deploy(sdk: &SdkConfig, artifacts: &Artifacts, parameters: &[(&str,
     client
         .create_stack()
         .stack_name(STACK)
-        .template_body(template)
+        .template_url(template_url)
         .set_parameters(Some(parameters))
         .capabilities(Capability::CapabilityIam)
         .capabilities(Capability::CapabilityAutoExpand)
@@ -111,7 +114,8 @@ pub async fn deploy(sdk: &SdkConfig, artifacts: &Artifacts, parameters: &[(&str,
     Ok(Deployment { sdk: sdk.clone(), outputs })
 }
 
-/// Uploads the artifacts, and puts their addresses into the template.
+/// Uploads the artifacts, puts their addresses into the template, and uploads that: it is longer than a request may
+/// carry. Answers where it is.
 async fn package(sdk: &SdkConfig, template: String, artifacts: &Artifacts) -> anyhow::Result<String> {
     let config = aws_sdk_s3::config::Builder::from(sdk).force_path_style(true).build();
     let s3 = aws_sdk_s3::Client::from_conf(config);
@@ -133,7 +137,11 @@ async fn package(sdk: &SdkConfig, template: String, artifacts: &Artifacts) -> an
         let upload = s3.put_object().bucket(ARTIFACTS_BUCKET).key(key).body(body).send().await;
         upload.with_context(|| format!("upload {name}"))?;
     }
-    with_addresses(&template, addresses)
+    let template = with_addresses(&template, addresses)?;
+    let body = ByteStream::from(template.into_bytes());
+    let upload = s3.put_object().bucket(ARTIFACTS_BUCKET).key(TEMPLATE_KEY).body(body).send().await;
+    upload.context("upload the template")?;
+    Ok(format!("https://s3.{}.amazonaws.com/{ARTIFACTS_BUCKET}/{TEMPLATE_KEY}", crate::embedded_aws::REGION))
 }
 
 /// The template with the address of each binary in place of the folder that it is built from: of the `Binary:` above

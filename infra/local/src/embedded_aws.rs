@@ -1,4 +1,4 @@
-//! MiniStack, an AWS in one process on loopback, for as long as an [`EmbeddedAws`] lives.
+//! MiniStack, an AWS in one process on loopback, and moto for X-Ray beside it, for as long as an [`EmbeddedAws`] lives.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
@@ -25,6 +25,7 @@ pub struct EmbeddedAws {
     // Closing it is what ends the supervisor.
     lifeline: Option<ChildStdin>,
     url: String,
+    xray_url: String,
     log: PathBuf,
 }
 
@@ -47,15 +48,15 @@ impl EmbeddedAws {
         let mut supervisor = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let lifeline = supervisor.stdin.take();
         let stdout = supervisor.stdout.take().context("the supervisor has no standard output")?;
-        let mut embedded = EmbeddedAws { supervisor, lifeline, url: String::new(), log };
+        let mut embedded = EmbeddedAws { supervisor, lifeline, url: String::new(), xray_url: String::new(), log };
         // Should the caller give up meanwhile, the lifeline closes, the supervisor ends, and so does this.
         let first_line = tokio::task::spawn_blocking(move || {
             let mut line = String::new();
             BufReader::new(stdout).read_line(&mut line).map(|_| line)
         });
         let ready = first_line.await??;
-        match ready.trim().strip_prefix("READY ") {
-            Some(url) => embedded.url = url.to_owned(),
+        match ready.trim().strip_prefix("READY ").and_then(|urls| urls.split_once(' ')) {
+            Some((url, xray_url)) => (embedded.url, embedded.xray_url) = (url.to_owned(), xray_url.to_owned()),
             None => bail!("the embedded AWS did not start; its log is {}", embedded.log.display()),
         }
         Ok(embedded)
@@ -64,6 +65,11 @@ impl EmbeddedAws {
     /// Its address on loopback.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// The address of its X-Ray on loopback.
+    pub fn xray_url(&self) -> &str {
+        &self.xray_url
     }
 
     /// Its log.
@@ -81,6 +87,11 @@ impl EmbeddedAws {
             .credentials_provider(SharedCredentialsProvider::new(credentials))
             .endpoint_url(&self.url)
             .build()
+    }
+
+    /// The same for clients of X-Ray. There is one account of that.
+    pub fn xray_config(&self) -> SdkConfig {
+        self.sdk_config(ACCOUNT).into_builder().endpoint_url(&self.xray_url).build()
     }
 }
 

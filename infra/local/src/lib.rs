@@ -12,6 +12,8 @@ pub mod embedded_aws;
 
 pub mod artifacts;
 
+pub mod example;
+
 pub mod deployment;
 
 pub mod sink;

@@ -58,6 +58,9 @@ pub struct Outcome {
     pub metrics: usize,
     /// Records that CloudWatch has counted (`log_entries` without dimensions).
     pub counted: f64,
+    /// Operations that CloudWatch has counted. Only the example service has any, and it counts them itself: its lines
+    /// bring them along.
+    pub operations: f64,
     /// What alerts did, in the order of time.
     pub transitions: Vec<Transition>,
 }
@@ -164,6 +167,7 @@ impl Outcome {
         }
         self.metrics = names.len();
         self.counted = sum(deployment, "log_entries", day.start(), day.end()).await?;
+        self.operations = sum(deployment, "operations", day.start(), day.end()).await?;
         Ok(())
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use aws::cloudwatch_puts::CloudWatchPuts;
+use aws::event_bus::{self, EventBus};
 use aws::log_streams::LogStreams;
 use aws::s3_bucket::S3Bucket;
 use aws_sdk_lambda::primitives::Blob;
@@ -22,9 +23,10 @@ use serde_json::{Value, json};
 
 use crate::deployment::Deployment;
 use crate::embedded_aws::{ACCOUNT, REGION};
+use crate::example::{self, Told};
 use crate::traffic::Day;
 use crate::traffic::batches::Batch;
-use crate::traffic::service::DATABASE_INSTANCE;
+use crate::traffic::service::{DATABASE_INSTANCE, Service};
 
 /// Calls under way at the same time. The embedded AWS is one process.
 const CONCURRENCY: usize = 4;
@@ -39,6 +41,7 @@ const DATABASE_POINTS: usize = 500;
 pub struct Player<'a> {
     deployment: &'a Deployment,
     logs: LogStreams,
+    bus: EventBus,
     lambda: aws_sdk_lambda::Client,
     bucket: S3Bucket,
 }
@@ -48,17 +51,31 @@ pub struct Player<'a> {
 pub struct Sent {
     /// Log lines.
     pub lines: usize,
+    /// Business events.
+    pub events: usize,
     /// Their bytes.
     pub bytes: usize,
     /// Calls of `PutLogEvents`.
     pub calls: usize,
 }
 
+impl Sent {
+    /// What the pipeline has to account for: each line, and each event.
+    pub fn total(&self) -> usize {
+        self.lines + self.events
+    }
+}
+
 impl std::ops::Add for Sent {
     type Output = Sent;
 
     fn add(self, more: Sent) -> Sent {
-        Sent { lines: self.lines + more.lines, bytes: self.bytes + more.bytes, calls: self.calls + more.calls }
+        Sent {
+            lines: self.lines + more.lines,
+            events: self.events + more.events,
+            bytes: self.bytes + more.bytes,
+            calls: self.calls + more.calls,
+        }
     }
 }
 
@@ -67,10 +84,11 @@ impl<'a> Player<'a> {
     ///
     /// # Errors
     ///
-    /// Where the deployment does not name its bucket.
+    /// Where the deployment does not name its bucket or its bus.
     pub fn new(deployment: &'a Deployment) -> anyhow::Result<Player<'a>> {
         Ok(Player {
             logs: LogStreams::new(&deployment.sdk),
+            bus: EventBus::new(&deployment.sdk, deployment.output("EventBusName")?),
             lambda: aws_sdk_lambda::Client::new(&deployment.sdk),
             bucket: S3Bucket::new(&deployment.sdk, deployment.bucket()?),
             deployment,
@@ -126,22 +144,25 @@ impl<'a> Player<'a> {
         Ok(())
     }
 
-    /// Sends the lines of one step, and waits until the log processor has taken in all of them.
+    /// Sends the lines and publishes the events of one step, and waits until all of them have been taken in.
     ///
     /// # Errors
     ///
     /// Where a call fails, or a delivery does not arrive.
-    pub async fn send(&self, batches: &[Batch]) -> anyhow::Result<Sent> {
+    pub async fn send(&self, batches: &[Batch], published: &[event_bus::NewEvent]) -> anyhow::Result<Sent> {
         stream::iter(batches)
             .map(|batch| self.logs.put(&batch.log_group, &batch.log_stream, &batch.events))
             .buffer_unordered(CONCURRENCY)
             .try_collect::<()>()
             .await?;
-        // A subscription delivers each call by itself, so each ends in one object of pending metrics.
-        self.wait_for_pending(batches.len()).await?;
+        self.bus.publish(published).await?;
+        // A subscription delivers each call by itself, so each ends in one object of pending metrics; and so does
+        // each event.
+        self.wait_for_pending(batches.len() + published.len()).await?;
         let events = batches.iter().flat_map(|batch| &batch.events);
         Ok(Sent {
             lines: events.clone().count(),
+            events: published.len(),
             bytes: events.map(|event| event.message.len()).sum(),
             calls: batches.len(),
         })
@@ -161,6 +182,17 @@ impl<'a> Player<'a> {
         tokio::time::timeout(DELIVERY_TIMEOUT, wait)
             .await
             .with_context(|| format!("{expected} deliveries did not all arrive in {} s", DELIVERY_TIMEOUT.as_secs()))?
+    }
+
+    /// Sends what the example service `told`, as if it were written at `minute`.
+    ///
+    /// # Errors
+    ///
+    /// Where a call fails, or a delivery does not arrive.
+    pub async fn send_told(&self, told: &Told, minute: Minute) -> anyhow::Result<Sent> {
+        let log_group = Service::Contract.log_group();
+        self.logs.create_stream(&log_group, example::STREAM).await?;
+        self.send(&told.batches(&log_group, minute), &[]).await
     }
 
     /// Sends a schedule tick to `function`, as if it were `at`, and answers what it said.
@@ -210,20 +242,25 @@ impl<'a> Player<'a> {
         let (log_group, log_stream) = day.log_streams().into_iter().next().context("the day has no streams")?;
         let message = "dump ".repeat(MAX_LINE_BYTES / 4);
         let event = NewEvent { timestamp_millis: day.end().start().as_millisecond() - 1, message };
-        let sent = self.send(&[Batch { log_group, log_stream, events: vec![event] }]).await?;
+        let sent = self.send(&[Batch { log_group, log_stream, events: vec![event] }], &[]).await?;
         let cut_off = json!({ "awslogs": { "data": "H4sIAAAAAAAC/6tWKkktLlGyUlAqS8wpTtVRSi1LLQIA" } });
         self.invoke("log-processor", &cut_off).await?;
         self.tick("metric-flusher", day.end().start()).await?;
         Ok(sent)
     }
 
-    /// One step: the lines, then a tick of the flusher and one of the evaluator at `until`.
+    /// One step: the lines and events, then a tick of the flusher and one of the evaluator at `until`.
     ///
     /// # Errors
     ///
     /// Where any of it fails.
-    pub async fn step(&self, batches: &[Batch], until: Minute) -> anyhow::Result<Sent> {
-        let sent = self.send(batches).await?;
+    pub async fn step(
+        &self,
+        batches: &[Batch],
+        published: &[event_bus::NewEvent],
+        until: Minute,
+    ) -> anyhow::Result<Sent> {
+        let sent = self.send(batches, published).await?;
         self.ticks(until).await?;
         Ok(sent)
     }

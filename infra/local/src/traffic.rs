@@ -1,4 +1,5 @@
-//! One day of land-contract traffic, made up: the log lines of five services and a PostgreSQL server.
+//! One day of land-contract traffic, made up: the log lines of five services and a PostgreSQL server, and the
+//! business events of one of the services.
 //!
 //! The same seed gives the same day. Each minute is made for itself, so a day can be played from
 //! anywhere. Incidents stand in [`incidents`]; outside them no alert rule has a reason to fire, by
@@ -9,6 +10,7 @@
 
 use std::collections::BTreeMap;
 
+use aws::event_bus::NewEvent;
 use domain::minute::Minute;
 
 pub mod batches;
@@ -71,6 +73,8 @@ pub struct Line {
 pub struct Expected {
     /// Lines by log group.
     pub lines: BTreeMap<String, u64>,
+    /// Business events on the bus.
+    pub events: u64,
     /// Sums of the metric registry's counters, by name.
     pub counters: BTreeMap<&'static str, u64>,
     /// PostgreSQL lines (DETAIL, STATEMENT) that only continue the line before them. They are among
@@ -79,9 +83,9 @@ pub struct Expected {
 }
 
 impl Expected {
-    /// Lines of all groups.
+    /// Lines of all groups, and events.
     pub fn total(&self) -> u64 {
-        self.lines.values().sum()
+        self.lines.values().sum::<u64>() + self.events
     }
 }
 
@@ -131,6 +135,12 @@ impl Day {
             .map(move |offset| (self.start.plus(offset), batches::of(self, offset, step.min(self.minutes - offset))))
     }
 
+    /// The business events that are published in the `minutes` minutes from `from`, in the order of time. What is
+    /// published is not logged, so that nothing is said twice.
+    pub fn events(&self, from: Minute, minutes: i64) -> Vec<NewEvent> {
+        (0..minutes).flat_map(|offset| self.written(from.plus(offset)).events).collect()
+    }
+
     /// What the whole day comes to, found by writing it once.
     pub fn expected(&self) -> Expected {
         let mut expected = Expected::default();
@@ -139,6 +149,7 @@ impl Day {
             for line in written.lines {
                 *expected.lines.entry(line.log_group).or_default() += 1;
             }
+            expected.events += written.events.len() as u64;
             for (counter, increments) in written.counters {
                 *expected.counters.entry(counter).or_default() += increments;
             }

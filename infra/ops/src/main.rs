@@ -5,13 +5,16 @@ mod archive;
 mod quarantine;
 mod replay;
 mod rules;
+mod trace;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use aws::s3_bucket::S3Bucket;
+use aws::xray::XRay;
 use clap::{Parser, Subcommand};
+use schema::trace::TraceId;
 
 /// The operator's command line.
 #[derive(Parser)]
@@ -58,6 +61,11 @@ enum Command {
         /// Which objects: `quarantine/` or `archive/env=production/service=api/dt=2026-11-21/`, or a part of it
         prefix: String,
     },
+    /// Show a trace as a tree, with what took how long
+    Trace {
+        /// Its id, as X-Ray writes it (1-5759e988-bd862e3fe1be46a994272793) or W3C (32 digits)
+        id: TraceId,
+    },
     /// Check a file of alert rules, and run the tests that it has for them
     Rules {
         /// The YAML file
@@ -100,6 +108,7 @@ async fn run(command: Command, out: &mut impl Write) -> anyhow::Result<bool> {
             let (bucket, settings) = replay::settings_of(&function, &sdk).await?;
             replay::run(&S3Bucket::new(&sdk, bucket), settings, &prefix, dry_run, out).await
         }
+        Command::Trace { id } => trace::print(&XRay::new(&aws::load_config().await), id, out).await,
         Command::Rules { file, variables } => rules::check(&file, &variables, out),
     }
 }

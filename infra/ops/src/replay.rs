@@ -42,6 +42,7 @@ fn settings(
         pseudonym_key: PseudonymKey::from_secret(secret).context("the secret of PSEUDONYM_KEY_SECRET")?,
         personal_fields: redact::field_names(optional("PERSONAL_FIELDS")).context("PERSONAL_FIELDS")?,
         filters: Filters::parse(optional("LOG_FILTERS")).context("LOG_FILTERS")?,
+        metric_namespace: required("METRIC_NAMESPACE")?,
     })
 }
 
@@ -111,6 +112,7 @@ mod tests {
             ("ENVIRONMENT", "production"),
             ("PERSONAL_FIELDS", "nick_name, alias"),
             ("LOG_FILTERS", "level=DEBUG keep=0"),
+            ("METRIC_NAMESPACE", "LandContracts"),
         ]);
         let required = |name: &str| variables.get(name).cloned().context("missing");
         let settings = settings(&variables, required, "made up for tests, 0123456789abcdef").unwrap();

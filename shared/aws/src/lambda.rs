@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::time::Duration;
 
 use anyhow::ensure;
 use jiff::{SignedDuration, Timestamp};
@@ -9,17 +10,19 @@ use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
 
-use telemetry::LevelFilter;
+use telemetry::{Identity, Settings};
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
 
 use crate::variables::{ConfigError, Variables};
 
 /// What every function reads from its environment beside its own configuration.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Telemetry {
     /// `ENVIRONMENT`: production, staging, ...
     pub environment: String,
-    /// `LOG_LEVEL`: off, error, warn, info (the default), debug or trace.
-    pub log_level: LevelFilter,
+    /// `LOG_LEVEL`: off, error, warn, info (the default), debug or trace, also by target (`info,hyper=debug`).
+    pub log_levels: Targets,
 }
 
 impl Telemetry {
@@ -30,11 +33,9 @@ impl Telemetry {
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Telemetry, ConfigError> {
         let mut variables = Variables::new(lookup);
         let environment = variables.required("ENVIRONMENT");
-        let log_level = match variables.optional("LOG_LEVEL") {
-            None => Some(LevelFilter::INFO),
-            Some(_) => variables.parsed("LOG_LEVEL"),
-        };
-        variables.finish(|| Some(Telemetry { environment, log_level: log_level? }))
+        let log_levels = variables.optional_with("LOG_LEVEL", telemetry::parse_levels);
+        let log_levels = log_levels.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO));
+        variables.finish(|| Some(Telemetry { environment, log_levels }))
     }
 }
 
@@ -46,6 +47,23 @@ pub struct Tick<D = IgnoredAny> {
     pub time: Timestamp,
     /// What is asked for; a schedule asks for nothing.
     pub detail: D,
+}
+
+/// Which items of a stream's or a queue's batch are not done: Lambda sends these again. (Of a stream also what comes
+/// after the first of them.)
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BatchResponse {
+    /// A failure for each item, in their order.
+    pub batch_item_failures: Vec<BatchItemFailure>,
+}
+
+/// An item that is not done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BatchItemFailure {
+    /// A record's sequence number, or a message's id.
+    pub item_identifier: String,
 }
 
 /// How far a tick may be ahead of the wall clock: as far as two clocks may differ, and no further.
@@ -70,12 +88,23 @@ pub fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-/// Starts logging for the function `name`; call it before anything that logs.
-pub fn start_logging(name: &str, version: &str) -> Result<(), ConfigError> {
-    let settings = Telemetry::from_lookup(environment)?;
-    telemetry::init(&telemetry::Service { name, environment: &settings.environment, version }, settings.log_level);
-    Ok(())
+/// How long an invocation waits at most for its log lines to be written.
+const FLUSH: Duration = Duration::from_secs(2);
+
+/// Starts logging for the function `name`; call it before anything that logs, and keep what it gives until `main`
+/// ends. The pipeline's own functions write no span lines: nothing would forward them.
+pub fn start_logging(name: &str, version: &str) -> anyhow::Result<telemetry::Guard> {
+    let Telemetry { environment, log_levels } = Telemetry::from_lookup(environment)?;
+    let mut settings = Settings::new(Identity::new(name, &environment, version));
+    settings.levels = log_levels;
+    settings.traces.spans = Targets::new();
+    // `run` flushes after each invocation; a thread would be frozen in between.
+    settings.flush_seconds = 0;
+    Ok(telemetry::init(settings)?)
 }
+
+/// The type of every failure of a handler, by which they are counted.
+const HANDLER_FAILED: &str = "HandlerFailed";
 
 /// A handler's failure as Lambda reports it: a fixed type that can be counted, and the whole chain of causes.
 struct Failure(anyhow::Error);
@@ -88,7 +117,7 @@ impl fmt::Debug for Failure {
 
 impl From<Failure> for Diagnostic {
     fn from(failure: Failure) -> Diagnostic {
-        Diagnostic { error_type: "HandlerFailed".to_owned(), error_message: format!("{:#}", failure.0) }
+        Diagnostic { error_type: HANDLER_FAILED.to_owned(), error_message: format!("{:#}", failure.0) }
     }
 }
 
@@ -102,10 +131,13 @@ where
 {
     let handler = &handler;
     let service = service_fn(|event: LambdaEvent<E>| async move {
-        handler(event.payload).await.map_err(|error| {
-            tracing::error!(error = format!("{error:#}"), "invocation failed");
+        let result = handler(event.payload).await.map_err(|error| {
+            tracing::error!(error = format!("{error:#}"), error.type = HANDLER_FAILED, "invocation failed");
             Failure(error)
-        })
+        });
+        // With the answer the function freezes, maybe for ever, and with it the thread that writes.
+        telemetry::flush(FLUSH);
+        result
     });
     lambda_runtime::run(service).await.map_err(|error| anyhow::anyhow!(error).context("the Lambda runtime ended"))
 }
@@ -113,6 +145,24 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_level_that_can_not_be_read_is_an_error_at_cold_start() {
+        let read = |level: Option<&'static str>| {
+            let lookup = |name: &str| match name {
+                "ENVIRONMENT" => Some("test".to_owned()),
+                _ => level.map(str::to_owned),
+            };
+            Telemetry::from_lookup(lookup).map_err(|error| error.to_string())
+        };
+        for (level, hyper_debugs) in [(None, false), (Some("debug"), true), (Some("info,hyper=debug"), true)] {
+            let levels = read(level).unwrap().log_levels;
+            assert_eq!(levels.would_enable("hyper::client", &tracing::Level::DEBUG), hyper_debugs, "{level:?}");
+        }
+        // `Targets` itself would take it for the name of a target.
+        let error = read(Some("loud")).unwrap_err();
+        assert!(error.starts_with("configuration: LOG_LEVEL is `loud`: `loud` is neither a level"), "{error}");
+    }
 
     #[test]
     fn a_tick_that_is_ahead_of_the_wall_clock_is_refused() {

@@ -2,6 +2,8 @@
 
 pub mod failure;
 pub mod lambda;
+pub mod pipelines;
+pub mod storage_event;
 pub mod variables;
 
 #[cfg(feature = "s3")]
@@ -16,14 +18,26 @@ pub mod cloudwatch_reads;
 #[cfg(feature = "cloudwatchlogs")]
 pub mod log_streams;
 
+#[cfg(feature = "eventbridge")]
+pub mod event_bus;
+
 #[cfg(feature = "secretsmanager")]
 pub mod secrets;
 
 #[cfg(feature = "sns")]
 pub mod sns_topic;
 
+#[cfg(feature = "https")]
+mod https;
+
 #[cfg(feature = "webhook")]
 pub mod webhook;
+
+#[cfg(feature = "otlp")]
+pub mod otlp;
+
+#[cfg(feature = "xray")]
+pub mod xray;
 
 use std::time::Duration;
 

@@ -1,25 +1,14 @@
 //! JSON to a webhook. Its URL is a secret: whoever knows it can post.
 
-use std::error::Error;
 use std::fmt;
 use std::str::FromStr;
-use std::time::Duration;
 
-use domain::ports::{PortError, PostWebhook, Retry};
-use http_body_util::{BodyExt as _, Full, Limited};
+use domain::ports::{PortError, PostWebhook};
+use hyper::Uri;
 use hyper::body::Bytes;
-use hyper::header::{CONTENT_TYPE, USER_AGENT};
-use hyper::{Request, Uri};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
+use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 
-/// How long a post may take, from the connection to the answer.
-const TIMEOUT: Duration = Duration::from_secs(10);
-
-/// How much of an answer is read, in bytes: it only serves to say why a post was refused.
-const MAX_ANSWER: usize = 4_096;
+use crate::https::{Https, is_address};
 
 const ACTION: &str = "post to the webhook";
 
@@ -37,8 +26,7 @@ impl FromStr for SecretUrl {
 
     fn from_str(text: &str) -> Result<SecretUrl, InvalidUrl> {
         let uri: Uri = text.parse().map_err(|_| InvalidUrl)?;
-        let posts = matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some();
-        if posts { Ok(SecretUrl(uri)) } else { Err(InvalidUrl) }
+        if is_address(&uri) { Ok(SecretUrl(uri)) } else { Err(InvalidUrl) }
     }
 }
 
@@ -51,17 +39,8 @@ impl fmt::Debug for SecretUrl {
 /// One webhook.
 #[derive(Debug, Clone)]
 pub struct Webhook {
-    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    https: Https,
     url: SecretUrl,
-    timeout: Duration,
-}
-
-/// The other side's refusal.
-#[derive(Debug, thiserror::Error)]
-#[error("answered {status}: {answer}")]
-struct Refused {
-    status: u16,
-    answer: String,
 }
 
 impl Webhook {
@@ -71,43 +50,26 @@ impl Webhook {
     ///
     /// Where the system has no certificates.
     pub fn new(url: SecretUrl) -> std::io::Result<Webhook> {
-        let connector = HttpsConnectorBuilder::new().with_native_roots()?.https_or_http().enable_http1().build();
-        // A function is frozen between two posts, and its connections are dead when it wakes up.
-        let client = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector);
-        Ok(Webhook { client, url, timeout: TIMEOUT })
-    }
-
-    async fn exchange(&self, body: &str) -> Result<(u16, String), Box<dyn Error + Send + Sync>> {
-        let request = Request::post(self.url.0.clone())
-            .header(CONTENT_TYPE, "application/json; charset=utf-8")
-            .header(USER_AGENT, concat!("land-contracts-observability/", env!("CARGO_PKG_VERSION")))
-            .body(Full::new(Bytes::copy_from_slice(body.as_bytes())))?;
-        let response = self.client.request(request).await?;
-        let status = response.status().as_u16();
-        // Only what the answer says is lost where it is too long or breaks off; the status is known.
-        let answer = Limited::new(response.into_body(), MAX_ANSWER).collect().await;
-        let answer = answer.map(|body| body.to_bytes()).unwrap_or_default();
-        Ok((status, String::from_utf8_lossy(&answer).chars().filter(|c| !c.is_control()).collect()))
+        Ok(Webhook { https: Https::new()?, url })
     }
 }
 
 impl PostWebhook for Webhook {
     async fn post(&self, body: &str) -> Result<(), PortError> {
-        match tokio::time::timeout(self.timeout, self.exchange(body)).await {
-            Err(late) => Err(PortError::transient(ACTION, late)),
-            Ok(Err(broken)) => Err(PortError::transient(ACTION, broken)),
-            Ok(Ok((200..=299, _))) => Ok(()),
-            Ok(Ok((status, answer))) => {
-                let retry = if matches!(status, 429 | 500..) { Retry::Transient } else { Retry::Permanent };
-                Err(PortError { action: ACTION.to_owned(), retry, source: Box::new(Refused { status, answer }) })
-            }
-        }
+        let json = HeaderValue::from_static("application/json; charset=utf-8");
+        let headers = HeaderMap::from_iter([(CONTENT_TYPE, json)]);
+        let body = Bytes::copy_from_slice(body.as_bytes());
+        self.https.post(ACTION, &self.url.0, &headers, body).await?.taken(ACTION).map(drop)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::error::Error;
+    use std::time::Duration;
+
     use super::*;
+    use domain::ports::Retry;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpListener;
     use tokio::task::JoinHandle;
@@ -203,7 +165,7 @@ mod tests {
     #[tokio::test]
     async fn a_webhook_that_does_not_answer_is_given_up() {
         let (url, _server) = server("").await;
-        let webhook = Webhook { timeout: Duration::from_millis(50), ..Webhook::new(url).unwrap() };
+        let webhook = Webhook { https: Https::new().unwrap().with_timeout(Duration::from_millis(50)), url };
         let error = webhook.post("{}").await.unwrap_err();
         assert_eq!(
             (told(&error).as_str(), error.retry),

@@ -9,6 +9,8 @@ use crate::Minute;
 pub const ARCHIVE: &str = "archive/";
 /// What could not be read, by reason and day.
 pub const QUARANTINE: &str = "quarantine/";
+/// Lines of the archive that tell of spans, by day, until trace-forwarder has sent them on.
+pub const SPANS: &str = "spans/";
 /// Where the flusher looks for work.
 pub const PENDING_METRICS: &str = "metrics/pending/";
 /// Minute rollups, one object an event minute.
@@ -65,6 +67,38 @@ impl<'a> ArchivePlace<'a> {
 /// Key of a batch's metrics that wait to be flushed.
 pub fn pending(batch_id: &str) -> String {
     format!("{PENDING_METRICS}{batch_id}.json")
+}
+
+/// Key of spans: those of a batch, or of a replay that goes to one place only (`to`, `xray` say). `day` is that of
+/// the first of them.
+pub fn spans(to: Option<&str>, day: &str, id: &str) -> String {
+    let (to, slash) = to.map_or(("", ""), |to| (to, "/"));
+    format!("{SPANS}{to}{slash}dt={day}/{id}.ndjson.zst")
+}
+
+/// What the key of an object with spans says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SpansPlace<'a> {
+    /// The only place that they go to; `None` where they go to all.
+    pub to: Option<&'a str>,
+    /// UTC day, `2026-11-21`.
+    pub day: &'a str,
+    /// Id of the batch, or of the replay.
+    pub id: &'a str,
+}
+
+impl<'a> SpansPlace<'a> {
+    /// Reads what [`spans`] writes.
+    pub fn parse(key: &'a str) -> Option<SpansPlace<'a>> {
+        let rest = key.strip_prefix(SPANS)?;
+        let (to, rest) = match rest.split_once('/')? {
+            (first, _) if first.starts_with("dt=") => (None, rest),
+            (to, rest) => (Some(to), rest),
+        };
+        let (day, file) = rest.strip_prefix("dt=")?.split_once('/')?;
+        let id = file.strip_suffix(".ndjson.zst")?;
+        (!id.is_empty() && !id.contains('/')).then_some(SpansPlace { to, day, id })
+    }
 }
 
 /// Key of the rollup of one minute.
@@ -128,6 +162,21 @@ mod tests {
         assert_eq!(ArchivePlace::parse(&key), Some(place));
         for key in ["archive/b1.ndjson.zst", "quarantine/x", &format!("{key}/x"), &key[..key.len() - 4]] {
             assert_eq!(ArchivePlace::parse(key), None, "{key}");
+        }
+    }
+
+    #[test]
+    fn the_key_of_spans_is_read_back() {
+        for (key, to) in
+            [(spans(None, "2026-11-21", "b1"), None), (spans(Some("otlp"), "2026-11-21", "b1"), Some("otlp"))]
+        {
+            assert_eq!(SpansPlace::parse(&key), Some(SpansPlace { to, day: "2026-11-21", id: "b1" }), "{key}");
+            assert!(key.ends_with("dt=2026-11-21/b1.ndjson.zst"), "{key}");
+        }
+        for key in
+            ["spans/b1.ndjson.zst", "spans/dt=x/y/b1.ndjson.zst", "spans/dt=x/b1.json", "archive/dt=x/b.ndjson.zst"]
+        {
+            assert_eq!(SpansPlace::parse(key), None, "{key}");
         }
     }
 

@@ -3,6 +3,7 @@
 //! delivery, seen twice, decides the same thing.
 
 pub mod alerting;
+pub mod events;
 pub mod keys;
 pub mod logs;
 pub mod metrics;
@@ -10,5 +11,6 @@ pub mod minute;
 pub mod notifying;
 pub mod ports;
 pub mod reporting;
+pub mod traces;
 
 pub use minute::Minute;

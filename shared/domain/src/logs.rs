@@ -2,7 +2,7 @@
 //!
 //! The stages, in order, each in a file of its own: [`envelope`] (base64, gzip, outer JSON) > [`join`]
 //! (pieces of a line into one) > [`parse`] (any dialect into a [`record::Record`]) > [`write`](mod@write) (a
-//! line of the archive, redacted by [`redact`] as it is written) > [`derive`] and [`filter`] > [`archive`],
+//! line of the archive, redacted by [`redact`] as it is written) > [`mod@derive`] and [`filter`] > [`archive`],
 //! with [`quarantine`] for what can not be read. [`pipeline`] puts them together. Most lines take a shorter
 //! way: they are known by their [`shape`].
 //!

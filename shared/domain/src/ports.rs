@@ -13,15 +13,20 @@
 //! | [`Publish`] | `sns:Publish` |
 //! | [`ReadSecret`] | `secretsmanager:GetSecretValue` |
 //! | [`PostWebhook`] | none: HTTPS to the outside |
+//! | [`PutSegments`] | `xray:PutTraceSegments` |
+//! | [`ReadTrace`] | `xray:BatchGetTraces` |
+//! | [`ExportSpans`] | none: HTTPS to the outside |
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 
+use schema::trace::TraceId;
 use serde::Serialize;
 
 use crate::Minute;
 use crate::metrics::put::Datum;
+use crate::traces::otlp::Answer;
 
 /// What went wrong outside, and whether trying again can help.
 #[derive(Debug, thiserror::Error)]
@@ -224,4 +229,34 @@ pub trait ReadSecret: Sync {
 pub trait PostWebhook: Sync {
     /// Succeeds on a 2xx answer. 429 and 5xx are transient, other answers permanent.
     fn post(&self, body: &str) -> impl Future<Output = Result<(), PortError>> + Send;
+}
+
+/// A segment document that X-Ray has not processed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Unprocessed {
+    /// Id of the segment, where X-Ray could read it.
+    pub id: Option<String>,
+    /// What kind of trouble it was.
+    pub code: String,
+    /// What it says.
+    pub message: String,
+}
+
+/// Puts segment documents to X-Ray.
+pub trait PutSegments: Sync {
+    /// One call; `documents` are within the limits of one (see [`crate::traces::xray`]). Answers those that were not
+    /// processed; putting one twice does no harm.
+    fn put_segments(&self, documents: &[&str]) -> impl Future<Output = Result<Vec<Unprocessed>, PortError>> + Send;
+}
+
+/// Reads a trace from X-Ray.
+pub trait ReadTrace: Sync {
+    /// The segment documents of the trace; `None` where X-Ray has none of it, or could not read it now.
+    fn read_trace(&self, id: TraceId) -> impl Future<Output = Result<Option<Vec<String>>, PortError>> + Send;
+}
+
+/// Sends spans to a collector of OpenTelemetry's protocol.
+pub trait ExportSpans: Sync {
+    /// Sends one request, an `ExportTraceServiceRequest` as protobuf. What may pass was tried again already.
+    fn export(&self, request: &[u8]) -> impl Future<Output = Result<Answer, PortError>> + Send;
 }

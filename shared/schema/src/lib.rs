@@ -3,9 +3,12 @@
 //!
 //! - [`Level`] and [`Category`] of a log record (schema v1, the source document's `LogEntry`);
 //! - [`registry`]: every metric with its kind, unit and dimensions;
+//! - [`dimension`] and [`endpoint`]: how the values of dimensions are written;
 //! - [`trace`]: ids, kinds and states of spans, and the headers that carry them.
 
 mod category;
+pub mod dimension;
+pub mod endpoint;
 mod level;
 pub mod registry;
 pub mod trace;

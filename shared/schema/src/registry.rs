@@ -240,6 +240,7 @@ pub const METRICS: &[Definition] = &[
     // The library that services log and measure with.
     counter("telemetry_lines_dropped", &["service"], BY_SERVICE, "Lines that a full buffer had no room for."),
     counter("telemetry_series_overflow", &["service"], BY_SERVICE, "Points whose dimensions were folded into `other`."),
+    counter("telemetry_values_refused", &["service"], BY_SERVICE, "Values that no metric can hold, left out."),
     // The pipeline itself. Received = archived + quarantined + filtered, for each batch.
     counter("pipeline_lines_received", &["service"], BY_SERVICE, "Log lines delivered to the log processor."),
     counter("pipeline_lines_archived", &["service"], BY_SERVICE, "Log lines written to the archive."),
@@ -247,7 +248,12 @@ pub const METRICS: &[Definition] = &[
     counter("pipeline_lines_filtered", &["service"], BY_SERVICE, "Log lines kept out of the archive on purpose."),
     counter("pipeline_lines_replayed", &["service"], BY_SERVICE, "Log lines archived later, from quarantine."),
     counter("pipeline_bytes_received", &["service"], BY_SERVICE, "Bytes of log messages delivered."),
-    counter("pipeline_values_refused", &["service"], BY_SERVICE, "Values too large for any metric, left out."),
+    counter(
+        "pipeline_values_refused",
+        &["service"],
+        BY_SERVICE,
+        "Values left out: too large for any metric, or of no metric that a line may bring along.",
+    ),
     counter("pipeline_series_overflow", &["service"], BY_SERVICE, "Points whose dimensions were folded into `other`."),
 ];
 

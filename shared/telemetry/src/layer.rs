@@ -1,263 +1,427 @@
-//! The `tracing` layer that turns events into lines.
+//! The `tracing` layer that turns events and spans into lines.
 
-use std::error::Error;
-use std::fmt::Debug;
-use std::io::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::SystemTime;
 
-use jiff::Timestamp;
-use serde_json::{Value, json};
-use tracing::field::{Field, Visit};
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Subscriber};
+use tracing::level_filters::LevelFilter;
+use tracing::span::{Attributes, Id, Record as Values};
+use tracing::subscriber::Interest;
+use tracing::{Event, Level as TracingLevel, Metadata, Subscriber};
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Context, Layer};
-use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::registry::{LookupSpan, SpanRef};
 
-use crate::Service;
-use crate::line::{self, Fields, Scope};
+use schema::Level;
+use schema::trace::SpanId;
 
-/// Writes each event as one line to a writer made by `make_writer`.
-pub struct LogLayer<M> {
-    name: String,
-    environment: String,
-    version: String,
-    make_writer: M,
+use crate::chance;
+use crate::handle::Telemetry;
+use crate::line::{self, Fields, Place, Record, with_record};
+use crate::records;
+use crate::scope::{self, Ids, Request, SharedIds};
+use crate::trace::{self, Found, Next, OpenSpan, SpanFields, SpanState, Tags};
+
+/// Writes events as log lines and spans of kept traces as span lines, of schema v1.
+///
+/// It is a filter for the whole subscriber, too: what is written by none of its settings is switched off where it
+/// is logged.
+#[derive(Debug)]
+pub struct LogLayer {
+    telemetry: Telemetry,
+    /// Whether events below the level may be written after all.
+    wants_debug: bool,
+    /// The level of spans of a trace, where it is the same for all targets: then none is looked up.
+    spans_of_all: Option<LevelFilter>,
+    /// Open spans that are of a kept trace, or of none: what is in them may be a line, or begin a trace. Mostly there
+    /// are none, and then neither a span within another nor one that closes is looked at.
+    watched: AtomicUsize,
 }
 
-impl<M, W> LogLayer<M>
-where
-    M: Fn() -> W + 'static,
-    W: Write,
-{
-    /// A layer for `service`. Standard output locks itself for the length of one write, so that lines
-    /// of several threads do not mix; another writer has to do the same.
-    pub fn new(service: &Service<'_>, make_writer: M) -> LogLayer<M> {
-        LogLayer {
-            name: service.name.to_owned(),
-            environment: service.environment.to_owned(),
-            version: service.version.to_owned(),
-            make_writer,
+/// What becomes of an event.
+enum Way {
+    Write,
+    /// Kept back until something fails.
+    Hold(Arc<Request>),
+    Skip,
+}
+
+impl LogLayer {
+    pub(crate) fn new(telemetry: Telemetry) -> LogLayer {
+        let debug = &telemetry.settings().debug;
+        let wants_debug = debug.share > 0.0 || debug.hold_bytes > 0;
+        let spans = &telemetry.settings().traces.spans;
+        // What is listed besides the default is listed without a target.
+        let spans_of_all = match spans.iter().count() {
+            0 => Some(spans.default_level().unwrap_or(LevelFilter::OFF)),
+            _ => None,
+        };
+        LogLayer { telemetry, wants_debug, spans_of_all, watched: AtomicUsize::new(0) }
+    }
+
+    pub(crate) fn telemetry(&self) -> &Telemetry {
+        &self.telemetry
+    }
+
+    fn wants(&self, metadata: &Metadata<'_>) -> bool {
+        if matches!(metadata.target(), records::TARGET | records::TARGET_BELOW) {
+            return true;
+        }
+        let settings = self.telemetry.settings();
+        let lets = |targets: &Targets| targets.would_enable(metadata.target(), metadata.level());
+        let wanted = lets(&settings.levels) || (self.wants_debug && lets(&settings.debug.levels));
+        // Ids of a request are inherited through spans, whatever level is logged.
+        wanted || (metadata.is_span() && (*metadata.level() <= TracingLevel::INFO || lets(&settings.traces.spans)))
+    }
+
+    /// What becomes of an event that may be below the level.
+    fn way<S>(&self, event: &Event<'_>, context: &Context<'_, S>) -> Way
+    where
+        S: Subscriber + for<'a> LookupSpan<'a>,
+    {
+        let (metadata, settings) = (event.metadata(), self.telemetry.settings());
+        let is_on = match metadata.target() {
+            records::TARGET => true,
+            records::TARGET_BELOW => false,
+            target => settings.levels.would_enable(target, metadata.level()),
+        };
+        if is_on {
+            return Way::Write;
+        }
+        let Some(span) = context.event_span(event) else { return Way::Skip };
+        let way = trace::nearest(&span, |state| {
+            let ids = state.ids.as_ref().map(|ids| ids.read());
+            match (&ids, state.place) {
+                (Some(ids), _) if ids.request.debug => Way::Write,
+                (Some(ids), _) if settings.debug.hold_bytes > 0 => Way::Hold(Arc::clone(&ids.request)),
+                (None, Some(place)) if self.debugs_trace(place) => Way::Write,
+                _ => Way::Skip,
+            }
+        });
+        way.unwrap_or(Way::Skip)
+    }
+
+    fn debugs_trace(&self, place: Place) -> bool {
+        self.debugs(trace::bits_of(place.trace_id))
+    }
+
+    /// Whether all DEBUG lines of something with an id of these bits are written. Nobody can choose an id of which
+    /// they are: another process decides otherwise.
+    fn debugs(&self, bits: u64) -> bool {
+        chance::is_in_share(chance::stirred(bits), self.telemetry.settings().debug.share)
+    }
+
+    /// Whether a span is one of a trace, and not only hands on what it is handed.
+    fn traces(&self, metadata: &Metadata<'_>) -> bool {
+        let lets = match self.spans_of_all {
+            Some(level) => *metadata.level() <= level,
+            None => self.telemetry.settings().traces.spans.would_enable(metadata.target(), metadata.level()),
+        };
+        lets && metadata.target() != scope::TARGET
+    }
+
+    /// Where a span stands, and its parent.
+    fn place(
+        &self,
+        metadata: &Metadata<'_>,
+        traced: bool,
+        found: &Found,
+        outer: Option<Place>,
+        now: &mut Now,
+    ) -> Placed {
+        let name = found.name.as_deref().unwrap_or(metadata.name());
+        let sampler = self.telemetry.sampler();
+        let decide = |trace_id, now: &mut Now| sampler.decide(trace::bits_of(trace_id), name, || now.get());
+        let around = match (found.remote, outer) {
+            (Some(remote), outer) => {
+                // Decided once for each trace, also where several spans here name it.
+                let outer = outer.filter(|outer| outer.trace_id == remote.trace_id);
+                let sampled = remote.sampled.or(outer.map(|outer| outer.sampled));
+                let sampled = sampled.unwrap_or_else(|| match found.is_foreign {
+                    true => sampler.decide(chance::bits(), name, || now.get()),
+                    false => decide(remote.trace_id, now),
+                });
+                Some(Place { trace_id: remote.trace_id, span_id: remote.span_id, sampled, is_remote: true })
+            }
+            (None, outer) => outer,
+        };
+        if !traced {
+            return Placed { place: around, parent: (None, false) };
+        }
+        let span_id = Some(trace::span_id());
+        let (place, parent) = match around {
+            Some(around) => {
+                let is_remote = around.is_remote && around.span_id.is_some();
+                (Place { span_id, is_remote: false, ..around }, (around.span_id, is_remote))
+            }
+            None => {
+                let trace_id = trace::trace_id(now.get());
+                (Place { trace_id, span_id, sampled: decide(trace_id, now), is_remote: false }, (None, false))
+            }
+        };
+        Placed { place: Some(place), parent }
+    }
+
+    /// What is new in a span, on top of the ids around it.
+    fn ids(&self, found: &mut Found, outer: Option<&Ids>, place: Option<Place>) -> Ids {
+        let values = std::mem::take(&mut found.ids);
+        let request = match (outer, &values[0]) {
+            (Some(outer), None) => Arc::clone(&outer.request),
+            (Some(outer), same) if outer.get(0) == same.as_deref() => Arc::clone(&outer.request),
+            (_, request_id) => {
+                let bits = place.map(|place| trace::bits_of(place.trace_id));
+                let bits = bits.or_else(|| request_id.as_deref().map(chance::bits_of));
+                Arc::new(Request::new(bits.is_some_and(|bits| self.debugs(bits))))
+            }
+        };
+        Ids::within(outer, values, request)
+    }
+
+    /// Writes what was held back for a request in which something has failed now.
+    fn release(&self, ids: &Ids, place: Option<&Place>) {
+        let held = ids.request.release();
+        if held.discarded > 0 {
+            let members = format!(",\"details\":{{\"discarded\":{}}}", held.discarded);
+            let message = Some("older DEBUG lines of the request were discarded");
+            let of_request = (Some(ids), place);
+            self.telemetry.write_own_in(
+                of_request,
+                Level::Warning,
+                schema::Category::System,
+                message,
+                members.as_bytes(),
+            );
+        }
+        for line in held.lines {
+            self.telemetry.sink().write_line(&line);
         }
     }
 }
 
-impl<S, M, W> Layer<S> for LogLayer<M>
+struct Placed {
+    place: Option<Place>,
+    /// And whether it is another service's.
+    parent: (Option<SpanId>, bool),
+}
+
+/// The time, asked for once and only where it is needed.
+#[derive(Default)]
+struct Now(Option<SystemTime>);
+
+impl Now {
+    fn get(&mut self) -> SystemTime {
+        *self.0.get_or_insert_with(SystemTime::now)
+    }
+}
+
+impl<S> Layer<S> for LogLayer
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
-    M: Fn() -> W + 'static,
-    W: Write,
 {
-    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
-        let Some(span) = context.span(id) else { return };
-        // Ids set once for a request hold for every span within it.
-        let mut scope =
-            span.parent().and_then(|parent| parent.extensions().get::<Scope>().cloned()).unwrap_or_default();
-        attributes.record(&mut ScopeVisitor(&mut scope));
-        span.extensions_mut().insert(scope);
+    fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
+        if self.wants(metadata) { Interest::always() } else { Interest::never() }
     }
 
-    fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
+    fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
+        self.wants(metadata)
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        let settings = self.telemetry.settings();
+        let highest = |targets: &Targets| {
+            let named = targets.iter().map(|(_, level)| level).max();
+            named.max(targets.default_level()).unwrap_or(LevelFilter::OFF)
+        };
+        let debug = if self.wants_debug { highest(&settings.debug.levels) } else { LevelFilter::OFF };
+        let spans = highest(&settings.traces.spans).max(LevelFilter::INFO);
+        Some(highest(&settings.levels).max(debug).max(spans))
+    }
+
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        let metadata = attributes.metadata();
+        let traced = self.traces(metadata);
+        let next = trace::take_next();
+        let inherits = next.is_none() && !metadata.fields().iter().any(|field| trace::is_inherited(field.name()));
+        if inherits && self.watched.load(Ordering::Relaxed) == 0 {
+            let has_parent = attributes.is_contextual() && context.current_span().id().is_some();
+            if has_parent || attributes.parent().is_some() {
+                return;
+            }
+        }
+        let parent = match attributes.parent() {
+            Some(id) => context.span(id),
+            None if attributes.is_contextual() => context.lookup_current(),
+            None => None,
+        };
+        let outer = parent.as_ref().and_then(|parent| {
+            trace::nearest(parent, |state| {
+                if inherits && !(traced && state.is_watched()) { None } else { Some((state.ids.clone(), state.place)) }
+            })
+        });
+        let (outer_ids, outer_place) = match outer {
+            // Nothing of its own to hand on: what is in it looks at what is around it.
+            Some(None) => return,
+            Some(Some(outer)) => outer,
+            None => (None, None),
+        };
         let Some(span) = context.span(id) else { return };
-        if let Some(scope) = span.extensions_mut().get_mut::<Scope>() {
-            values.record(&mut ScopeVisitor(scope));
+        let masked = self.telemetry.masked();
+        let (mut found, mut tags) = (Found::default(), Tags::default());
+        attributes.record(&mut SpanFields { found: &mut found, tags: None, masked });
+        let Next { parent: remote, is_foreign, ids: next_ids } = next.unwrap_or_default();
+        (found.remote, found.is_foreign) = (remote.or(found.remote), is_foreign);
+        let outer_ids = next_ids.or(outer_ids);
+        let mut now = Now::default();
+        let Placed { place, parent } = self.place(metadata, traced, &found, outer_place, &mut now);
+        // A span that says that it will name some has ids of its own already, for what is in it to share.
+        let adds_ids = metadata.fields().iter().any(|field| trace::is_id(field.name()));
+        let ids = if adds_ids {
+            let ids = self.ids(&mut found, outer_ids.as_ref().map(|outer| outer.read()).as_deref(), place);
+            Some(Arc::new(SharedIds::new(ids, outer_ids)))
+        } else {
+            outer_ids
+        };
+        let open = (traced && place.is_some_and(|place| place.sampled)).then(|| {
+            attributes.record(&mut SpanFields { found: &mut Found::default(), tags: Some(&mut tags), masked });
+            Box::new(OpenSpan::begin(now.get(), parent, found, tags))
+        });
+        let state = SpanState { ids, place, open };
+        if state.is_watched() {
+            self.watched.fetch_add(1, Ordering::Relaxed);
+        }
+        span.extensions_mut().insert(state);
+    }
+
+    fn on_record(&self, id: &Id, values: &Values<'_>, context: Context<'_, S>) {
+        let Some(span) = context.span(id) else { return };
+        // Values are asked what they are before anything is locked: they may log themselves.
+        let (mut found, mut tags) = (Found { is_late: true, ..Found::default() }, Tags::default());
+        values.record(&mut SpanFields { found: &mut found, tags: Some(&mut tags), masked: self.telemetry.masked() });
+        let mut extensions = span.extensions_mut();
+        let Some(state) = extensions.get_mut::<SpanState>() else { return };
+        if found.has_ids() {
+            let ids = self.ids(&mut found, state.ids.as_ref().map(|ids| ids.read()).as_deref(), state.place);
+            match &state.ids {
+                Some(shared) => shared.replace(ids),
+                None => state.ids = Some(Arc::new(SharedIds::new(ids, None))),
+            }
+        }
+        if let Some(open) = &mut state.open {
+            open.update(found, &tags);
         }
     }
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
-        let mut fields = Fields::default();
-        event.record(&mut FieldVisitor(&mut fields));
-        let scope =
-            context.event_span(event).and_then(|span| span.extensions().get::<Scope>().cloned()).unwrap_or_default();
-        let line = line::render(
-            Timestamp::now(),
-            *event.metadata().level(),
-            &Service { name: &self.name, environment: &self.environment, version: &self.version },
-            &scope,
-            &fields,
-        );
-        // Standard output is gone only when the process is about to be: nobody is left to be told.
-        let _ = (self.make_writer)().write_all(line.as_bytes());
-    }
-}
-
-struct ScopeVisitor<'a>(&'a mut Scope);
-
-impl ScopeVisitor<'_> {
-    fn set(&mut self, field: &Field, value: String) {
-        match field.name() {
-            // The Lambda runtime's own span says `requestId` and `xrayTraceId`.
-            "request_id" | "requestId" => self.0.request_id = Some(value),
-            "trace_id" => self.0.trace_id = Some(value),
-            "xrayTraceId" => {
-                self.0.trace_id = value.split(';').find_map(|part| part.strip_prefix("Root=")).map(str::to_owned);
+        let way = if self.wants_debug { self.way(event, &context) } else { Way::Write };
+        if matches!(way, Way::Skip) {
+            return;
+        }
+        let members = line::take_members();
+        with_record(|record| {
+            event.record(&mut Fields { record, masked: self.telemetry.masked() });
+            let level = level_of(*event.metadata().level(), record.critical);
+            let at = SystemTime::now();
+            let span = context.event_span(event);
+            let Made { failed_in, sampled } = self.make_line(record, at, level, span.as_ref(), members.len());
+            match way {
+                Way::Hold(request) => {
+                    members.end_held(&mut record.line);
+                    request.hold(&record.line, self.telemetry.settings().debug.hold_bytes);
+                    members.written(false);
+                }
+                Way::Write | Way::Skip => {
+                    if let Some((ids, place)) = failed_in {
+                        self.release(&ids.read(), place.as_ref());
+                    }
+                    members.end(&mut record.line);
+                    members.written(self.telemetry.sink().write_line(&record.line));
+                }
             }
-            "span_id" => self.0.span_id = Some(value),
-            "user_id" => self.0.user_id = Some(value),
-            "session_id" => self.0.session_id = Some(value),
-            _ => {}
-        }
-    }
-}
-
-impl Visit for ScopeVisitor<'_> {
-    fn record_str(&mut self, field: &Field, value: &str) {
-        self.set(field, value.to_owned());
-    }
-
-    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        self.set(field, format!("{value:?}"));
-    }
-}
-
-struct FieldVisitor<'a>(&'a mut Fields);
-
-impl FieldVisitor<'_> {
-    fn set(&mut self, field: &Field, value: Value) {
-        match (field.name(), value) {
-            ("message", Value::String(text)) => self.0.message = text,
-            ("category", Value::String(text)) => self.0.category = Some(text),
-            ("error", Value::String(text)) => self.0.error = Some(json!({ "type": "Error", "message": text })),
-            ("duration_ms", value) if value.is_number() => self.0.duration_ms = value.as_f64(),
-            (name, value) => {
-                self.0.details.insert(name.to_owned(), value);
+            if sampled && record.span_log.unwrap_or(level >= Level::Warning) {
+                add_to_span(record, at, level, span);
             }
+        });
+    }
+
+    fn on_close(&self, id: Id, context: Context<'_, S>) {
+        if self.watched.load(Ordering::Relaxed) == 0 {
+            return;
+        }
+        let Some(span) = context.span(&id) else { return };
+        let extensions = span.extensions();
+        let Some(state) = extensions.get::<SpanState>() else { return };
+        state.write(&self.telemetry, span.name(), false);
+        if state.is_watched() {
+            self.watched.fetch_sub(1, Ordering::Relaxed);
         }
     }
 }
 
-impl Visit for FieldVisitor<'_> {
-    fn record_f64(&mut self, field: &Field, value: f64) {
-        self.set(field, json!(value));
+impl LogLayer {
+    /// Makes the line of an event.
+    fn make_line<S>(
+        &self,
+        record: &mut Record,
+        at: SystemTime,
+        level: Level,
+        span: Option<&SpanRef<'_, S>>,
+        more: usize,
+    ) -> Made
+    where
+        S: for<'a> LookupSpan<'a>,
+    {
+        let identity = self.telemetry.identity_json();
+        let releases = level >= Level::Error && self.telemetry.settings().debug.hold_bytes > 0;
+        let made = span.and_then(|span| {
+            trace::nearest(span, |state| {
+                let ids = state.ids.as_ref().map(|ids| ids.read());
+                record.make_line(at, level, identity, ids.as_deref(), state.place.as_ref(), more);
+                Made {
+                    failed_in: state.ids.as_ref().filter(|_| releases).map(|ids| (Arc::clone(ids), state.place)),
+                    sampled: state.place.is_some_and(|place| place.sampled),
+                }
+            })
+        });
+        made.unwrap_or_else(|| {
+            record.make_line(at, level, identity, None, None, more);
+            Made { failed_in: None, sampled: false }
+        })
     }
+}
 
-    fn record_i64(&mut self, field: &Field, value: i64) {
-        self.set(field, json!(value));
-    }
+/// What is to be done with a line beside writing it.
+struct Made {
+    /// The request whose held lines are to be written before it, and where it failed.
+    failed_in: Option<(Arc<SharedIds>, Option<Place>)>,
+    /// Whether a span around it will be a line.
+    sampled: bool,
+}
 
-    fn record_u64(&mut self, field: &Field, value: u64) {
-        self.set(field, json!(value));
-    }
-
-    fn record_bool(&mut self, field: &Field, value: bool) {
-        self.set(field, json!(value));
-    }
-
-    fn record_str(&mut self, field: &Field, value: &str) {
-        self.set(field, json!(value));
-    }
-
-    fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
-        let mut chain = vec![value.to_string()];
-        let mut source = value.source();
-        while let Some(cause) = source {
-            chain.push(cause.to_string());
-            source = cause.source();
+/// Adds the record to the nearest span around it that will be a line.
+fn add_to_span<S>(record: &mut Record, at: SystemTime, level: Level, innermost: Option<SpanRef<'_, S>>)
+where
+    S: for<'a> LookupSpan<'a>,
+{
+    for span in innermost.iter().flat_map(SpanRef::scope) {
+        let mut extensions = span.extensions_mut();
+        match extensions.get_mut::<SpanState>() {
+            Some(SpanState { open: Some(open), .. }) => return open.add_event(record, at, level),
+            // No span around it is kept.
+            Some(SpanState { place: None | Some(Place { sampled: false, .. }), .. }) => return,
+            Some(_) | None => {}
         }
-        self.set(field, json!(chain.join(": ")));
     }
+}
 
-    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        self.set(field, json!(format!("{value:?}")));
+fn level_of(level: TracingLevel, critical: bool) -> Level {
+    match level {
+        TracingLevel::ERROR if critical => Level::Critical,
+        TracingLevel::ERROR => Level::Error,
+        TracingLevel::WARN => Level::Warning,
+        TracingLevel::INFO => Level::Info,
+        TracingLevel::DEBUG | TracingLevel::TRACE => Level::Debug,
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::sync::{Arc, Mutex};
-    use tracing_subscriber::layer::SubscriberExt as _;
-
-    #[derive(Clone, Default)]
-    struct Lines(Arc<Mutex<Vec<u8>>>);
-
-    impl Write for Lines {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-
-    fn lines_of(work: impl FnOnce()) -> Vec<Value> {
-        let lines = Lines::default();
-        let writer = lines.clone();
-        let service = Service { name: "contract", environment: "test", version: "1.2.3" };
-        let layer = LogLayer::new(&service, move || writer.clone());
-        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), work);
-        let bytes = lines.0.lock().unwrap().clone();
-        String::from_utf8(bytes).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-    }
-
-    #[test]
-    fn an_event_becomes_a_line_of_schema_v1() {
-        // Defects 23 and 24: values not enum names, real levels, an offset, text not escapes.
-        let lines =
-            lines_of(|| tracing::warn!(category = "database", rows = 3, duration_ms = 12.5, "Медленный запрос"));
-        let line = &lines[0];
-        assert_eq!(line["level"], "WARNING");
-        assert_eq!(line["category"], "database");
-        assert_eq!(line["message"], "Медленный запрос");
-        assert_eq!(line["context"]["service_name"], "contract");
-        assert_eq!(line["details"], json!({ "rows": 3 }));
-        assert_eq!(line["duration_ms"], 12.5);
-        assert!(line["timestamp"].as_str().unwrap().ends_with('Z'));
-    }
-
-    #[test]
-    fn text_is_written_as_it_is() {
-        let lines = Lines::default();
-        let writer = lines.clone();
-        let service = Service { name: "contract", environment: "test", version: "1" };
-        let subscriber = tracing_subscriber::registry().with(LogLayer::new(&service, move || writer.clone()));
-        tracing::subscriber::with_default(subscriber, || tracing::info!("договор\nподписан"));
-        let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
-        assert!(text.contains("договор\\nподписан"), "{text}");
-        assert_eq!(text.matches('\n').count(), 1, "one record, one line");
-    }
-
-    #[test]
-    fn ids_of_a_request_hold_for_everything_within_it() {
-        // Defect 25: every line had a request id of its own.
-        let lines = lines_of(|| {
-            let request = tracing::info_span!(
-                "request",
-                request_id = "r-1",
-                xrayTraceId = "Root=1-5759e988-bd862e3fe1be46a994272793;Sampled=1"
-            );
-            request.in_scope(|| {
-                tracing::info!("one");
-                tracing::info_span!("inner", user_id = "u-7").in_scope(|| tracing::info!("two"));
-            });
-            tracing::info!("outside");
-        });
-        assert_eq!(lines[0]["context"]["request_id"], "r-1");
-        assert_eq!(lines[1]["context"]["request_id"], "r-1");
-        assert_eq!(lines[1]["context"]["user_id"], "u-7");
-        assert_eq!(lines[1]["context"]["trace_id"], "1-5759e988-bd862e3fe1be46a994272793");
-        assert_eq!(lines[2]["context"]["request_id"], Value::Null);
-    }
-
-    #[test]
-    fn an_error_is_written_with_its_causes() {
-        // Defect 27: the cause was lost.
-        #[derive(Debug)]
-        struct Outer(std::fmt::Error);
-        impl std::fmt::Display for Outer {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("could not render")
-            }
-        }
-        impl Error for Outer {
-            fn source(&self) -> Option<&(dyn Error + 'static)> {
-                Some(&self.0)
-            }
-        }
-        let failure = Outer(std::fmt::Error);
-        let lines = lines_of(|| tracing::error!(error = &failure as &dyn Error, duration_ms = 3, "failed"));
-        let message = lines[0]["error"]["message"].as_str().unwrap();
-        assert!(message.starts_with("could not render: "), "{message}");
-        assert_eq!(lines[0]["duration_ms"], 3.0);
-    }
-}
+mod tests;

@@ -5,9 +5,11 @@
 
 use std::collections::BTreeMap;
 
+use domain::events::EventType;
 use domain::logs::archive;
 use domain::logs::pipeline::{Outcome, Processed};
 use domain::logs::quarantine::Quarantined;
+use domain::metrics::pending::PendingMetrics;
 use domain::ports::Object;
 use serde_json::Value;
 
@@ -112,6 +114,31 @@ pub fn message(compressed: &[u8]) {
     }
 }
 
+/// Any text as a message that brings a business event: it is one line, archived or kept as it came; what is archived
+/// is JSON that no dialect has to guess at, and what is no known type counts as a line and as nothing else.
+pub fn business_event(body: &str) {
+    const SENT: i64 = 1_795_255_503_000;
+    let processed = pipeline::process_event(body, SENT);
+    assert_eq!(processed, pipeline::process_event(body, SENT), "a message that comes again writes something else");
+    assert_eq!(processed.lines.received, 1);
+    let found = batch(&processed);
+    assert!(found.len() == 1 && found.values().all(|times| *times == 1), "{found:?}");
+    for item in processed.quarantine.iter().flat_map(|object| quarantined(object).items) {
+        assert_eq!(item.original.bytes().ok().as_deref(), Some(body.as_bytes()), "the message is kept as it came");
+    }
+    for record in records(&processed) {
+        assert_eq!(record["source"]["format"], "schema_v1", "{record}");
+        let is_known = EventType::named(record["source"]["log_stream"].as_str().unwrap_or_default()).is_some();
+        assert_eq!(record["details"].get("event").is_some(), is_known, "{record}");
+        let pending = processed.pending.as_ref().map(|object| PendingMetrics::parse(&object.body));
+        let Some(Ok(pending)) = pending else { panic!("an event has metrics that can be read") };
+        let counts = |name: &str| name == "log_entries" || name.starts_with("pipeline_");
+        let series = pending.minutes.values().flat_map(|series| series.iter());
+        let others = series.filter(|(key, _)| !counts(&key.name)).count();
+        assert_eq!(others > 0, is_known, "{record}");
+    }
+}
+
 /// Any text: redacted twice it is the same as redacted once.
 pub fn redaction(text: &str) {
     let once = pipeline::redact_text(text);
@@ -186,7 +213,7 @@ fn well_formed(record: &Value, key: &str) {
     // Of what is archived, nothing is left that would be replaced.
     redaction_found_all(&text(&record["message"]));
     assert!(record["context"].is_object(), "{record}");
-    for name in ["details", "error", "extra"] {
+    for name in ["details", "error", "span", "extra"] {
         assert!(record.get(name).is_none_or(Value::is_object), "{name} of {record}");
     }
     let time = text(&record["source"]["event_time"]);

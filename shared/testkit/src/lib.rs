@@ -10,7 +10,9 @@ pub mod recorders;
 pub mod subscription;
 
 pub use memory_bucket::{InMemoryBucket, Operation};
-pub use recorders::{FixedMetrics, FixedSecret, RecordedMetrics, RecordedPublications, RecordedWebhook};
+pub use recorders::{
+    FixedMetrics, FixedSecret, RecordedMetrics, RecordedPublications, RecordedSegments, RecordedSpans, RecordedWebhook,
+};
 
 use std::path::PathBuf;
 

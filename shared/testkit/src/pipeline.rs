@@ -2,7 +2,7 @@
 //! a change of how they are made is a change of this file.
 
 use domain::logs::filter::Filters;
-use domain::logs::pipeline::{Lines, Outcome, Pipeline, Settings};
+use domain::logs::pipeline::{Lines, Outcome, Pipeline, Processed, Settings};
 use domain::logs::redact::{FieldNames, PseudonymKey, Redactor};
 
 /// A key for pseudonyms that keeps no secret.
@@ -10,6 +10,9 @@ pub const KEY: &str = "a made-up key, 64 characters long: everybody may read it,
 
 /// The environment that [`settings`] are of.
 pub const ENVIRONMENT: &str = "production";
+
+/// The namespace of the metrics that lines bring along.
+pub const NAMESPACE: &str = "LandContracts";
 
 /// Settings whose own log groups begin with `/aws/lambda/observability-`; no filters.
 pub fn settings() -> Settings {
@@ -19,6 +22,7 @@ pub fn settings() -> Settings {
         pseudonym_key: key(),
         personal_fields: Vec::new(),
         filters: Filters::default(),
+        metric_namespace: NAMESPACE.to_owned(),
     }
 }
 
@@ -54,6 +58,11 @@ pub fn process_filtered(filters: &str, event: &str) -> Outcome {
 /// What becomes of the data of a Kinesis record.
 pub fn process_message(compressed: &[u8]) -> Outcome {
     Pipeline::new(settings()).process_message(compressed)
+}
+
+/// What becomes of a message that brings a business event, and was sent at `sent_millis`.
+pub fn process_event(body: &str, sent_millis: i64) -> Processed {
+    Pipeline::new(settings()).process_event(body, sent_millis)
 }
 
 /// Where the lines of a batch are, added up. It has to be what was received.

@@ -6,9 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use domain::Minute;
 use domain::metrics::put::{Datum, Values};
 use domain::ports::{
-    MetricQuery, MinuteValues, PortError, PostWebhook, Publication, Publish, PutMetrics, ReadMetrics, ReadSecret,
-    Retry, SecretText,
+    ExportSpans, MetricQuery, MinuteValues, PortError, PostWebhook, Publication, Publish, PutMetrics, PutSegments,
+    ReadMetrics, ReadSecret, Retry, SecretText, Unprocessed,
 };
+use domain::traces::otlp::Answer;
 
 /// A log of what came in, with failures to give first.
 struct Recorder<T> {
@@ -174,5 +175,81 @@ impl ReadMetrics for FixedMetrics {
                 .collect()
         };
         Ok(queries.iter().map(answer).collect())
+    }
+}
+
+/// What X-Ray says of a call, by the documents in it.
+type Judge = dyn Fn(&[&str]) -> Vec<Unprocessed> + Send + Sync;
+
+/// Documents put to X-Ray, by call, which can be told not to process some.
+#[derive(Clone, Default)]
+pub struct RecordedSegments {
+    recorder: Arc<Mutex<Recorder<Vec<String>>>>,
+    judge: Option<Arc<Judge>>,
+}
+
+impl RecordedSegments {
+    /// Processes everything.
+    pub fn new() -> RecordedSegments {
+        RecordedSegments::default()
+    }
+
+    /// Processes what `judge` does not name.
+    pub fn judged(judge: impl Fn(&[&str]) -> Vec<Unprocessed> + Send + Sync + 'static) -> RecordedSegments {
+        RecordedSegments { judge: Some(Arc::new(judge)), ..RecordedSegments::default() }
+    }
+
+    /// The next calls fail, one for each of `failures`; then calls succeed again.
+    pub fn fail_next(&self, failures: impl IntoIterator<Item = Retry>) {
+        lock(&self.recorder).failures.extend(failures);
+    }
+
+    /// The documents of each call that succeeded.
+    pub fn taken(&self) -> Vec<Vec<String>> {
+        lock(&self.recorder).taken.clone()
+    }
+}
+
+impl PutSegments for RecordedSegments {
+    async fn put_segments(&self, documents: &[&str]) -> Result<Vec<Unprocessed>, PortError> {
+        let call = documents.iter().map(|document| (*document).to_owned()).collect();
+        take(&self.recorder, "put segment documents", call)?;
+        Ok(self.judge.as_ref().map(|judge| judge(documents)).unwrap_or_default())
+    }
+}
+
+/// Requests sent to a collector, which can be told to reject spans of them.
+#[derive(Clone, Default)]
+pub struct RecordedSpans {
+    recorder: Arc<Mutex<Recorder<Vec<u8>>>>,
+    answer: Answer,
+}
+
+impl RecordedSpans {
+    /// Takes everything.
+    pub fn new() -> RecordedSpans {
+        RecordedSpans::default()
+    }
+
+    /// Takes every request, and says this of it.
+    pub fn answering(answer: Answer) -> RecordedSpans {
+        RecordedSpans { answer, ..RecordedSpans::default() }
+    }
+
+    /// The next calls fail, one for each of `failures`; then calls succeed again.
+    pub fn fail_next(&self, failures: impl IntoIterator<Item = Retry>) {
+        lock(&self.recorder).failures.extend(failures);
+    }
+
+    /// The requests taken, in order.
+    pub fn taken(&self) -> Vec<Vec<u8>> {
+        lock(&self.recorder).taken.clone()
+    }
+}
+
+impl ExportSpans for RecordedSpans {
+    async fn export(&self, request: &[u8]) -> Result<Answer, PortError> {
+        take(&self.recorder, "export spans by OTLP", request.to_vec())?;
+        Ok(self.answer.clone())
     }
 }

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::test_runner::RngSeed;
 use serde_json::{Value, json};
-use testkit::{laws, subscription};
+use testkit::{laws, pipeline, subscription};
 
 /// 2026-11-21T10:05:03Z.
 const MILLIS: i64 = 1_795_255_503_000;
@@ -142,8 +142,9 @@ fn well_formed() -> impl Strategy<Value = String> {
             }),
             2 => json!({ "level": 50, "time": 1_795_255_503_123_i64, "pid": 7, "msg": message, "err": value }),
             _ => json!({
-                "_aws": { "Timestamp": MILLIS, "CloudWatchMetrics": [{ "Namespace": "n", "Dimensions": [["a"]],
-                "Metrics": [{ "Name": "latency", "Unit": "Milliseconds" }] }] }, "a": message, "latency": duration
+                "_aws": { "Timestamp": MILLIS, "CloudWatchMetrics": [{ "Namespace": pipeline::NAMESPACE, "Dimensions": [[]],
+                "Metrics": [{ "Name": "contract_value" }, { "Name": "active_users" }] }] }, "role": message,
+                "contract_value": duration, "active_users": value
             }),
         };
         line.to_string()
@@ -252,6 +253,60 @@ fn wrong_envelope() -> impl Strategy<Value = String> {
     ]
 }
 
+/// Messages that bring a business event, or something like one.
+fn message() -> impl Strategy<Value = String> {
+    let detail_type = select(vec![
+        "UserRegistered",
+        "ContractCreated",
+        "ContractSigned",
+        "ContractCreationFailed",
+        "DocumentUploaded",
+        "ContractArchived",
+        "contract_created",
+    ]);
+    let field = prop_oneof![
+        2 => select(vec!["user_role", "contract_value", "signing_duration_ms", "reason", "document_type", "file_size_mb"])
+            .prop_map(str::to_owned),
+        1 => select(vec!["event_id", "request_id", "user_id", "trace_id", "unread", "active_users"]).prop_map(str::to_owned),
+        1 => name(),
+    ];
+    let plain = prop_oneof![Just(json!("buyer")), Just(json!(7))];
+    let detail = vec((field, prop_oneof![3 => plain, 1 => value()]), 0..8)
+        .prop_map(|fields| Value::Object(fields.into_iter().collect()));
+    // All that some type has to have, so that whole events are among them.
+    let whole = json!({ "user_role": "buyer", "contract_value": 1, "signing_duration_ms": 2, "reason": "x",
+                        "document_type": "y", "file_size_mb": 3 });
+    let detail = prop_oneof![
+        3 => detail.clone().prop_map(move |extra| {
+            let mut detail = whole.clone();
+            let fields = extra.as_object().into_iter().flatten();
+            fields.for_each(|(name, value)| detail[name] = value.clone());
+            detail
+        }),
+        2 => detail,
+        1 => value(),
+    ];
+    let event = (detail_type, detail, text())
+    .prop_map(|(detail_type, detail, source)| {
+        json!({ "version": "0", "id": "6a7e8feb", "detail-type": detail_type, "source": format!("land-contracts.{source}"),
+                "account": "123456789012", "time": "2026-11-21T10:05:03Z", "region": "eu-west-1", "resources": [],
+                "detail": detail })
+    })
+    .boxed();
+    let broken = (event.clone(), any::<prop::sample::Index>(), any::<u8>()).prop_map(|(event, at, byte)| {
+        let mut body = event.to_string().into_bytes();
+        let at = at.index(body.len());
+        body[at] = byte & 0x7f;
+        String::from_utf8_lossy(&body).into_owned()
+    });
+    let without = (event.clone(), name()).prop_map(|(mut event, name)| {
+        let fields = event.as_object_mut().into_iter();
+        fields.for_each(|fields| drop(fields.remove(&name)));
+        event.to_string()
+    });
+    prop_oneof![4 => event.prop_map(|event| event.to_string()), 1 => broken, 1 => without, 1 => text()]
+}
+
 /// The same batches in every run, so that a change passes or fails for what it changes. To look for what
 /// breaks a law, fuzz (`fuzz/`), or set `PROPTEST_RNG_SEED` and `PROPTEST_CASES`.
 fn config() -> ProptestConfig {
@@ -310,6 +365,11 @@ proptest! {
     #[test]
     fn an_envelope_with_something_wrong_is_kept_whole(event in wrong_envelope()) {
         laws::event(&event);
+    }
+
+    #[test]
+    fn a_business_event_is_archived_or_kept_as_it_came(body in message()) {
+        laws::business_event(&body);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use log_processor::{Config, StreamEvent, handle_stream, start};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    aws::lambda::start_logging(env!("CARGO_BIN_NAME"), env!("CARGO_PKG_VERSION"))?;
+    let _written_at_the_end = aws::lambda::start_logging(env!("CARGO_BIN_NAME"), env!("CARGO_PKG_VERSION"))?;
     let config = Config::from_lookup(aws::lambda::environment)?;
     let sdk = aws::load_config().await;
     let pipelines = start(&config, &Secrets::new(&sdk)).await?;

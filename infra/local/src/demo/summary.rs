@@ -9,6 +9,7 @@ use domain::minute::Minute;
 use jiff::tz::TimeZone;
 use serde_json::Value;
 
+use crate::example::Told;
 use crate::outcome::Outcome;
 use crate::playback::Sent;
 use crate::sink::Email;
@@ -21,6 +22,8 @@ const AFTERMATH_MINUTES: i64 = 90;
 pub(super) struct Summary<'a> {
     pub date: String,
     pub sent: Sent,
+    pub example: Told,
+    pub trace: String,
     pub outcome: &'a Outcome,
     pub incidents: &'a [Incident],
     pub start: Minute,
@@ -45,13 +48,20 @@ impl Summary<'_> {
                 problems.push(problem);
             }
         };
-        check(kept == self.sent.lines, format!("{} lines in, {kept} lines out", self.sent.lines));
+        check(kept == self.sent.total(), format!("{} lines in, {kept} lines out", self.sent.total()));
         check(outcome.duplicates == 0, format!("{} lines are in the archive twice", outcome.duplicates));
         check(outcome.quarantined_others == 0, format!("{} metrics in quarantine", outcome.quarantined_others));
         check(outcome.leaks.is_empty(), format!("personal data in the bucket: {:?}", outcome.leaks));
         check(
             outcome.counted == outcome.records as f64,
             format!("CloudWatch counted {} records, the archive has {}", outcome.counted, outcome.records),
+        );
+        check(
+            outcome.operations == self.example.operations as f64,
+            format!(
+                "{} operations of the example service, CloudWatch counted {}",
+                self.example.operations, outcome.operations
+            ),
         );
         for incident in self.incidents {
             for turned in [Turned::Firing, Turned::Resolved] {
@@ -90,6 +100,7 @@ impl Summary<'_> {
     pub(super) fn render(&self) -> String {
         let mut text = String::new();
         self.render_lines(&mut text);
+        self.render_example(&mut text);
         self.render_alerts(&mut text);
         self.render_messages(&mut text);
         let problems = self.problems();
@@ -109,12 +120,17 @@ impl Summary<'_> {
     fn render_lines(&self, text: &mut String) {
         let (sent, outcome) = (&self.sent, self.outcome);
         let archived = outcome.archived_lines();
-        let lost = sent.lines as i64 - (archived + outcome.quarantined_lines) as i64;
+        let lost = sent.total() as i64 - (archived + outcome.quarantined_lines) as i64;
         let rows = [
             (
                 "lines in",
                 thousands(sent.lines),
                 format!("{:.1} MB, by {} calls of PutLogEvents", megabytes(sent.bytes), thousands(sent.calls)),
+            ),
+            (
+                "events in",
+                thousands(sent.events),
+                "business events, by PutEvents, a rule and a queue; each is a line from here on".to_owned(),
             ),
             (
                 "archived",
@@ -156,6 +172,20 @@ impl Summary<'_> {
         let services: Vec<String> =
             outcome.archived.iter().map(|(name, lines)| format!("{name} {}", thousands(*lines))).collect();
         let _ = writeln!(text, "  {:<14} {:>9}   {}", "by service", "", services.join(", "));
+    }
+
+    /// What the example service did, as its own lines brought it to CloudWatch and X-Ray.
+    fn render_example(&self, text: &mut String) {
+        let Told { requests, lines, operations, .. } = &self.example;
+        let _ = writeln!(
+            text,
+            "\nTHE EXAMPLE SERVICE: {requests} requests, {} lines; {operations} operations, {} in CloudWatch; a trace from X-Ray:",
+            lines.len(),
+            self.outcome.operations
+        );
+        for line in self.trace.lines() {
+            let _ = writeln!(text, "  {line}");
+        }
     }
 
     fn render_alerts(&self, text: &mut String) {
@@ -238,7 +268,14 @@ mod tests {
     fn summary(outcome: &Outcome, lines: usize) -> Summary<'_> {
         Summary {
             date: "2026-11-21".into(),
-            sent: Sent { lines, bytes: 100, calls: 1 },
+            sent: Sent { lines: lines - 1, events: 1, bytes: 100, calls: 1 },
+            example: Told {
+                lines: Vec::new(),
+                requests: 0,
+                operations: 0,
+                trace_id: "1-5759e988-bd862e3fe1be46a994272793".parse().unwrap(),
+            },
+            trace: String::new(),
             outcome,
             incidents: &[],
             start: "2026-11-20T21:00Z".parse().unwrap(),

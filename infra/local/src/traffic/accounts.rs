@@ -1,5 +1,7 @@
 //! Accounts: registration, login, and someone who tries passwords.
 
+use serde_json::json;
+
 use super::calls::{answer, business, query};
 use super::planted::EMAILS;
 use super::record::{Category, Level, Record};
@@ -18,8 +20,8 @@ const FAILED_LOGINS_A_MINUTE: usize = 2;
 pub fn register(stage: &mut Stage) {
     let mut visit = stage.visit();
     query(stage, &mut visit, Service::User, ("INSERT", "users"), 7.5);
-    let record = business("User registered", "user_registered").with("user_role", stage.chance.pick(&ROLES));
-    stage.log(Service::User, &visit, &record);
+    let detail = json!({ "user_role": stage.chance.pick(&ROLES), "email": EMAILS[0] });
+    stage.publish(Service::User, &visit, "UserRegistered", detail);
     stage.count("user_registrations");
     let duration = stage.chance.hundredths(90.0, 260.0);
     answer(stage, &mut visit, Service::User, ("POST", "/users".to_owned()), 201, duration);

@@ -2,53 +2,11 @@
 
 use std::borrow::Cow;
 
+pub use schema::{Category, Level};
+
 use super::json::{Object, Style, Value};
 use super::service::Service;
 use super::visit::Visit;
-
-/// How serious a record is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Level {
-    Debug,
-    Info,
-    Warning,
-    Error,
-}
-
-impl Level {
-    fn name(self) -> &'static str {
-        match self {
-            Level::Debug => "DEBUG",
-            Level::Info => "INFO",
-            Level::Warning => "WARNING",
-            Level::Error => "ERROR",
-        }
-    }
-}
-
-/// What a record is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Category {
-    BusinessLogic,
-    Database,
-    ExternalApi,
-    Performance,
-    Security,
-    System,
-}
-
-impl Category {
-    fn name(self) -> &'static str {
-        match self {
-            Category::BusinessLogic => "business_logic",
-            Category::Database => "database",
-            Category::ExternalApi => "external_api",
-            Category::Performance => "performance",
-            Category::Security => "security",
-            Category::System => "system",
-        }
-    }
-}
 
 /// An error with its traceback.
 #[derive(Debug, Clone, Copy)]
@@ -100,10 +58,10 @@ impl Record {
         let style = if service == Service::Document { Style::Python } else { Style::Compact };
         // `str()` of a Python enum member is `Class.MEMBER`: the name, not the value.
         let (level, category) = match style {
-            Style::Compact => (self.level.name().to_owned(), self.category.name().to_owned()),
+            Style::Compact => (self.level.as_str().to_owned(), self.category.as_str().to_owned()),
             Style::Python => {
-                let member = self.category.name().to_uppercase();
-                (format!("LogLevel.{}", self.level.name()), format!("LogCategory.{member}"))
+                let member = self.category.as_str().to_uppercase();
+                (format!("LogLevel.{}", self.level.as_str()), format!("LogCategory.{member}"))
             }
         };
         let object = Object::new(style)

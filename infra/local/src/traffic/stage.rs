@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use aws::event_bus::NewEvent;
+use serde_json::Value;
+
 use super::chance::Chance;
 use super::record::Record;
 use super::service::{DATABASE_LOG_GROUP, DATABASE_LOG_STREAM, Service};
@@ -21,6 +24,7 @@ pub struct Stage<'a> {
     /// Logins that failed so far, other than the attacker's.
     pub failed_logins: usize,
     lines: Vec<Line>,
+    events: Vec<NewEvent>,
     counters: BTreeMap<&'static str, u64>,
     continuations: u64,
     start_ms: i64,
@@ -32,6 +36,8 @@ pub struct Stage<'a> {
 pub struct Written {
     /// Lines, sorted by group, stream and time.
     pub lines: Vec<Line>,
+    /// Business events, sorted by time.
+    pub events: Vec<NewEvent>,
     /// Increments of the registry's counters.
     pub counters: BTreeMap<&'static str, u64>,
     /// How many of the lines only continue a PostgreSQL message.
@@ -49,6 +55,7 @@ impl<'a> Stage<'a> {
             api_answers: 0,
             failed_logins: 0,
             lines: Vec::new(),
+            events: Vec::new(),
             counters: BTreeMap::new(),
             continuations: 0,
             start_ms: start.as_millisecond(),
@@ -76,6 +83,26 @@ impl<'a> Stage<'a> {
         };
         let message = record.line(service, self.day.version(self.offset), visit, &timestamp);
         self.text(service, visit, message);
+    }
+
+    /// Publishes a business event of `service`, with the ids of the visit.
+    pub fn publish(&mut self, service: Service, visit: &Visit, detail_type: &str, mut detail: Value) {
+        detail["request_id"] = visit.request_id.as_str().into();
+        let ids = [
+            ("user_id", visit.user.map(|number| format!("user-{number}"))),
+            ("session_id", visit.session_id.clone()),
+            ("trace_id", visit.trace_id.clone()),
+            ("span_id", visit.span_id(service)),
+        ];
+        for (name, id) in ids.into_iter().filter_map(|(name, id)| Some((name, id?))) {
+            detail[name] = id.into();
+        }
+        self.events.push(NewEvent {
+            source: format!("land-contracts.{}", service.name()),
+            detail_type: detail_type.to_owned(),
+            detail: detail.to_string(),
+            epoch_seconds: (self.start_ms + visit.at_ms) / 1_000,
+        });
     }
 
     /// Writes a line that is no record.
@@ -120,6 +147,7 @@ impl<'a> Stage<'a> {
         self.lines.sort_by(|a, b| {
             (&a.log_group, &a.log_stream, a.timestamp_ms).cmp(&(&b.log_group, &b.log_stream, b.timestamp_ms))
         });
-        Written { lines: self.lines, counters: self.counters, continuations: self.continuations }
+        self.events.sort_by_key(|event| event.epoch_seconds);
+        Written { lines: self.lines, events: self.events, counters: self.counters, continuations: self.continuations }
     }
 }

@@ -6,11 +6,12 @@ mod rules;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
+use domain::events;
 use domain::logs::archive;
 use domain::logs::pipeline::Outcome;
 use domain::logs::put_events::NewEvent;
 use domain::metrics::registry::{self, Kind};
-use serde_json::Value;
+use serde_json::{Value, json};
 use testkit::{pipeline, subscription};
 
 use super::service::{DATABASE_LOG_GROUP, Service};
@@ -83,13 +84,27 @@ fn what_is_expected_is_what_reading_the_lines_finds() {
     for (observed, scale) in [(&*FULL, 1.0), (&*TENTH, 0.1)] {
         let expected = day(scale).expected();
         assert_eq!(expected.lines, observed.by_group());
-        assert_eq!(expected.total(), observed.lines.len() as u64);
+        assert_eq!(expected.events, observed.events.len() as u64);
+        assert_eq!(expected.total(), (observed.lines.len() + observed.events.len()) as u64);
         assert_eq!(expected.counters, observed.counters());
         assert_eq!(expected.continuations, observed.continuations());
         for counter in expected.counters.keys() {
             assert_eq!(registry::find(counter).unwrap().kind, Kind::Counter, "{counter}");
         }
     }
+}
+
+#[test]
+fn events_are_what_their_schema_says_and_are_not_logged_too() {
+    assert!(FULL.events.len() > 50 && TENTH.events.len() > 50);
+    for event in &FULL.events {
+        let body = json!({ "id": "1", "account": "123456789012", "time": "2026-11-21T10:05:03Z", "source": event.source,
+                           "detail-type": event.detail_type,
+                           "detail": serde_json::from_str::<Value>(&event.detail).unwrap() });
+        let read = events::read(&body.to_string(), 0);
+        assert!(read.line.is_ok(), "{:?}", read.line);
+    }
+    assert!(FULL.lines.iter().all(|line| !line.message.contains("user_registered")));
 }
 
 #[test]

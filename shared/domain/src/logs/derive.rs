@@ -18,10 +18,13 @@
 //! | category `security`, `details.event_type` | `security_events` |
 //! | every record | `log_entries`; over 5 s also `performance_issues` |
 //!
-//! A line in CloudWatch's embedded metric format is not derived from: CloudWatch has counted it already.
+//! A line in CloudWatch's embedded metric format that has a directive of our namespace brings its metrics along
+//! ([`emf`]); of the table only the last row holds for it. They are kept apart, since CloudWatch may have extracted
+//! them already. The same holds for a line with an empty list of directives: it says that its metrics are told
+//! elsewhere. What has directives of other namespaces only, or none that can be read, is a line like any other.
 
 mod dimension;
-mod endpoint;
+mod emf;
 mod facts;
 mod metric;
 mod tally;
@@ -36,6 +39,7 @@ use crate::logs::record::Category;
 use crate::metrics::registry;
 use crate::metrics::series::{Aggregate, Dimensions, SeriesKey, SeriesSet};
 use dimension::DimensionValue;
+use emf::Extracted;
 use metric::Metric;
 use tally::{Moment, Tally};
 
@@ -50,9 +54,19 @@ pub const PERFORMANCE_ISSUE_MS: f64 = 5_000.0;
 pub struct Derivation {
     service: String,
     tally: Tally,
+    extracted: Extracted,
     /// What the values of a line's dimensions are written to, where they are not as the line has them.
     scratch: Scratch,
     own: Vec<(&'static str, Minute, usize)>,
+}
+
+/// The series of a batch, by event minute.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Derived {
+    /// What its lines speak of, and what those have brought along that CloudWatch can not have extracted.
+    pub minutes: BTreeMap<Minute, SeriesSet>,
+    /// What its lines have brought along in CloudWatch's embedded metric format.
+    pub extracted: BTreeMap<Minute, SeriesSet>,
 }
 
 #[derive(Default)]
@@ -64,10 +78,11 @@ struct Scratch {
 }
 
 impl Derivation {
-    /// For the lines of `service`.
-    pub fn of(service: &str) -> Derivation {
-        let service = dimension::sanitised(service, &mut String::new()).to_owned();
-        Derivation { service, tally: Tally::new(), scratch: Scratch::default(), own: Vec::new() }
+    /// For the lines of `service`. Metrics that lines bring along are taken where they are in `namespace`.
+    pub fn of(service: &str, namespace: &str) -> Derivation {
+        let service = schema::dimension::sanitised(service, &mut String::new()).to_owned();
+        let extracted = Extracted::new(namespace);
+        Derivation { service, tally: Tally::new(), extracted, scratch: Scratch::default(), own: Vec::new() }
     }
 
     /// Adds what a line says.
@@ -77,7 +92,12 @@ impl Derivation {
         if facts.duration_ms.is_some_and(|ms| ms > PERFORMANCE_ISSUE_MS) {
             self.tally.count(at, metric::PERFORMANCE_ISSUES, &[]);
         }
-        if facts.counted_by_cloudwatch || facts.details.is_empty() {
+        if let Some(members) = facts.emf
+            && self.add_brought(at, members, facts)
+        {
+            return;
+        }
+        if facts.details.is_empty() {
             return;
         }
         self.add_request(at, facts);
@@ -95,7 +115,7 @@ impl Derivation {
     }
 
     /// The series by minute.
-    pub fn finish(self) -> BTreeMap<Minute, SeriesSet> {
+    pub fn finish(self) -> Derived {
         let mut minutes = self.tally.finish(&self.service);
         for (name, minute, value) in self.own {
             let has_service = registry::find(name).is_some_and(|metric| metric.dimensions.contains(&"service"));
@@ -104,7 +124,19 @@ impl Derivation {
             let aggregate = Aggregate::of(value as f64, minute.start().as_millisecond());
             minutes.entry(minute).or_default().add(key, &aggregate);
         }
-        minutes
+        let extracted = self.extracted.finish(&mut minutes);
+        Derived { minutes, extracted }
+    }
+
+    /// Adds what a line brings along, and says whether nothing else is to be derived from it.
+    fn add_brought(&mut self, at: Moment, members: &str, facts: &Facts<'_>) -> bool {
+        let line = emf::Event { json: members, millis: facts.at_millis, is_joined: facts.is_joined };
+        let emf::Told { refused, folded, is_told } = self.extracted.add(line, &self.service);
+        for (metric, times) in [(metric::PIPELINE_VALUES_REFUSED, refused), (metric::PIPELINE_SERIES_OVERFLOW, folded)]
+        {
+            (0..times).for_each(|_| self.tally.count(at, metric, &[]));
+        }
+        is_told
     }
 
     fn add_request(&mut self, at: Moment, facts: &Facts<'_>) {
@@ -120,7 +152,7 @@ impl Derivation {
             return;
         };
         let Scratch { template, first, second, third } = &mut self.scratch;
-        let endpoint = DimensionValue::of(endpoint::template(&target, template), first);
+        let endpoint = DimensionValue::of(schema::endpoint::template(&target, template), first);
         let of_whom = DimensionValue::of(&of_whom, second);
         let status = DimensionValue::of(&status, third);
         // In the registry's order of their dimensions.
@@ -263,7 +295,7 @@ mod tests {
         level: Level,
         category: Category,
         at_millis: i64,
-        counted_by_cloudwatch: bool,
+        emf: Option<String>,
         duration_ms: Option<f64>,
         /// The JSON text of each.
         details: Vec<(&'static str, String)>,
@@ -278,7 +310,7 @@ mod tests {
                 level: text("level").and_then(Level::parse).unwrap_or(Level::Info),
                 category: text("category").and_then(Category::parse).unwrap_or(Category::System),
                 at_millis: AT,
-                counted_by_cloudwatch: line.get("_aws").is_some(),
+                emf: line.get("_aws").map(|_| line.to_string()),
                 duration_ms: line.get("duration_ms").and_then(Value::as_f64),
                 details: ALL.iter().filter_map(|(name, _)| detail(name)).collect(),
             }
@@ -289,23 +321,28 @@ mod tests {
             for (name, json) in &self.details {
                 details.set(Detail::named(name).expect("tests use known names"), json);
             }
-            let Line { level, category, at_millis, counted_by_cloudwatch, duration_ms, .. } = *self;
-            Facts { level, category, at_millis, counted_by_cloudwatch, duration_ms, details }
+            let Line { level, category, at_millis, duration_ms, .. } = *self;
+            let emf = self.emf.as_deref();
+            Facts { level, category, at_millis, emf, is_joined: false, duration_ms, details }
         }
     }
 
     /// Every series of a line as `name{dimension=value,...} sum`.
     fn derived(lines: &[Value]) -> Vec<String> {
-        let mut derivation = Derivation::of("api");
+        let mut derivation = Derivation::of("api", "Ours");
         for line in lines {
             derivation.add(&Line::of(line).facts());
         }
-        let minutes = derivation.finish();
+        let Derived { minutes, extracted } = derivation.finish();
         let describe = |(key, aggregate): (&SeriesKey, &Aggregate)| {
             let dimensions: Vec<String> = key.dimensions.iter().map(|(k, v)| format!("{k}={v}")).collect();
             format!("{}{{{}}} {}", key.name, dimensions.join(","), aggregate.sum)
         };
-        minutes.values().flat_map(|set| set.iter().map(describe)).collect()
+        let set_apart = |series: String| format!("extracted {series}");
+        let all = |minutes: &BTreeMap<Minute, SeriesSet>| -> Vec<String> {
+            minutes.values().flat_map(|set| set.iter().map(describe)).collect()
+        };
+        all(&minutes).into_iter().chain(all(&extracted).into_iter().map(set_apart)).collect()
     }
 
     fn line(level: &str, category: &str, details: &Value, duration_ms: Option<f64>) -> Value {
@@ -395,10 +432,25 @@ mod tests {
     }
 
     #[test]
-    fn what_cloudwatch_has_counted_is_not_counted_again() {
-        let emf =
-            json!({ "_aws": { "Timestamp": 1 }, "level": "INFO", "message": "m", "details": { "active_users": 3 } });
-        assert_eq!(derived(&[emf]), ["log_entries{level=INFO,service=api} 1"]);
+    fn what_a_line_brings_along_is_not_derived_from_it_again() {
+        let emf = json!({
+            "_aws": { "Timestamp": AT, "CloudWatchMetrics": [
+                { "Namespace": "Ours", "Dimensions": [[]], "Metrics": [{ "Name": "active_users" }] },
+                { "Namespace": "Theirs", "Dimensions": [[]], "Metrics": [{ "Name": "conversion_rate" }] },
+                "junk"
+            ] },
+            "level": "INFO", "message": "m", "active_users": 3, "conversion_rate": 5, "duration_ms": 6_000,
+            "details": { "active_users": 3, "daily_contracts": 7 }
+        });
+        assert_eq!(
+            derived(&[emf]),
+            [
+                "log_entries{level=INFO,service=api} 1",
+                "performance_issues{service=api} 1",
+                "pipeline_values_refused{service=api} 1",
+                "extracted active_users{} 3"
+            ]
+        );
     }
 
     #[test]
@@ -523,15 +575,15 @@ mod tests {
             prop::sample::select(levels.to_vec()),
             prop::sample::select(categories.to_vec()),
             at_millis,
-            prop::bool::weighted(0.05),
+            prop::option::weighted(0.05, Just(r#"{"_aws":{"CloudWatchMetrics":[]}}"#.to_owned())),
             prop::option::of(duration),
             any_details(),
         )
-            .prop_map(|(level, category, at_millis, counted_by_cloudwatch, duration_ms, details)| Line {
+            .prop_map(|(level, category, at_millis, emf, duration_ms, details)| Line {
                 level,
                 category,
                 at_millis,
-                counted_by_cloudwatch,
+                emf,
                 duration_ms,
                 details,
             })
@@ -543,7 +595,7 @@ mod tests {
             level: Level::Warning,
             category: Category::Security,
             at_millis: AT,
-            counted_by_cloudwatch: false,
+            emf: None,
             duration_ms: None,
             details: vec![("event_type", json)],
         })
@@ -553,7 +605,7 @@ mod tests {
         ["pipeline_lines_received", "pipeline_series_overflow", "active_users", "not_in_the_registry"];
 
     fn same_as_the_reference(lines: &[Line], own: &[(usize, i64, usize)]) -> Result<(), TestCaseError> {
-        let (mut fast, mut plain) = (Derivation::of(" апи"), reference::Derivation::of(" апи"));
+        let (mut fast, mut plain) = (Derivation::of(" апи", "Ours"), reference::Derivation::of(" апи"));
         for line in lines {
             fast.add(&line.facts());
             plain.add(&line.facts(), &reference::details(&line.details));
@@ -562,7 +614,8 @@ mod tests {
             fast.add_own(OWN[name], Minute::of_epoch_millis(at_millis), value);
             plain.add_own(OWN[name], Minute::of_epoch_millis(at_millis), value);
         }
-        let (fast, plain) = (fast.finish(), plain.finish());
+        let (Derived { minutes: fast, extracted }, plain) = (fast.finish(), plain.finish());
+        prop_assert!(extracted.is_empty());
         // As texts: numbers differ in them by a bit, and zero by its sign.
         let texts = |minutes: &BTreeMap<Minute, SeriesSet>| -> BTreeSet<String> {
             let series = minutes.iter().flat_map(|(minute, set)| set.iter().map(move |series| (minute, series)));
@@ -573,6 +626,29 @@ mod tests {
         prop_assert!(difference.is_empty(), "{:#?}", difference);
         prop_assert!(fast == plain);
         Ok(())
+    }
+
+    #[test]
+    fn a_line_without_metrics_in_our_namespace_is_derived_from() {
+        let created =
+            line("INFO", "business_logic", &json!({ "event": "contract_created", "user_role": "buyer" }), None);
+        let with = |aws: Value| {
+            let mut line = created.clone();
+            line["_aws"] = aws;
+            derived(&[line])
+        };
+        let counts = |series: &[String]| series.iter().any(|series| series.starts_with("contracts_created{"));
+        let refused = |series: &[String]| series.iter().any(|series| series.starts_with("pipeline_values_refused"));
+        let of = |namespace: &str| json!([{ "Namespace": namespace, "Metrics": [{ "Name": "cart_size" }] }]);
+        for (aws, is_derived, is_refused) in [
+            (json!({ "CloudWatchMetrics": of("Shop") }), true, false),
+            (json!({ "region": "eu-north-1" }), true, true),
+            (json!({ "CloudWatchMetrics": of("Ours") }), false, true),
+            (json!({ "CloudWatchMetrics": [] }), false, false),
+        ] {
+            let series = with(aws.clone());
+            assert_eq!((counts(&series), refused(&series)), (is_derived, is_refused), "{aws}");
+        }
     }
 
     proptest! {

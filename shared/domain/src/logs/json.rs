@@ -7,7 +7,7 @@ mod tokens;
 use std::ops::Range;
 
 use block::Marks;
-pub use tokens::{Kind, Token, fields, find_specials, tokenize};
+pub use tokens::{Kind, Token, fields, find_specials, tokenize, tokenize_to};
 
 /// How deep arrays and objects may lie in each other. Deeper text is no JSON to us.
 pub const MAX_DEPTH: usize = 128;

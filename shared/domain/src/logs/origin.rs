@@ -1,5 +1,7 @@
 //! Whose lines they are, by the name of the log group.
 
+use crate::events;
+
 /// The part of the platform that writes to a log group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin {
@@ -12,11 +14,16 @@ pub struct Origin {
 }
 
 /// Reads `/aws/ecs/<env>/<service>` and `/aws/rds/instance/<env>-<service>-db/postgresql`. Any other
-/// group is a service of its own, named by the last part of its name.
+/// group is a service of its own, named by the last part of its name. What came as an event is of the service
+/// that its source names by its last part: `events:land-contracts.contract`.
 ///
 /// `environment` is the one that the function runs in: it may have hyphens in its name, and an
 /// instance that begins with it is split after it. Any other instance is split at its first hyphen.
 pub fn of(log_group: &str, environment: &str) -> Origin {
+    if let Some(source) = log_group.strip_prefix(events::LOG_GROUP) {
+        let service = source.rsplit('.').find(|part| !part.trim().is_empty()).unwrap_or("unknown").to_owned();
+        return Origin { environment: environment.to_owned(), service, is_database: false };
+    }
     let parts: Vec<&str> = log_group.split('/').filter(|part| !part.is_empty()).collect();
     let (environment, service, is_database) = match parts.as_slice() {
         ["aws", "ecs", environment, service] => (*environment, *service, false),
@@ -52,6 +59,9 @@ mod tests {
             ("/aws/rds/instance/production-ledger/postgresql", "production", "ledger"),
             ("/aws/rds/instance/main/postgresql", "unknown", "main"),
             ("/custom/billing", "unknown", "billing"),
+            ("events:land-contracts.contract", "production", "contract"),
+            ("events:contract", "production", "contract"),
+            ("events:..", "production", "unknown"),
             ("", "unknown", "unknown"),
         ] {
             let origin = of(group, "production");

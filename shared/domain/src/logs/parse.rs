@@ -2,12 +2,13 @@
 
 mod archived;
 pub mod instant;
-mod json;
+pub(crate) mod json;
 pub mod postgres;
 pub mod sql;
 
 use crate::Minute;
 use crate::logs::envelope::Specials;
+use crate::logs::json::MAX_DEPTH;
 use crate::logs::record::{Category, Format, Level, Message, Record, Time};
 pub use archived::{ArchivedError, ArchivedSource, parse_archived};
 
@@ -16,7 +17,7 @@ pub use archived::{ArchivedError, ArchivedSource, parse_archived};
 pub fn parse<'a>(line: &'a str, specials: Option<Specials<'_>>, record: &mut Record<'a>) {
     record.begin(line);
     if line.trim_ascii_start().starts_with('{') {
-        if json::read(record, specials).is_ok() {
+        if json::read(record, specials, MAX_DEPTH).is_ok() {
             return;
         }
         record.begin(line);

@@ -1,12 +1,14 @@
 //! The stages in order: open the envelope, read each line, redact it, archive it, derive metrics from
 //! it. What can not be read goes to quarantine, and the rest of the batch goes on.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use crate::Minute;
+use crate::events::{self, Event};
 use crate::keys;
 use crate::logs::archive::Hours;
-use crate::logs::derive::Derivation;
+use crate::logs::derive::{Derivation, Derived};
 use crate::logs::envelope::{Batch, Decoder, Delivery, EnvelopeError, LogEvent};
 use crate::logs::filter::Filters;
 use crate::logs::join::{self, Line};
@@ -16,7 +18,7 @@ use crate::logs::quarantine::{self, LineError};
 use crate::logs::record::{Format, Record};
 use crate::logs::redact::{self, FieldNames, PseudonymKey, Redactor};
 use crate::logs::shape::Shapes;
-use crate::logs::write::{Source, Writer};
+use crate::logs::write::{Source, Writer, is_id};
 use crate::logs::{origin, parse};
 use crate::metrics::pending::{self, PendingMetrics};
 use crate::ports::Object;
@@ -54,6 +56,9 @@ pub struct Processed {
     pub archive: Vec<Object>,
     /// Lines that could not be read, one object a reason and day.
     pub quarantine: Vec<Object>,
+    /// The lines of the batch that tell of spans, as they are archived, also those that filters leave out of the
+    /// archive; none where no line does.
+    pub spans: Option<Object>,
     /// Metrics of the batch; none for an empty batch.
     pub pending: Option<Object>,
     /// How many lines there were, and where they are.
@@ -87,6 +92,8 @@ pub struct Settings {
     pub personal_fields: Vec<String>,
     /// What is left out of the archive.
     pub filters: Filters,
+    /// CloudWatch namespace of the metrics that lines bring along; those of others are not ours.
+    pub metric_namespace: String,
 }
 
 /// The stages, with the room that they work in: it is used again from delivery to delivery, and nothing of
@@ -101,6 +108,7 @@ struct Stages {
     environment: String,
     redactor: Redactor,
     filters: Filters,
+    metric_namespace: String,
     hours: Hours,
     shapes: Shapes,
 }
@@ -108,7 +116,7 @@ struct Stages {
 /// Whether lines are counted as received by this batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Occasion {
-    /// They came by subscription.
+    /// They came by subscription, or as an event.
     Delivery,
     /// They were counted when they were quarantined.
     Replay,
@@ -117,7 +125,8 @@ enum Occasion {
 impl Pipeline {
     /// A pipeline that works by `settings`.
     pub fn new(settings: Settings) -> Pipeline {
-        let Settings { own_log_groups, environment, pseudonym_key, personal_fields, filters } = settings;
+        let Settings { own_log_groups, environment, pseudonym_key, personal_fields, filters, metric_namespace } =
+            settings;
         let personal = personal_fields.into_iter().map(|name| (name, redact::Kind::Personal));
         let redactor = Redactor::new(pseudonym_key, FieldNames::new(personal));
         let stages = Stages {
@@ -125,6 +134,7 @@ impl Pipeline {
             environment,
             redactor,
             filters,
+            metric_namespace,
             hours: Hours::default(),
             shapes: Shapes::default(),
         };
@@ -157,6 +167,18 @@ impl Pipeline {
         stages.decide(opened, compressed)
     }
 
+    /// Decides what becomes of a message that brings a business event, and was sent at `sent_millis` (epoch
+    /// milliseconds): the event is a batch of its own, whatever it comes with. Filters are about log lines only.
+    pub fn process_event(&mut self, body: &str, sent_millis: i64) -> Processed {
+        self.stages.event(body, sent_millis, Occasion::Delivery)
+    }
+
+    /// Processes an event that was in quarantine. Where the same event was published again meanwhile and could be
+    /// read, it comes to the same batch, and counts once.
+    pub fn replay_event(&mut self, body: &str, sent_millis: i64) -> Processed {
+        self.stages.event(body, sent_millis, Occasion::Replay)
+    }
+
     /// Processes lines that were in quarantine. They become a batch of their own: the one that they came
     /// in has been counted.
     pub fn replay(&mut self, batch: &Batch<'_>) -> Processed {
@@ -176,7 +198,7 @@ impl Pipeline {
 impl Processed {
     /// All objects, in the order in which they have to be written: lines first, then what counts them.
     pub fn objects(&self) -> impl Iterator<Item = &Object> {
-        self.archive.iter().chain(&self.quarantine).chain(&self.pending)
+        self.archive.iter().chain(&self.quarantine).chain(&self.spans).chain(&self.pending)
     }
 }
 
@@ -258,6 +280,21 @@ impl Figures {
     }
 }
 
+/// Lines of a batch that tell of spans.
+#[derive(Default)]
+struct Spans {
+    /// When the first of them was written.
+    first: Option<Minute>,
+    lines: Vec<u8>,
+}
+
+impl Spans {
+    fn add(&mut self, minute: Minute, line: &[u8]) {
+        self.first.get_or_insert(minute);
+        self.lines.extend_from_slice(line);
+    }
+}
+
 impl Stages {
     /// Begins a delivery. What filters look at, only a record has.
     fn begin(&mut self) -> Option<&mut Shapes> {
@@ -277,17 +314,45 @@ impl Stages {
     }
 
     fn batch(&mut self, batch: &Batch<'_>, occasion: Occasion) -> Processed {
-        let Stages { redactor, environment, filters, hours, shapes, .. } = self;
-        let batch_id = batch_id(batch, occasion);
+        self.lines(batch, batch_id(batch, occasion), &join::lines(&batch.events), occasion)
+    }
+
+    fn event(&mut self, body: &str, sent_millis: i64, occasion: Occasion) -> Processed {
+        let Event { owner, log_group, log_stream, id, millis, line } = events::read(body, sent_millis);
+        let message = line.as_deref().unwrap_or(body).as_bytes();
+        let mut batch = Batch {
+            owner: Cow::Owned(owner),
+            log_group: Cow::Owned(log_group),
+            log_stream: Cow::Owned(log_stream),
+            events: vec![LogEvent { id: &id, timestamp_millis: millis, message, text: None, specials: None, shaped: None }],
+        };
+        let text = line.as_deref().map(Cow::Borrowed).map_err(|error| LineError::Event(error.clone()));
+        let line = Line { text, specials: None, events: 0..1, next: 0, continues: false };
+        // Not another batch for a replay: what can be read by now is the event, and not what was counted before.
+        let batch_id = batch_id(&batch, Occasion::Delivery);
+        // What names an event is its publisher's choice, and is archived as it is: nothing personal may be in it.
+        batch.log_group = Cow::Owned(self.redactor.text(&batch.log_group).into_owned());
+        batch.log_stream = Cow::Owned(self.redactor.text(&batch.log_stream).into_owned());
+        let is_plain = is_id(id.as_bytes()) && matches!(self.redactor.text(&id), Cow::Borrowed(_));
+        let known_as = if is_plain { id.clone() } else { keys::fingerprint([id.as_bytes()]) };
+        batch.events[0].id = &known_as;
+        let filters = std::mem::take(&mut self.filters);
+        let processed = self.lines(&batch, batch_id, &[line], occasion);
+        self.filters = filters;
+        processed
+    }
+
+    fn lines(&mut self, batch: &Batch<'_>, batch_id: String, lines: &[Line<'_>], occasion: Occasion) -> Processed {
+        let Stages { redactor, environment, filters, metric_namespace, hours, shapes, .. } = self;
         let origin = origin::of(&batch.log_group, environment);
-        let lines = join::lines(&batch.events);
         let mut writer = Writer::new(redactor, batch, &origin);
-        let mut derivation = Derivation::of(&origin.service);
+        let mut derivation = Derivation::of(&origin.service, metric_namespace);
         let mut unreadable: Unreadable<'_> = BTreeMap::new();
         let mut own = Figures::default();
         let mut record = Record::default();
         let mut joined = Vec::new();
-        for line in &lines {
+        let mut spans = Spans::default();
+        for line in lines {
             let events = &batch.events[line.events.clone()];
             for event in events {
                 let own = own.of(event);
@@ -321,7 +386,7 @@ impl Stages {
             }
             joined.clear();
             joined.extend(&events[1..]);
-            continue_with(&mut record, line, &lines, &batch.events, &mut joined);
+            continue_with(&mut record, line, lines, &batch.events, &mut joined);
             let out = hours.lines_of(Minute::of_epoch_millis(millis));
             let start = out.len();
             let source = Source::Events { id: first.id, millis, joined: &joined };
@@ -333,6 +398,9 @@ impl Stages {
             if is_learned {
                 shapes.learn(&record, |values| writer.template(&record, values, out));
             }
+            if record.span.is_some() {
+                spans.add(Minute::of_epoch_millis(millis), &out[start..]);
+            }
             if !filters.keeps(&record, &origin.service, first.id) {
                 out.truncate(start);
                 for event in std::iter::once(&first).chain(joined.iter().copied()) {
@@ -343,14 +411,15 @@ impl Stages {
         let own = own.finish();
         let lines = count(&own);
         count_own(&mut derivation, &own, occasion);
-        let minutes = derivation.finish();
-        let pending = PendingMetrics { version: pending::VERSION, batch_id: batch_id.clone(), minutes };
+        let pending = pending_metrics(batch_id.clone(), derivation);
+        let spans = spans.first.map(|minute| hours.object(keys::spans(None, &minute.day(), &batch_id), &spans.lines));
         Processed {
             archive: hours.finish(&origin, &batch_id),
             quarantine: unreadable
                 .iter()
                 .map(|((reason, day), held)| quarantine::lines(batch, &batch_id, reason, day, held))
                 .collect(),
+            spans,
             pending: (lines.received > 0).then(|| pending.to_object()),
             batch_id,
             origin,
@@ -363,24 +432,30 @@ impl Stages {
         let (environment, service) = (place.environment.to_owned(), place.service.to_owned());
         let origin = Origin { environment, service, is_database: false };
         let mut writer = Writer::new(&self.redactor, &Batch::default(), &origin);
-        let mut derivation = Derivation::of(&origin.service);
+        let mut derivation = Derivation::of(&origin.service, &self.metric_namespace);
         let (mut record, mut out, mut own) = (Record::default(), Vec::new(), BTreeMap::<Minute, Own>::new());
         for (number, line) in (1..).zip(lines) {
             let source = parse::parse_archived(line, &mut record)
                 .map_err(|source| ReprocessError::Line { line: number, source })?;
             own.entry(Minute::of_epoch_millis(source.event_millis)).or_default().received += source.lines;
-            let archived = Source::Archived { json: source.json, millis: source.event_millis };
+            let is_joined = source.lines > 1;
+            let archived = Source::Archived { json: source.json, millis: source.event_millis, is_joined };
             derivation.add(&writer.write(&record, archived, &mut out));
         }
         count_own(&mut derivation, &own, Occasion::Delivery);
         let batch_id = place.batch_id.to_owned();
-        let pending = PendingMetrics { version: pending::VERSION, batch_id, minutes: derivation.finish() };
+        let pending = pending_metrics(batch_id, derivation);
         Ok(Reprocessed {
             archive: self.hours.object(key.to_owned(), &out),
             pending: pending.to_object_named(&format!("{}.{}T{}", place.batch_id, place.day, place.hour)),
             lines: count(&own).received,
         })
     }
+}
+
+fn pending_metrics(batch_id: String, derivation: Derivation) -> PendingMetrics {
+    let Derived { minutes, extracted } = derivation.finish();
+    PendingMetrics { version: pending::VERSION, batch_id, minutes, extracted }
 }
 
 /// Whether a line of a database's log is none of its entries: it may begin in the middle of a literal.

@@ -6,6 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
 use crate::Minute;
+use crate::events::EventError;
 use crate::keys;
 use crate::logs::envelope::{Batch, EnvelopeError, LogEvent};
 use crate::ports::Object;
@@ -23,6 +24,20 @@ pub struct Quarantined {
     pub reason: String,
     /// What is kept.
     pub items: Vec<Item>,
+}
+
+impl Quarantined {
+    /// Things that came without an origin in a log stream, each with what is wrong with it.
+    pub fn kept(reason: &str, things: Vec<(String, Vec<u8>)>) -> Quarantined {
+        let item =
+            |(error, original): (String, Vec<u8>)| Item { error, origin: None, original: Original::of(&original) };
+        Quarantined { version: 1, reason: reason.to_owned(), items: things.into_iter().map(item).collect() }
+    }
+
+    /// The object to be written.
+    pub fn to_object(&self, day: &str, id: &str) -> Object {
+        Object::json(keys::quarantine(&self.reason, Some(day), id), self)
+    }
 }
 
 /// One thing that could not be read.
@@ -108,6 +123,9 @@ pub enum LineError {
         /// The log event.
         event_id: String,
     },
+    /// A business event that is none.
+    #[error(transparent)]
+    Event(EventError),
 }
 
 impl LineError {
@@ -117,6 +135,7 @@ impl LineError {
             LineError::Oversize { .. } => "oversize",
             LineError::NotUtf8 { .. } => "not-utf-8",
             LineError::Fragment { .. } => "fragment",
+            LineError::Event(error) => error.reason(),
         }
     }
 }

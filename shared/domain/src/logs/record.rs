@@ -151,6 +151,8 @@ pub struct Record<'a> {
     pub error: Option<Json<'a>>,
     /// How long what it speaks of took, in milliseconds: a number.
     pub duration_ms: Option<&'a str>,
+    /// What was done and how long it took, where the line tells of a span: an object with `operation_name`.
+    pub span: Option<Json<'a>>,
     /// The line.
     pub line: &'a str,
     /// The tokens of the line, where it is JSON.
@@ -176,6 +178,7 @@ impl Default for Record<'_> {
             details: None,
             error: None,
             duration_ms: None,
+            span: None,
             line: "",
             tokens: Vec::new(),
             left: Vec::new(),
@@ -198,6 +201,7 @@ impl<'a> Record<'a> {
         self.details = None;
         self.error = None;
         self.duration_ms = None;
+        self.span = None;
         self.line = line;
         self.tokens.clear();
         self.left.clear();

@@ -7,8 +7,8 @@
 //! asks first what its name tells ([`Redactor::naming`]); what no parser takes is a text, in which names
 //! are found before `=` and `:`. Redacting what is redacted changes nothing.
 //!
-//! [`scan`] goes over a text, [`patterns`], [`numbers`] and [`labelled`] tell what is there, [`kind`] what
-//! is the same, [`pseudonym`] what stands for it. `redact/corpus.txt` has lines with all that is to be
+//! `scan` goes over a text, `patterns`, `numbers` and `labelled` tell what is there, `kind` what
+//! is the same, `pseudonym` what stands for it. `redact/corpus.txt` has lines with all that is to be
 //! found marked; the test measures what is missed and what is hit wrongly.
 
 mod checksum;

@@ -7,13 +7,15 @@
 use std::borrow::Cow;
 use std::io;
 
+use crate::events;
 use crate::keys;
 use crate::logs::archive;
 use crate::logs::envelope::{Batch, LogEvent};
 use crate::logs::pipeline::{Outcome, Pipeline, Processed, ReprocessError};
 use crate::logs::quarantine::{Item, LineOrigin, Quarantined};
-use crate::metrics::pending::{PendingError, PendingMetrics};
+use crate::metrics::pending::{self, PendingError, PendingMetrics};
 use crate::ports::Object;
+use crate::traces::refused::{self, Again};
 
 /// What is to be done about an object.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -46,6 +48,12 @@ pub enum ReplayError {
     /// Pending metrics that can still not be read.
     #[error("still no pending metrics")]
     Pending(#[from] PendingError),
+    /// Metrics that CloudWatch does not take.
+    #[error(
+        "metrics that CloudWatch has refused are not put again: the rollups have them, so that only CloudWatch's own \
+         graphs lack them"
+    )]
+    RefusedMetrics,
     /// Somebody has changed it.
     #[error("the original bytes are not base64 any more")]
     Original(#[from] base64::DecodeError),
@@ -64,13 +72,24 @@ pub fn object(pipeline: &mut Pipeline, key: &str, body: &[u8]) -> Result<Replay,
         return archived(pipeline, key, body);
     }
     let reason = key.strip_prefix(keys::QUARANTINE).ok_or(ReplayError::Key)?;
+    if let Some(name) = pending::name_of_unreadable(key) {
+        return pending_metrics(name, body);
+    }
     if reason.starts_with("metrics/") {
-        return pending_metrics(body);
+        return Err(ReplayError::RefusedMetrics);
     }
     let held: Quarantined = serde_json::from_slice(body)?;
+    if let Some(again) = refused::again(key, &held) {
+        return Ok(spans(again?));
+    }
     match held.items.first() {
         Some(Item { origin: None, original, .. }) if held.items.len() == 1 => {
             Ok(delivery(pipeline, key, &original.bytes()?))
+        }
+        Some(Item { origin: Some(origin), original, .. })
+            if held.items.len() == 1 && origin.log_group.starts_with(events::LOG_GROUP) =>
+        {
+            Ok(event(pipeline, key, origin.timestamp_millis, &original.bytes()?))
         }
         Some(Item { origin: Some(origin), .. }) => lines(pipeline, origin, &held.items),
         _ => Err(ReplayError::Origin),
@@ -86,11 +105,23 @@ fn archived(pipeline: &mut Pipeline, key: &str, body: &[u8]) -> Result<Replay, R
     Ok(Replay { writes, told, ..Replay::default() })
 }
 
-/// Metrics that another version could not read go back to where the flusher finds them.
-fn pending_metrics(body: &[u8]) -> Result<Replay, ReplayError> {
+/// Metrics that another version could not read go back to where the flusher finds them, under the name that they had.
+fn pending_metrics(name: &str, body: &[u8]) -> Result<Replay, ReplayError> {
     let pending = PendingMetrics::parse(body)?;
     let told = "metrics of a batch, to be flushed".to_owned();
-    Ok(Replay { writes: vec![pending.to_object()], deletes: true, told, ..Replay::default() })
+    Ok(Replay { writes: vec![pending.to_object_named(name)], deletes: true, told, ..Replay::default() })
+}
+
+/// Spans go where trace-forwarder finds them.
+fn spans(again: Again) -> Replay {
+    let told = match &again.left {
+        None => format!("spans of {} lines, to be forwarded", again.lines),
+        Some(_) => format!("spans of {} lines, to be forwarded; others can still not be read", again.lines),
+    };
+    let (deletes, is_left) = (again.left.is_none(), again.left.is_some());
+    // What is left alone need not be written again.
+    let left = again.left.filter(|_| again.lines > 0);
+    Replay { writes: again.spans.into_iter().chain(left).collect(), deletes, is_left, told }
 }
 
 fn delivery(pipeline: &mut Pipeline, key: &str, original: &[u8]) -> Replay {
@@ -113,6 +144,16 @@ fn delivery(pipeline: &mut Pipeline, key: &str, original: &[u8]) -> Replay {
             writes: if object.key == key { Vec::new() } else { vec![object] },
         },
     }
+}
+
+/// The message of a business event. Messages are texts.
+fn event(pipeline: &mut Pipeline, key: &str, sent_millis: i64, original: &[u8]) -> Replay {
+    let processed = pipeline.replay_event(&String::from_utf8_lossy(original), sent_millis);
+    // With another reason it goes to another folder.
+    if processed.quarantine.iter().any(|object| object.key == key) {
+        return Replay { told: "still unreadable: an event".to_owned(), is_left: true, ..Replay::default() };
+    }
+    done(&processed)
 }
 
 fn lines(pipeline: &mut Pipeline, origin: &LineOrigin, items: &[Item]) -> Result<Replay, ReplayError> {

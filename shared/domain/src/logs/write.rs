@@ -20,6 +20,8 @@ use crate::logs::record::{
     CONTEXT, CORRELATING, Category, ENVIRONMENT, Format, Json, Level, Message, Record, SERVICE_NAME, Time,
 };
 use crate::logs::redact::{self, Naming, Redactor};
+use schema::trace::{SpanId, TraceId};
+
 use clean::Clean;
 use names::{Meaning, Names, Scope};
 use piece::{Piece, append, close};
@@ -44,6 +46,8 @@ pub enum Source<'a> {
         json: &'a str,
         /// Event time in epoch milliseconds.
         millis: i64,
+        /// Whether it was put together from several log events.
+        is_joined: bool,
     },
 }
 
@@ -54,6 +58,14 @@ impl Source<'_> {
             Source::Events { millis, .. } | Source::Archived { millis, .. } => *millis,
         }
     }
+
+    /// Whether it was put together from several log events.
+    fn is_joined(&self) -> bool {
+        match self {
+            Source::Events { joined, .. } => !joined.is_empty(),
+            Source::Archived { is_joined, .. } => *is_joined,
+        }
+    }
 }
 
 /// What the names above a value tell of it.
@@ -62,13 +74,19 @@ struct Told {
     naming: Naming,
     /// Whether it is that of a person, whose `name` is a name.
     is_person: bool,
+    /// Whether it lies in a span, which has ids and statements.
+    is_span: bool,
+    /// Whether it lies in `_aws`, whose names are those of CloudWatch's format.
+    is_emf: bool,
 }
 
 impl Told {
     const NOTHING: Told = Told::of(Naming::Plain);
+    const SPAN: Told = Told { is_span: true, ..Told::NOTHING };
+    const EMF: Told = Told { is_emf: true, ..Told::NOTHING };
 
     const fn of(naming: Naming) -> Told {
-        Told { naming, is_person: false }
+        Told { naming, is_person: false, is_span: false, is_emf: false }
     }
 }
 
@@ -202,11 +220,13 @@ impl<'r> Writer<'r> {
         self.context(record, out);
         match (record.details, &said) {
             (_, Some((entry, masked))) => self.server_details(entry, masked, &record.entries[1..], out),
-            (Some(details), _) => self.object_field("details", record, details, true, out),
+            (Some(details), _) => self.object_field("details", record, details, Told::NOTHING, true, out),
             (None, None) => {}
         }
         match record.error {
-            Some(error) if error.kind == Kind::Object => self.object_field("error", record, error, false, out),
+            Some(error) if error.kind == Kind::Object => {
+                self.object_field("error", record, error, Told::NOTHING, false, out);
+            }
             Some(error) => {
                 out.extend_from_slice(b",\"error\":{\"message\":");
                 self.value(record, error.token, Told::NOTHING, out);
@@ -220,17 +240,28 @@ impl<'r> Writer<'r> {
             out.extend_from_slice(duration.as_bytes());
             self.trace.note_text(duration, record, start, out);
         }
+        if let Some(span) = record.span {
+            self.object_field("span", record, span, Told::SPAN, false, out);
+        }
+        let extra = out.len() + ",\"extra\":".len();
         self.extra(record, out);
         self.trace.stop(out);
+        let extra = extra..out.len();
         self.source(record.format, source, out);
         let mut details = Details::default();
-        self.add_noted(&mut details, out);
+        if record.span.is_none() {
+            self.add_noted(&mut details, out);
+        }
         Facts {
             level: record.level,
             category: record.category,
             at_millis: source.millis(),
-            counted_by_cloudwatch: record.format == Format::Emf,
-            duration_ms: duration_ms.and_then(json::number),
+            is_joined: source.is_joined(),
+            emf: Some(extra)
+                .filter(|_| record.format == Format::Emf)
+                .and_then(|extra| str::from_utf8(out.get(extra)?).ok()),
+            // A span says how long something took that has lines, and metrics, of its own.
+            duration_ms: duration_ms.filter(|_| record.span.is_none()).and_then(json::number),
             details,
         }
     }
@@ -367,13 +398,21 @@ impl<'r> Writer<'r> {
         self.last[place] = Repeated { read, written };
     }
 
-    fn object_field(&mut self, name: &str, record: &Record<'_>, value: Json<'_>, are_details: bool, out: &mut Vec<u8>) {
+    fn object_field(
+        &mut self,
+        name: &str,
+        record: &Record<'_>,
+        value: Json<'_>,
+        told: Told,
+        are_details: bool,
+        out: &mut Vec<u8>,
+    ) {
         let start = out.len();
         out.extend_from_slice(b",\"");
         out.extend_from_slice(name.as_bytes());
         out.extend_from_slice(b"\":");
         let begin = out.len();
-        self.object(record, value.token, Told::NOTHING, are_details, out);
+        self.object(record, value.token, told, are_details, out);
         if out.len() == begin + 2 {
             out.truncate(start); // `{}` says nothing.
         }
@@ -387,7 +426,8 @@ impl<'r> Writer<'r> {
         let begin = out.len();
         let mut scope = self.names.scope();
         for &name in &record.left {
-            self.field(record, name, Told::NOTHING, &mut scope, out);
+            let is_emf = record.format == Format::Emf && record.json(name).text == "_aws";
+            self.field(record, name, if is_emf { Told::EMF } else { Told::NOTHING }, &mut scope, out);
         }
         if !record.left_of_context.is_empty() {
             self.unusual_name("context", false, &mut scope, out);
@@ -449,13 +489,44 @@ impl Writer<'_> {
     ) -> (Meaning, usize) {
         let meaning = self.name(record, record.tokens[place as usize], scope, out);
         let start = out.len();
+        if told.is_span && self.value_of_span(record, place, out) {
+            return (meaning, start);
+        }
         let told = match meaning.naming {
+            _ if told.is_emf && is_of_emf(record.json(place).text) => told,
             Naming::Plain if told.is_person && record.json(place).text == "name" => Told::of(PERSONS_NAME),
             Naming::Plain => Told { is_person: meaning.is_person, ..told },
             own => Told::of(own),
         };
         self.value(record, place + 1, told, out);
         (meaning, start)
+    }
+
+    /// The value of the field at `place` of a span, where it is not written like any other: an id as it is, since
+    /// spans are put together by it, and a statement without its literals, which nobody else knows for what they
+    /// are. Answers whether it is one of these.
+    fn value_of_span(&mut self, record: &Record<'_>, place: u32, out: &mut Vec<u8>) -> bool {
+        let (name, value) = (record.json(place).text, record.json(place + 1));
+        match name {
+            "trace_id" | "span_id" | "parent_span_id" => {
+                let Some(id) = value.plain().filter(|id| is_trace_or_span_id(id)) else { return false };
+                out.push(b'"');
+                out.extend_from_slice(id.as_bytes());
+                out.push(b'"');
+            }
+            "db.statement" | "db.query.text" => {
+                let Some(quoted) = value.quoted() else { return false };
+                let mut masked = String::new();
+                let text = json::unescape_text(quoted, &mut self.decoded).unwrap_or_default();
+                if let Some(doubtful) = sql::mask_literals(text, &mut masked) {
+                    masked.truncate(doubtful);
+                    masked.push('?');
+                }
+                self.plain_text(&masked, out);
+            }
+            _ => return false,
+        }
+        true
     }
 
     /// The value at the token `place`.
@@ -649,8 +720,25 @@ impl Writer<'_> {
     }
 }
 
+/// Whether CloudWatch's embedded metric format has a member of this name in `_aws`, or it is that itself. What such
+/// a member is called tells nothing of a person: with `name` a name of personal data, a metric's name is none still.
+fn is_of_emf(name: &str) -> bool {
+    [
+        "_aws",
+        "Timestamp",
+        "CloudWatchMetrics",
+        "Namespace",
+        "Dimensions",
+        "Metrics",
+        "Name",
+        "Unit",
+        "StorageResolution",
+    ]
+    .contains(&name)
+}
+
 /// Whether a text that is called an id looks like one. It is the client's choice what stands there.
-fn is_id(text: &[u8]) -> bool {
+pub(super) fn is_id(text: &[u8]) -> bool {
     // Without a branch, so that many bytes are looked at at once. `-`, `.`, `/`, digits and `:` come one after
     // the other.
     let fits = |byte: u8| {
@@ -666,6 +754,12 @@ fn is_id(text: &[u8]) -> bool {
             Some(last) => rest.is_empty() || all(last),
             None => rest.iter().all(|&byte| fits(byte)),
         }
+}
+
+/// Whether `text` is an id as X-Ray or W3C writes it. Nothing that is personal has letters up to f among 16 digits, but
+/// a number of a card may have 16 digits.
+fn is_trace_or_span_id(text: &str) -> bool {
+    text.parse::<SpanId>().is_ok() || text.parse::<TraceId>().is_ok()
 }
 
 fn time(time: Time<'_>, event_millis: i64, out: &mut Vec<u8>) {

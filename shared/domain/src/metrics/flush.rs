@@ -5,8 +5,13 @@
 //! (they hold the batch ids), deleting is, and each put is noted as soon as it is acknowledged. Only a
 //! put of which no acknowledgement was noted is put again, and may then count twice:
 //! [`FlushState::repeated_puts`] says how often that came up.
+//!
+//! Metrics that lines have brought along ([`PendingMetrics::extracted`]) are counted in rollups like all others. Who
+//! puts them to CloudWatch is decided when the journal is written ([`Extraction`]) and stands in it: a sweep that is
+//! finished later, by a flusher of another configuration, makes the same calls.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::str::FromStr;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -46,6 +51,33 @@ pub struct Journal {
     pub acknowledged: usize,
 }
 
+/// Who puts the metrics that lines have brought along (CloudWatch's embedded metric format) to CloudWatch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extraction {
+    /// It does so itself: it extracts them from its logs. To put them as well would count them twice.
+    CloudWatch,
+    /// The flusher, with all others: there is nothing that extracts them.
+    Flusher,
+}
+
+/// A text that names nobody who puts metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("it is neither `cloudwatch` nor `flusher`")]
+pub struct UnknownExtraction;
+
+impl FromStr for Extraction {
+    type Err = UnknownExtraction;
+
+    /// Reads `cloudwatch` or `flusher`.
+    fn from_str(text: &str) -> Result<Extraction, UnknownExtraction> {
+        match text {
+            "cloudwatch" => Ok(Extraction::CloudWatch),
+            "flusher" => Ok(Extraction::Flusher),
+            _ => Err(UnknownExtraction),
+        }
+    }
+}
+
 /// What a sweep adds to one minute.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -54,6 +86,9 @@ pub struct Delta {
     pub batches: BTreeSet<String>,
     /// What they add.
     pub series: SeriesSet,
+    /// What they add besides and CloudWatch has by itself: it is not put.
+    #[serde(default, skip_serializing_if = "SeriesSet::is_empty")]
+    pub extracted: SeriesSet,
 }
 
 impl FlushState {
@@ -76,20 +111,30 @@ impl Journal {
 }
 
 /// What is new in `pending`. A batch that comes twice in one sweep, or that a rollup has `counted` in
-/// its minute already, adds nothing.
+/// its minute already, adds nothing. `extraction` decides what of it is to be put.
 pub fn deltas<'a>(
     pending: impl IntoIterator<Item = &'a PendingMetrics>,
+    extraction: Extraction,
     counted: impl Fn(Minute, &str) -> bool,
 ) -> BTreeMap<Minute, Delta> {
     let mut deltas: BTreeMap<Minute, Delta> = BTreeMap::new();
     for batch in pending {
-        for (&minute, series) in &batch.minutes {
+        for minute in batch.all_minutes() {
             if counted(minute, &batch.batch_id) {
                 continue;
             }
             let delta = deltas.entry(minute).or_default();
-            if delta.batches.insert(batch.batch_id.clone()) {
+            if !delta.batches.insert(batch.batch_id.clone()) {
+                continue;
+            }
+            if let Some(series) = batch.minutes.get(&minute) {
                 delta.series.merge(series);
+            }
+            if let Some(series) = batch.extracted.get(&minute) {
+                match extraction {
+                    Extraction::CloudWatch => delta.extracted.merge(series),
+                    Extraction::Flusher => delta.series.merge(series),
+                }
             }
         }
     }
@@ -104,6 +149,7 @@ pub fn apply(rollup: &mut Rollup, delta: &Delta) -> bool {
     }
     rollup.batches.extend(delta.batches.iter().cloned());
     rollup.series.merge(&delta.series);
+    rollup.series.merge(&delta.extracted);
     true
 }
 
@@ -121,23 +167,69 @@ mod tests {
         SeriesKey { name: "contracts_created".to_owned(), dimensions: Dimensions::new() }
     }
 
+    fn series(value: f64) -> BTreeMap<Minute, SeriesSet> {
+        BTreeMap::from([(minute(), SeriesSet::from_iter([(key(), Aggregate::of(value, 0))]))])
+    }
+
     fn batch(id: &str, value: f64) -> PendingMetrics {
-        let series: SeriesSet = [(key(), Aggregate::of(value, 0))].into_iter().collect();
-        PendingMetrics { version: VERSION, batch_id: id.to_owned(), minutes: BTreeMap::from([(minute(), series)]) }
+        let batch_id = id.to_owned();
+        PendingMetrics { version: VERSION, batch_id, minutes: series(value), extracted: BTreeMap::new() }
     }
 
     #[test]
     fn a_batch_counts_once_however_often_it_comes() {
         let mut rollup = Rollup::empty(minute());
-        let first = deltas([&batch("a", 1.0), &batch("b", 2.0), &batch("a", 1.0)], |_, _| false);
+        let first =
+            deltas([&batch("a", 1.0), &batch("b", 2.0), &batch("a", 1.0)], Extraction::CloudWatch, |_, _| false);
         assert!(apply(&mut rollup, &first[&minute()]));
         assert!(!apply(&mut rollup, &first[&minute()]), "a repeated try of the same sweep adds nothing");
         let counted = |rollup: &Rollup, at: Minute, id: &str| at == rollup.minute && rollup.batches.contains(id);
-        let again = deltas([&batch("a", 1.0), &batch("c", 4.0)], |at, id| counted(&rollup, at, id));
+        let again =
+            deltas([&batch("a", 1.0), &batch("c", 4.0)], Extraction::CloudWatch, |at, id| counted(&rollup, at, id));
         assert_eq!(again[&minute()].batches, BTreeSet::from(["c".to_owned()]));
         assert!(apply(&mut rollup, &again[&minute()]));
         assert_eq!(rollup.series.get(&key()).map(|a| a.sum), Some(7.0));
-        assert!(deltas([&batch("b", 2.0)], |at, id| counted(&rollup, at, id)).is_empty());
+        assert!(deltas([&batch("b", 2.0)], Extraction::CloudWatch, |at, id| counted(&rollup, at, id)).is_empty());
+    }
+
+    /// What the calls of a sweep put, summed.
+    fn put(minutes: BTreeMap<Minute, Delta>) -> f64 {
+        let journal = Journal { lease_until: Timestamp::UNIX_EPOCH, pending: Vec::new(), minutes, acknowledged: 0 };
+        let total = |datum: &&Datum| datum.dimensions.is_empty();
+        let sum = |datum: &Datum| match &datum.values {
+            put::Values::Counts(values) => values.iter().map(|(value, count)| value * *count as f64).sum::<f64>(),
+            put::Values::Statistics { sum, .. } => *sum,
+        };
+        journal.calls().iter().flatten().filter(total).map(sum).sum()
+    }
+
+    #[test]
+    fn what_cloudwatch_extracts_is_rolled_up_and_not_put() {
+        let both = PendingMetrics { extracted: series(10.0), ..batch("both", 1.0) };
+        let alone = PendingMetrics { minutes: BTreeMap::new(), extracted: series(100.0), ..batch("alone", 0.0) };
+        for (extraction, expected) in [(Extraction::CloudWatch, 1.0), (Extraction::Flusher, 111.0)] {
+            let mut rollup = Rollup::empty(minute());
+            let new = deltas([&both, &alone, &both], extraction, |_, _| false);
+            assert!(apply(&mut rollup, &new[&minute()]) && !apply(&mut rollup, &new[&minute()]));
+            assert_eq!(rollup.series.get(&key()).map(|held| (held.count, held.sum)), Some((3, 111.0)));
+            assert_eq!(put(new), expected, "{extraction:?}");
+            let counted = |_, id: &str| rollup.batches.contains(id);
+            assert!(deltas([&alone, &both], extraction, counted).is_empty());
+        }
+    }
+
+    #[test]
+    fn a_journal_of_before_reads_as_one_without_extracted_metrics() {
+        let delta: Delta = serde_json::from_str(r#"{"batches":["a"],"series":[]}"#).unwrap();
+        assert_eq!(delta.extracted, SeriesSet::default());
+        assert_eq!(serde_json::to_string(&delta).unwrap(), r#"{"batches":["a"],"series":[]}"#);
+    }
+
+    #[test]
+    fn who_puts_metrics_is_said_in_one_of_two_words() {
+        assert_eq!("cloudwatch".parse(), Ok(Extraction::CloudWatch));
+        assert_eq!("flusher".parse(), Ok(Extraction::Flusher));
+        assert_eq!("CloudWatch".parse::<Extraction>(), Err(UnknownExtraction));
     }
 
     #[test]
@@ -145,7 +237,11 @@ mod tests {
         let journal = Journal {
             lease_until: "2026-11-21T10:06:30Z".parse().unwrap(),
             pending: vec![keys::pending("a")],
-            minutes: deltas([&batch("a", 1.0)], |_, _| false),
+            minutes: deltas(
+                [&PendingMetrics { extracted: series(2.0), ..batch("a", 1.0) }],
+                Extraction::CloudWatch,
+                |_, _| false,
+            ),
             acknowledged: 1,
         };
         let state = FlushState { journal: Some(journal), generation: 7, repeated_puts: 2 };

@@ -95,8 +95,17 @@ fn data(minute: Minute, key: &SeriesKey, held: &Aggregate) -> Vec<Datum> {
         unit: unit_of(&key.name),
         values,
     };
-    // A counter's sum has to be exact; its percentiles mean nothing.
-    if kind_of(&key.name) == Kind::Counter && matches!(held.sketch, Sketch::Buckets(_)) {
+    // A counter's sum has to be exact; its percentiles mean nothing. Values are not exact in buckets, nor where only
+    // their number and sum came.
+    let is_exact = || match &held.sketch {
+        Sketch::Buckets(_) => false,
+        Sketch::Values(values) => {
+            values.iter().map(|(value, count)| value * *count as f64).sum::<f64>() == held.sum
+                && values.first().is_some_and(|(least, _)| *least == held.min)
+                && values.last().is_some_and(|(greatest, _)| *greatest == held.max)
+        }
+    };
+    if kind_of(&key.name) == Kind::Counter && !is_exact() {
         return vec![datum(Values::Statistics { count: held.count, sum: held.sum, min: held.min, max: held.max })];
     }
     held.sketch.points().chunks(EXACT).map(|values| datum(Values::Counts(values.to_vec()))).collect()
@@ -148,6 +157,16 @@ mod tests {
         assert_eq!(calls[0][0].values, Values::Counts(vec![(1.0, 1)]));
         let calls = planned("pipeline_bytes_received", (0..1_000).map(|v| f64::from(v) + 0.5));
         assert_eq!(calls[0][0].values, Values::Statistics { count: 1_000, sum: 500_000.0, min: 0.5, max: 999.5 });
+    }
+
+    #[test]
+    fn a_counter_of_which_only_number_and_sum_came_keeps_these() {
+        let key = SeriesKey { name: "contracts_created".to_owned(), dimensions: Dimensions::new() };
+        let told =
+            Aggregate { count: 3, sum: 10.0, min: 1.0, max: 7.0, last: (0, 7.0), sketch: Sketch::of(10.0 / 3.0, 3) };
+        let set = SeriesSet::from_iter([(key.clone(), told), (key, Aggregate::of(2.0, 0))]);
+        let calls = plan([(minute(), &set)]);
+        assert_eq!(calls[0][0].values, Values::Statistics { count: 4, sum: 12.0, min: 1.0, max: 7.0 });
     }
 
     #[test]

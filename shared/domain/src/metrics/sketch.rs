@@ -41,6 +41,18 @@ impl Sketch {
         if counted.len() <= EXACT { Sketch::Values(counted) } else { Sketch::Buckets(bucketed(&counted)) }
     }
 
+    /// Of finite values, each with how often it came, in any order: the same as merging them one by one. They are
+    /// sorted for it, and equal ones counted together.
+    pub fn of_counted(values: &mut Vec<(f64, u64)>) -> Sketch {
+        values.sort_unstable_by(|left, right| left.0.total_cmp(&right.0));
+        values.dedup_by(|next, held| {
+            let is_same = held.0.total_cmp(&next.0).is_eq();
+            held.1 += if is_same { next.1 } else { 0 };
+            is_same
+        });
+        if values.len() <= EXACT { Sketch::Values(values.clone()) } else { Sketch::Buckets(bucketed(values)) }
+    }
+
     /// Adds what `other` holds.
     pub fn merge(&mut self, other: &Sketch) {
         if let (Sketch::Values(mine), Sketch::Values(theirs)) = (&*self, other) {
@@ -183,6 +195,8 @@ mod tests {
             few.extend([0.0, -0.0]);
             for values in [&mut few, &mut many] {
                 let merged = sketch(values);
+                let mut counted: Vec<(f64, u64)> = values.iter().map(|value| (*value, 1)).collect();
+                prop_assert_eq!(format!("{:?}", Sketch::of_counted(&mut counted)), format!("{merged:?}"));
                 prop_assert_eq!(format!("{:?}", Sketch::of_values(values)), format!("{merged:?}"));
             }
         }

@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use aws::event_bus::NewEvent;
+use domain::minute::Minute;
 use serde_json::Value;
 
 use crate::traffic::service::DATABASE_LOG_GROUP;
@@ -22,6 +24,8 @@ pub struct Request {
 pub struct Observed {
     /// The lines.
     pub lines: Vec<Line>,
+    /// The business events.
+    pub events: Vec<NewEvent>,
     requests: Vec<Vec<Request>>,
     counters: Vec<BTreeMap<&'static str, u64>>,
     failed_logins: Vec<u64>,
@@ -36,6 +40,7 @@ impl Observed {
         let minutes = day.minutes().count();
         let mut observed = Observed {
             lines: Vec::new(),
+            events: Vec::new(),
             requests: (0..minutes).map(|_| Vec::new()).collect(),
             counters: vec![BTreeMap::new(); minutes],
             failed_logins: vec![0; minutes],
@@ -47,6 +52,12 @@ impl Observed {
             for line in day.minute(minute) {
                 observed.read(offset, &line);
                 observed.lines.push(line);
+            }
+            for event in day.events(minute, 1) {
+                assert_eq!(Minute::of_epoch_millis(event.epoch_seconds * 1_000), minute);
+                assert_eq!(event.detail_type, "UserRegistered");
+                observed.count(offset, "user_registrations");
+                observed.events.push(event);
             }
         }
         observed
@@ -85,7 +96,6 @@ impl Observed {
             self.indicators.push((offset as i64, contracts));
         }
         match details["event"].as_str() {
-            Some("user_registered") => self.count(offset, "user_registrations"),
             Some("contract_created") => self.count(offset, "contracts_created"),
             Some("contract_creation_failed") => self.count(offset, "contract_creation_errors"),
             Some("contract_signed") => self.count(offset, "contracts_signed"),

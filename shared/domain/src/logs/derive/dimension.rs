@@ -3,12 +3,10 @@
 use std::hash::BuildHasher;
 
 use foldhash::fast::FixedState;
+use schema::dimension::sanitised;
 
 /// Different values that a dimension of a metric may have in one batch; further ones become `other`.
 pub(super) const MAX_VALUES: usize = 100;
-
-/// Characters a dimension value is cut to.
-const MAX_VALUE_CHARS: usize = 200;
 
 /// What values beyond [`MAX_VALUES`] become.
 const OTHER: &str = "other";
@@ -26,26 +24,6 @@ impl<'a> DimensionValue<'a> {
         let text = sanitised(text, scratch);
         DimensionValue { text, hash: FixedState::with_seed(0).hash_one(text) as u8 }
     }
-}
-
-/// `text` as CloudWatch takes it: printable ASCII, not empty, not beginning with a colon, not too long.
-pub(super) fn sanitised<'a>(text: &'a str, scratch: &'a mut String) -> &'a str {
-    if is_sane(text.as_bytes()) {
-        return text;
-    }
-    let ascii = |c: char| if c.is_ascii_graphic() || c == ' ' { c } else { '_' };
-    scratch.clear();
-    scratch.extend(text.trim().trim_start_matches(':').chars().take(MAX_VALUE_CHARS).map(ascii));
-    if scratch.trim().is_empty() { "unknown" } else { scratch }
-}
-
-/// Whether there is nothing to change.
-fn is_sane(text: &[u8]) -> bool {
-    text.len() <= MAX_VALUE_CHARS
-        && !matches!(text.first(), None | Some(b' ' | b':'))
-        && text.last() != Some(&b' ')
-        // Without a branch, so that many bytes are looked at at once.
-        && text.iter().fold(true, |all, byte| all & matches!(byte, b' '..=b'~'))
 }
 
 /// The place of a value that has been folded into `other`.
@@ -109,27 +87,6 @@ mod tests {
 
     fn place(known: &mut Known, text: &str) -> (u8, bool) {
         known.place(DimensionValue::of(text, &mut String::new()))
-    }
-
-    #[test]
-    fn a_value_is_as_cloudwatch_takes_it() {
-        for (text, expected) in [
-            ("GET", "GET"),
-            ("a b~", "a b~"),
-            (" :: a ", " a"),
-            (":", "unknown"),
-            ("", "unknown"),
-            (" \t", "unknown"),
-            ("Таймаут", "_______"),
-            ("a\u{7f}b", "a_b"),
-            ("\u{a0}x\u{a0}", "x"),
-        ] {
-            assert_eq!(sanitised(text, &mut String::from("what was before")), expected, "{text:?}");
-        }
-        for text in ["x".repeat(200), "ё".repeat(200)] {
-            assert_eq!(sanitised(&text.repeat(2), &mut String::new()).len(), 200);
-            assert_eq!(sanitised(&text, &mut String::new()).len(), 200);
-        }
     }
 
     #[test]

@@ -158,11 +158,7 @@ impl<'a> Details<'a> {
         if self.bare & detail.bit() != 0 {
             return Some(Cow::Borrowed(json)).filter(|text| !is_blank(text));
         }
-        match json.as_bytes().first()? {
-            b'"' => text(json).filter(|text| !is_blank(text)),
-            b'-' | b'0'..=b'9' => number_text(json),
-            _ => None,
-        }
+        scalar_text(json)
     }
 
     /// A detail as a number; `None` where it is something else, or too large for one.
@@ -182,6 +178,15 @@ impl<'a> Details<'a> {
 fn is_blank(text: &str) -> bool {
     // Mostly the first byte tells.
     !text.as_bytes().first().is_some_and(u8::is_ascii_graphic) && text.chars().all(char::is_whitespace)
+}
+
+/// The text of a JSON value that is a text which is not blank, or a number.
+pub(super) fn scalar_text(json: &str) -> Option<Cow<'_, str>> {
+    match json.as_bytes().first()? {
+        b'"' => text(json).filter(|text| !is_blank(text)),
+        b'-' | b'0'..=b'9' => number_text(json),
+        _ => None,
+    }
 }
 
 /// The text of a JSON text. `None` where it holds half a surrogate pair, which is no text.
@@ -212,8 +217,11 @@ pub struct Facts<'a> {
     pub category: Category,
     /// CloudWatch's time of it, in epoch milliseconds: decides to which minute it belongs.
     pub at_millis: i64,
-    /// Whether CloudWatch has taken the metrics of the line already (its embedded metric format).
-    pub counted_by_cloudwatch: bool,
+    /// Of a line in CloudWatch's embedded metric format: an object with its root members, as they are archived.
+    /// Where it brings metrics of ours along, nothing else is derived from it.
+    pub emf: Option<&'a str>,
+    /// Whether it was put together from several log events. None of these is a line that CloudWatch can read.
+    pub is_joined: bool,
     /// How long what it speaks of took, in milliseconds.
     pub duration_ms: Option<f64>,
     /// What else it says.

@@ -3,7 +3,7 @@
 use crate::metrics::registry::{Definition, METRICS};
 
 /// A metric of the registry. One byte, so that a series is known by a number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Metric(u8);
 
 // Looked up when this is compiled: a name that is not in the registry does not compile.
@@ -40,6 +40,11 @@ pub(super) const MAX_DIMENSIONS: usize = 3;
 impl Metric {
     /// How many there are.
     pub(super) const COUNT: usize = METRICS.len();
+
+    /// The one called `name`.
+    pub(super) fn find(name: &str) -> Option<Metric> {
+        METRICS.iter().position(|metric| metric.name == name).map(|place| Metric(place as u8))
+    }
 
     /// Its place in the registry.
     pub(super) fn place(self) -> u8 {
@@ -85,6 +90,7 @@ mod tests {
     fn a_metric_is_the_one_of_its_name_with_its_dimensions() {
         assert_eq!(LOG_ENTRIES.definition().name, "log_entries");
         assert_eq!(PIPELINE_SERIES_OVERFLOW.definition().name, "pipeline_series_overflow");
+        assert_eq!((Metric::find("api_requests"), Metric::find("api_request")), (Some(API_REQUESTS), None));
         assert!(API_REQUESTS.named_dimensions().eq(["endpoint", "method", "status_code"]));
     }
 

@@ -50,7 +50,7 @@ impl Derivation {
         if facts.duration_ms.is_some_and(|ms| ms > PERFORMANCE_ISSUE_MS) {
             self.count(record, "performance_issues", &[]);
         }
-        if facts.counted_by_cloudwatch {
+        if facts.emf.is_some() {
             return;
         }
         self.add_request(record);
@@ -214,8 +214,9 @@ fn text(record: &Record<'_>, name: &str) -> Option<String> {
 /// `text` as CloudWatch takes it: printable ASCII, not empty, not beginning with a colon, not too long.
 fn dimension_value(text: &str) -> String {
     let ascii = |c: char| if c.is_ascii_graphic() || c == ' ' { c } else { '_' };
-    let value: String = text.trim().trim_start_matches(':').chars().take(MAX_VALUE_CHARS).map(ascii).collect();
-    if value.trim().is_empty() { "unknown".to_owned() } else { value }
+    let text = text.trim_start_matches(|c: char| c == ':' || c.is_whitespace()).trim_end();
+    let value: String = text.chars().take(MAX_VALUE_CHARS).map(ascii).collect();
+    if value.trim_end().is_empty() { "unknown".to_owned() } else { value.trim_end().to_owned() }
 }
 
 /// The path of `target` (a path or a URL, with or without a query) with ids replaced by `{id}`.
@@ -226,7 +227,7 @@ fn template(target: &str) -> String {
         None => path,
     };
     let segments: Vec<&str> =
-        path.split('/').map(|segment| if super::endpoint::is_id(segment) { "{id}" } else { segment }).collect();
+        path.split('/').map(|segment| if schema::endpoint::is_id(segment) { "{id}" } else { segment }).collect();
     let template = segments.join("/");
     if template.is_empty() { "/".to_owned() } else { template }
 }

@@ -46,10 +46,25 @@ pub struct Token {
 ///
 /// # Errors
 ///
-/// Where it is no JSON, or has half a surrogate pair in a string.
+/// Where it is no JSON, lies deeper than [`MAX_DEPTH`], or has half a surrogate pair in a string.
 pub fn tokenize(text: &[u8], positions: &[u32], base: u32, tokens: &mut Vec<Token>) -> Result<(), NotJson> {
+    tokenize_to(MAX_DEPTH, text, positions, base, tokens)
+}
+
+/// The same, of text that may lie as deep as `depth`.
+///
+/// # Errors
+///
+/// Likewise.
+pub fn tokenize_to(
+    depth: usize,
+    text: &[u8],
+    positions: &[u32],
+    base: u32,
+    tokens: &mut Vec<Token>,
+) -> Result<(), NotJson> {
     let mut tokenizer = Tokenizer { bytes: text, at: 0, positions, base, tokens };
-    tokenizer.whole().map_err(|expected| NotJson { at: tokenizer.at, expected })
+    tokenizer.whole(depth).map_err(|expected| NotJson { at: tokenizer.at, expected })
 }
 
 /// The fields of the object at the token `object`, by the tokens of their names. The value of each is the
@@ -95,8 +110,8 @@ struct Tokenizer<'a, 't> {
 type Taken = Result<(), &'static str>;
 
 impl Tokenizer<'_, '_> {
-    fn whole(&mut self) -> Taken {
-        self.value(MAX_DEPTH)?;
+    fn whole(&mut self, depth: usize) -> Taken {
+        self.value(depth)?;
         match self.peek() {
             None => Ok(()),
             Some(_) => Err("the end of the text"),

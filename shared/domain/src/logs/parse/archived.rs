@@ -3,8 +3,12 @@
 use jiff::Timestamp;
 
 use super::json;
-use crate::logs::json::{Kind, NotJson, fields};
+use crate::logs::json::{Kind, MAX_DEPTH, NotJson, fields};
 use crate::logs::record::{Format, Record};
+
+/// How deep an archived record may lie: what a line had at its root or in its `context` lies deeper by one in
+/// `extra`, and what was archived must be readable.
+const MAX_ARCHIVED_DEPTH: usize = MAX_DEPTH + 2;
 
 /// Where an archived record came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,7 +35,7 @@ pub enum ArchivedError {
 /// Reads a line of an archive object into `record`, which is overwritten.
 pub fn parse_archived<'a>(line: &'a str, record: &mut Record<'a>) -> Result<ArchivedSource<'a>, ArchivedError> {
     record.begin(line);
-    json::read(record, None)?;
+    json::read(record, None, MAX_ARCHIVED_DEPTH)?;
     let (extra, source) = (take(record, "extra"), take(record, "source"));
     if let Some(extra) = extra {
         let Record { tokens, left, .. } = record;

@@ -11,7 +11,7 @@ use crate::logs::record::{CONTEXT, Category, Format, Json, Level, Message, Recor
 use crate::logs::short::Short;
 
 /// A name that means something at the top level of a line or in its `context`. The ids of a context come
-/// first, as in [`CONTEXT`](crate::logs::record::CONTEXT).
+/// first, as in [`CONTEXT`].
 #[derive(Clone, Copy)]
 enum Name {
     RequestId,
@@ -38,6 +38,7 @@ enum Name {
     Error,
     Err,
     DurationMs,
+    Span,
     Aws,
 }
 
@@ -70,6 +71,7 @@ const NAMES: [(Short, Name); Name::Aws as usize + 1] = {
         name("error", Name::Error),
         name("err", Name::Err),
         name("duration_ms", Name::DurationMs),
+        name("span", Name::Span),
         name("_aws", Name::Aws),
     ]
 };
@@ -100,9 +102,9 @@ const ERROR: [Name; 2] = [Name::Error, Name::Err];
 const IDS: u32 = (1 << CONTEXT.len()) - 1;
 
 /// Reads a line that is one JSON object. Fields of wrong types and unknown ones are left in `record.left`.
-/// Without the positions of what is special in the line, these are looked up.
-pub(super) fn read(record: &mut Record<'_>, specials: Option<Specials<'_>>) -> Result<(), NotJson> {
-    tokenize(record, specials)?;
+/// Without the positions of what is special in the line, these are looked up. It may lie as deep as `depth`.
+pub(super) fn read(record: &mut Record<'_>, specials: Option<Specials<'_>>, depth: usize) -> Result<(), NotJson> {
+    tokenize(record, specials, depth)?;
     let Record { line, tokens, left, left_of_context, .. } = record;
     let mut top = Known::of(line, tokens, 0, left);
     record.format = format_of(&top);
@@ -114,6 +116,7 @@ pub(super) fn read(record: &mut Record<'_>, specials: Option<Specials<'_>>) -> R
     record.message = message.unwrap_or(Message::Plain(""));
     record.duration_ms = top.first(&[Name::DurationMs], |value| value.number().map(|_| value.text));
     record.details = top.first(&[Name::Details], Json::object);
+    record.span = top.first(&[Name::Span], |value| value.object().filter(|span| is_span(line, tokens, *span)));
     record.error = top.first(&ERROR, |value| (value.kind == Kind::Object || value.quoted().is_some()).then_some(value));
     // The ids stand in `context` or, as many loggers write them, at the top.
     if let Some(context) = top.first(&[Name::Context], Json::object) {
@@ -127,14 +130,14 @@ pub(super) fn read(record: &mut Record<'_>, specials: Option<Specials<'_>>) -> R
 }
 
 /// The tokens of the line, which is an object and nothing else.
-fn tokenize(record: &mut Record<'_>, specials: Option<Specials<'_>>) -> Result<(), NotJson> {
+fn tokenize(record: &mut Record<'_>, specials: Option<Specials<'_>>, depth: usize) -> Result<(), NotJson> {
     let text = record.line.as_bytes();
     match specials {
-        Some(Specials { positions, base }) => json::tokenize(text, positions, base, &mut record.tokens),
+        Some(Specials { positions, base }) => json::tokenize_to(depth, text, positions, base, &mut record.tokens),
         None => {
             let mut positions = Vec::new();
             json::find_specials(text, &mut positions);
-            json::tokenize(text, &positions, 0, &mut record.tokens)
+            json::tokenize_to(depth, text, &positions, 0, &mut record.tokens)
         }
     }
 }
@@ -216,6 +219,13 @@ impl<'t, 'a> Known<'t, 'a> {
     }
 }
 
+/// Whether an object says what was done, as every span does. Others may call something a span that is none.
+fn is_span(line: &str, tokens: &[Token], span: Json<'_>) -> bool {
+    let is_name = |place: u32| Json::at(line, tokens, place).text == "operation_name";
+    json::fields(tokens, span.token)
+        .any(|place| is_name(place) && Json::at(line, tokens, place + 1).quoted().is_some_and(|text| !text.is_empty()))
+}
+
 fn known_name(line: &[u8], name: Token) -> Option<Name> {
     let short = Short::at(line, name.start as usize, name.end as usize)?;
     let (known, name) = NAMES[PLACES[short.slot(SLOT_BITS)] as usize];
@@ -249,22 +259,31 @@ fn time(value: Json<'_>) -> Option<Time<'_>> {
     if instant::is_canonical(text) {
         return Some(Time::Written(text));
     }
+    time_of_text(text).map(Time::At)
+}
+
+/// RFC 3339, or the same without an offset, which is UTC.
+pub(crate) fn time_of_text(text: &str) -> Option<Timestamp> {
     let zoned = || {
         let local: DateTime = text.parse().ok()?;
         local.to_zoned(TimeZone::UTC).ok().map(|zoned| zoned.timestamp())
     };
-    text.parse().ok().or_else(zoned).map(Time::At)
+    text.parse().ok().or_else(zoned)
 }
 
 fn of_epoch(number: f64) -> Option<Timestamp> {
-    let millis = match number {
-        n if n <= 0.0 => return None,
-        n if n < 1e11 => n * 1e3,
-        n if n < 1e14 => n,
-        n if n < 1e17 => n / 1e3,
-        n => n / 1e6,
-    };
-    Timestamp::from_millisecond(millis.round() as i64).ok()
+    Timestamp::from_millisecond((seconds_of_epoch(number)? * 1e3).round() as i64).ok()
+}
+
+/// Seconds since the epoch of a number of them, or of milliseconds, microseconds or nanoseconds, told apart by size.
+pub(crate) fn seconds_of_epoch(number: f64) -> Option<f64> {
+    match number {
+        n if n <= 0.0 => None,
+        n if n < 1e11 => Some(n),
+        n if n < 1e14 => Some(n / 1e3),
+        n if n < 1e17 => Some(n / 1e6),
+        n => Some(n / 1e9),
+    }
 }
 
 #[cfg(test)]

@@ -3,21 +3,29 @@
 use super::*;
 use crate::logs::archive;
 use crate::logs::envelope::tests::{event, gzip};
-use crate::metrics::series::{Dimensions, SeriesKey};
+use crate::logs::json::MAX_DEPTH;
+use crate::metrics::registry;
+use crate::metrics::series::{Dimensions, SeriesKey, SeriesSet};
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 const GROUP: &str = "/aws/ecs/production/api";
 const TIME: i64 = 1_795_000_000_000; // 2026-11-18T11:06:40Z
 
-fn pipeline(filters: &str) -> Pipeline {
-    Pipeline::new(Settings {
+fn settings(filters: &str) -> Settings {
+    Settings {
         own_log_groups: "/aws/lambda/obs-".into(),
         environment: "production".into(),
         pseudonym_key: PseudonymKey::from_secret("made up for tests, 0123456789abcdef").unwrap(),
         personal_fields: vec!["nick_name".into()],
         filters: Filters::parse(filters).unwrap(),
-    })
+        metric_namespace: "Shop".into(),
+    }
+}
+
+fn pipeline(filters: &str) -> Pipeline {
+    Pipeline::new(settings(filters))
 }
 
 fn delivery(group: &str, lines: &[(i64, Value)]) -> String {
@@ -345,13 +353,14 @@ fn the_archive_processed_again_is_the_same_byte_for_byte() {
         "raw text, phone +79123456789",
         "2026-11-21 10:05:03 UTC:h(1):u@d:[9]:LOG:  duration: 6123.4 ms  statement: SELECT * FROM contracts WHERE id = 7",
         r#"{"_aws":{"Timestamp":1},"latency":3}"#,
+        r#"{"_aws":{"Timestamp":1794999990000,"CloudWatchMetrics":[{"Namespace":"Shop","Metrics":[{"Name":"active_users"},{"Name":"contracts_created"}]}]},"active_users":{"Values":[1,2],"Counts":[3,4]},"contracts_created":[1,2,"x"],"role":"anna@example.com"}"#,
         r#"{"timestamp": "2026-11-21T10:05:03.123456", "level": "LogLevel.ERROR", "message": "x", "category": "LogCategory.DATABASE"}"#,
     ];
     let first = process(&lines);
     let object = &first.archive[0];
     let again = pipeline("").reprocess(&object.key, &archive::lines(&object.body).unwrap()).unwrap();
     assert_eq!(archive::lines(&again.archive.body).unwrap(), archive::lines(&object.body).unwrap());
-    assert_eq!((&again.archive, again.lines), (object, 5));
+    assert_eq!((&again.archive, again.lines), (object, 6));
     let metrics = |object: &Object| {
         let mut pending = PendingMetrics::parse(&object.body).unwrap();
         // Only the delivery knew how many bytes came.
@@ -366,6 +375,127 @@ fn the_archive_processed_again_is_the_same_byte_for_byte() {
     };
     assert_eq!(metrics(&again.pending), metrics(first.pending.as_ref().unwrap()));
     assert!(again.pending.key.ends_with(".2026-11-18T11.json"), "{}", again.pending.key);
+    assert_eq!(metrics(&again.pending).extracted.values().map(SeriesSet::len).sum::<usize>(), 2);
+}
+
+#[test]
+fn hours_of_a_batch_that_are_counted_again_share_no_minute_with_each_other() {
+    // Were it so, the second of them would be taken for what was counted already.
+    let hour_end = TIME.div_euclid(3_600_000) * 3_600_000 + 3_600_000;
+    let line = |at: i64| {
+        let aws = json!({ "Timestamp": at - 45_000, "CloudWatchMetrics": [
+            { "Namespace": "Shop", "Metrics": [{ "Name": "active_users" }] }
+        ] });
+        (at, json!(json!({ "_aws": aws, "active_users": 1 }).to_string()))
+    };
+    let first = processed(&mut pipeline(""), GROUP, &[line(hour_end - 5_000), line(hour_end + 5_000)]);
+    let pending = |object: &Object| PendingMetrics::parse(&object.body).unwrap();
+    let mut again = BTreeMap::new();
+    for object in &first.archive {
+        let hour = pipeline("").reprocess(&object.key, &archive::lines(&object.body).unwrap()).unwrap();
+        for (minute, series) in pending(&hour.pending).extracted {
+            assert!(again.insert(minute, series).is_none(), "{minute} is of two hours");
+        }
+    }
+    assert_eq!((first.archive.len(), again.len()), (2, 2));
+    assert_eq!(again, pending(first.pending.as_ref().unwrap()).extracted);
+}
+
+#[test]
+fn every_metric_that_lines_may_bring_along_comes_through_redaction_as_it_was_written() {
+    let ours = |name: &str| name.starts_with("pipeline_") || ["log_entries", "performance_issues"].contains(&name);
+    for metric in registry::METRICS.iter().filter(|metric| !ours(metric.name)) {
+        let mut line = json!({
+            "timestamp": "2026-11-18T11:06:40.000Z", "level": "INFO", "category": "system", "message": "m",
+            "details": { "event": "contract_created", "active_users": 5, "method": "GET", "url": "/", "status_code": 200 },
+            "_aws": { "Timestamp": TIME - 30_000, "CloudWatchMetrics": [{
+                "Namespace": "Shop", "Dimensions": metric.sets,
+                "Metrics": [{ "Name": metric.name, "Unit": metric.unit.as_str() }]
+            }] }
+        });
+        line[metric.name] = json!([1, 2.5]);
+        for name in metric.dimensions {
+            line[name] = json!(format!("of {name}"));
+        }
+        let processed = process(&[&line.to_string()]);
+        let pending = PendingMetrics::parse(&processed.pending.unwrap().body).unwrap();
+        let derived: BTreeSet<String> =
+            pending.minutes.values().flat_map(|set| set.iter()).map(|(key, _)| key.name.clone()).collect();
+        let others = ["log_entries", "pipeline_bytes_received", "pipeline_lines_archived", "pipeline_lines_received"];
+        assert_eq!(derived, others.map(str::to_owned).into(), "{}", metric.name);
+        let [(minute, series)] = &pending.extracted.iter().collect::<Vec<_>>()[..] else { panic!("{}", metric.name) };
+        assert_eq!(**minute, Minute::of_epoch_millis(TIME - 30_000));
+        let dimensions = metric.dimensions.iter().map(|&name| (name.to_owned(), format!("of {name}"))).collect();
+        let held = series.get(&SeriesKey { name: metric.name.to_owned(), dimensions }).unwrap();
+        assert_eq!((series.len(), held.count, held.sum), (1, 2, 3.5), "{}", metric.name);
+    }
+}
+
+#[test]
+fn names_of_personal_fields_hide_no_metrics() {
+    let fields =
+        ["name", "unit", "namespace", "metrics", "dimensions", "timestamp", "aws", "_aws", "cloudwatchmetrics"];
+    let personal_fields = fields.map(str::to_owned).into();
+    let mut pipeline = Pipeline::new(Settings { personal_fields, ..settings("") });
+    let line = json!({
+        "message": "m", "name": "Анна",
+        "_aws": { "Timestamp": TIME, "password": "hunter2", "CloudWatchMetrics": [{
+            "Namespace": "Shop", "Dimensions": [["service"]],
+            "Metrics": [{ "Name": "active_users", "Unit": "Count" }, { "Name": "anna@example.com" }]
+        }] },
+        "active_users": 3,
+    });
+    let first = processed(&mut pipeline, GROUP, &[(TIME, json!(line.to_string()))]);
+    let object = &first.archive[0];
+    let records = archive::lines(&object.body).unwrap();
+    let record: Value = serde_json::from_str(&records[0]).unwrap();
+    let directive = &record["extra"]["_aws"]["CloudWatchMetrics"][0];
+    assert_eq!((&directive["Namespace"], &directive["Metrics"][0]["Name"]), (&json!("Shop"), &json!("active_users")));
+    for personal in ["Анна", "anna@example.com", "hunter2"] {
+        assert!(!records[0].contains(personal), "{personal} in {}", records[0]);
+    }
+    let extracted = |object: &Object| PendingMetrics::parse(&object.body).unwrap().extracted;
+    let metrics = extracted(first.pending.as_ref().unwrap());
+    assert_eq!(metrics.values().flat_map(SeriesSet::iter).map(|(_, held)| held.sum).sum::<f64>(), 3.0);
+    let again = pipeline.reprocess(&object.key, &records).unwrap();
+    assert_eq!((&again.archive, extracted(&again.pending)), (object, metrics));
+}
+
+#[test]
+fn metrics_of_a_line_that_a_log_driver_has_split_are_put_with_the_others() {
+    let line = json!({
+        "_aws": { "Timestamp": TIME, "CloudWatchMetrics": [{ "Namespace": "Shop", "Metrics": [{ "Name": "active_users" }] }] },
+        "active_users": 3, "message": "x".repeat(16 * 1024),
+    })
+    .to_string();
+    let (first, rest) = line.split_at(16 * 1024);
+    let first = processed(&mut pipeline(""), GROUP, &[(TIME, json!(first)), (TIME, json!(rest))]);
+    let object = &first.archive[0];
+    let again = pipeline("").reprocess(&object.key, &archive::lines(&object.body).unwrap()).unwrap();
+    for pending in [first.pending.as_ref().unwrap(), &again.pending] {
+        let pending = PendingMetrics::parse(&pending.body).unwrap();
+        let sum: f64 =
+            pending.minutes.values().flat_map(|set| set.named("active_users")).map(|(_, held)| held.sum).sum();
+        assert_eq!((sum, pending.extracted.len()), (3.0, 0), "CloudWatch saw two pieces that are no JSON");
+    }
+}
+
+#[test]
+fn what_was_archived_from_the_greatest_depth_can_be_read_back() {
+    let arrays = |deep: usize| format!("{}{}", "[".repeat(deep), "]".repeat(deep));
+    let lines = [
+        format!(r#"{{"message":"at the root","build":{}}}"#, arrays(MAX_DEPTH - 1)),
+        format!(r#"{{"message":"in the context","context":{{"build":{}}}}}"#, arrays(MAX_DEPTH - 2)),
+        format!(r#"{{"message":"in extra","extra":{{"build":{}}}}}"#, arrays(MAX_DEPTH - 2)),
+    ];
+    let first = process(&lines.each_ref().map(String::as_str));
+    let object = &first.archive[0];
+    let records = archive::lines(&object.body).unwrap();
+    for record in &records {
+        assert!(!record.contains(r#""format":"raw""#), "it is JSON: {record}");
+    }
+    let again = pipeline("").reprocess(&object.key, &records).unwrap();
+    assert_eq!(&again.archive, object);
 }
 
 fn any_line() -> impl Strategy<Value = String> {
@@ -444,4 +574,80 @@ proptest! {
         prop_assert_eq!(&super::tests::processed(&mut warm, GROUP, &lines), &processed);
         prop_assert_eq!(super::tests::processed(&mut pipeline(filters), GROUP, &lines), processed);
     }
+}
+
+const SPAN: &str = r#"{"timestamp":"2026-11-22T10:05:03.135Z","level":"INFO","category":"performance","message":"POST /contracts","context":{"request_id":"r-1","trace_id":"1-5759e988-bd862e3fe1be46a994272793","span_id":"53995c3f42cd8ad8"},"duration_ms":9000.5,"span":{"operation_name":"POST /contracts","parent_span_id":"4111111111111111","start_time":"2026-11-22T10:04:54.135456Z","end_time":"2026-11-22T10:05:03.135956Z","kind":"server","status":"ok","resource":"POST /contracts","tags":{"http.method":"POST","http.status_code":201,"buyer.email":"anna@example.com","password":"hunter2","db.statement":"SELECT * FROM users WHERE name = 'Анна' AND id = 7","db.query.text":"SELECT 'Анна'"},"logs":[{"timestamp":"2026-11-22T10:05:00.000Z","level":"INFO","message":"anna@example.com","fields":{"card":"4111 1111 1111 1111"}}],"links":[{"trace_id":"41111111111111114111111111111111","span_id":"4111111111111111"}]}}"#;
+
+#[test]
+fn a_span_is_archived_redacted_with_its_ids_as_they_are_and_goes_to_the_forwarder() {
+    let processed = process(&[SPAN, "text", SPAN]);
+    let records = archived(&processed);
+    assert_eq!(records.len(), 3);
+    let (record, span) = (&records[0], &records[0]["span"]);
+    assert_eq!((&record["source"]["format"], &record["duration_ms"]), (&json!("schema_v1"), &json!(9000.5)));
+    // 16 digits that could be the number of a card are an id here, and nowhere else.
+    assert_eq!(
+        (&span["parent_span_id"], &span["links"][0]["span_id"]),
+        (&json!("4111111111111111"), &json!("4111111111111111"))
+    );
+    assert_eq!(span["links"][0]["trace_id"], "41111111111111114111111111111111");
+    assert_eq!(
+        (&span["start_time"], &span["end_time"]),
+        (&json!("2026-11-22T10:04:54.135456Z"), &json!("2026-11-22T10:05:03.135956Z"))
+    );
+    assert_eq!(span["tags"]["http.status_code"], 201);
+    assert_eq!(span["tags"]["db.statement"], "SELECT * FROM users WHERE name = ? AND id = ?");
+    assert_eq!(span["tags"]["db.query.text"], "SELECT ?");
+    for personal in ["anna", "hunter2", "Анна", "4111 1111"] {
+        assert!(!record.to_string().contains(personal), "{personal}: {record}");
+    }
+    assert!(record.get("extra").is_none(), "{record}");
+    // The lines of the archive, in their order.
+    let spans = processed.spans.as_ref().unwrap();
+    assert_eq!(spans.key, format!("spans/dt=2026-11-18/{}.ndjson.zst", processed.batch_id));
+    let lines = archive::lines(&processed.archive[0].body).unwrap();
+    assert_eq!(archive::lines(&spans.body).unwrap(), [lines[0].clone(), lines[2].clone()]);
+    // After the lines, before what counts them.
+    let keys: Vec<&str> = processed.objects().map(|object| object.key.split('/').next().unwrap()).collect();
+    assert_eq!(keys, ["archive", "spans", "metrics"]);
+}
+
+#[test]
+fn a_span_that_filters_leave_out_of_the_archive_is_sent_on() {
+    let processed = processed(&mut pipeline("keep=0"), GROUP, &[(TIME, json!(SPAN)), (TIME, json!("text"))]);
+    assert_eq!((processed.lines.filtered, processed.archive.len()), (2, 0));
+    assert_eq!(archive::lines(&processed.spans.unwrap().body).unwrap().len(), 1);
+}
+
+#[test]
+fn a_span_counts_as_a_line_and_as_nothing_else() {
+    let line = SPAN.replacen(
+        "\"duration_ms\"",
+        r#""details":{"method":"POST","endpoint":"/contracts","status_code":500},"duration_ms""#,
+        1,
+    );
+    let pending = PendingMetrics::parse(&process(&[&line]).pending.unwrap().body).unwrap();
+    let names: Vec<&str> =
+        pending.minutes.values().flat_map(|set| set.iter()).map(|(key, _)| key.name.as_str()).collect();
+    assert!(names.contains(&"log_entries"), "{names:?}");
+    assert!(names.iter().all(|name| *name == "log_entries" || name.starts_with("pipeline_")), "{names:?}");
+}
+
+#[test]
+fn what_is_called_a_span_and_is_none_is_a_field_like_any_other() {
+    for value in [r#"{"id":1}"#, r#"{"operation_name":7}"#, r#"{"operation_name":""}"#, r#""text""#, "[1]"] {
+        let processed = process(&[&format!(r#"{{"message":"m","span":{value}}}"#)]);
+        assert_eq!(processed.spans, None, "{value}");
+        let expected: Value = serde_json::from_str(value).unwrap();
+        assert_eq!(archived(&processed)[0]["extra"]["span"], expected);
+    }
+}
+
+#[test]
+fn a_span_of_the_archive_is_read_back_and_written_the_same() {
+    let mut pipeline = pipeline("");
+    let processed = processed(&mut pipeline, GROUP, &[(TIME, json!(SPAN))]);
+    let object = &processed.archive[0];
+    let again = pipeline.reprocess(&object.key, &archive::lines(&object.body).unwrap()).unwrap();
+    assert_eq!(again.archive, *object);
 }

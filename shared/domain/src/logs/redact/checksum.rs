@@ -25,7 +25,7 @@ pub(super) fn is_snils(digits: &[u8]) -> bool {
     let sum: u32 = number.iter().zip((1..=9).rev()).map(|(digit, weight)| value(*digit) * weight).sum();
     // 100 and, as the remainder of more, 100 again are written as 00.
     let expected = sum % 101 % 100;
-    number > b"001001998" && expected == value(check[0]) * 10 + value(check[1])
+    number > &b"001001998"[..] && expected == value(check[0]) * 10 + value(check[1])
 }
 
 /// Whether `digits` (ASCII) are the number of a bank card: an issuer's prefix, its length, and Luhn's sum.

@@ -63,7 +63,8 @@ impl Writer<'_> {
             level: template.level,
             category: template.category,
             at_millis: source.millis(),
-            counted_by_cloudwatch: false,
+            emf: None,
+            is_joined: false,
             duration_ms: duration.and_then(|place| json::number(&line[place.start as usize..place.end as usize])),
             details,
         }

@@ -20,7 +20,7 @@ pub struct Known {
     pub verb: Option<String>,
     /// To which table, in small letters (of ASCII).
     pub table: Option<String>,
-    /// Its [`fingerprint`].
+    /// Its [`fingerprint()`].
     pub fingerprint: String,
 }
 

@@ -1,8 +1,9 @@
-//! Paths of requests into templates, so that the number of series does not grow with the data.
+//! Paths of requests into templates, so that the number of series does not grow with the data. Services and
+//! the pipeline call a path the same.
 
 /// The path of `target` (a path or a URL, with or without a query) with ids replaced by `{id}`. It is
 /// written to `scratch` where it is not `target` itself.
-pub(super) fn template<'a>(target: &'a str, scratch: &'a mut String) -> &'a str {
+pub fn template<'a>(target: &'a str, scratch: &'a mut String) -> &'a str {
     if is_template(target) {
         return target;
     }
@@ -47,7 +48,7 @@ fn is_template(target: &str) -> bool {
 
 /// Numbers, UUIDs, long hexadecimal texts, and names that end in a number of four digits or more
 /// (`LC-2026-004711`).
-pub(super) fn is_id(segment: &str) -> bool {
+pub fn is_id(segment: &str) -> bool {
     let (mut digits, mut trailing, mut hex) = (0, 0, true);
     for byte in segment.bytes() {
         if byte.is_ascii_digit() {
