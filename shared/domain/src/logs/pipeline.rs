@@ -324,7 +324,14 @@ impl Stages {
             owner: Cow::Owned(owner),
             log_group: Cow::Owned(log_group),
             log_stream: Cow::Owned(log_stream),
-            events: vec![LogEvent { id: &id, timestamp_millis: millis, message, text: None, specials: None, shaped: None }],
+            events: vec![LogEvent {
+                id: &id,
+                timestamp_millis: millis,
+                message,
+                text: None,
+                specials: None,
+                shaped: None,
+            }],
         };
         let text = line.as_deref().map(Cow::Borrowed).map_err(|error| LineError::Event(error.clone()));
         let line = Line { text, specials: None, events: 0..1, next: 0, continues: false };
