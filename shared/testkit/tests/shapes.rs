@@ -123,17 +123,17 @@ const OTHERS: [&str; 20] = [
 const CHANGING: [(&str, &str); 14] = [
     (
         "_aws",
-        r#"{"Timestamp":1795255503000,"CloudWatchMetrics":[{"Namespace":"LandContracts","Dimensions":[[]],"Metrics":[{"Name":"active_users"},{"Name":"contract_value"}]}]}"#,
+        concat!(
+            r#"{"Timestamp":1795255503000,"CloudWatchMetrics":[{"Namespace":"LandContracts","Dimensions":[[]],"#,
+            r#""Metrics":[{"Name":"active_users"},{"Name":"contract_value"}]}]}"#,
+        ),
     ),
     ("_aws", r#"{"CloudWatchMetrics":[]}"#),
     ("_aws", "{}"),
     ("_aws", "null"),
     ("_aws", "\"x\""),
     ("\\u005faws", r#"{"CloudWatchMetrics":[]}"#),
-    (
-        "span",
-        r#"{"operation_name":"GET /lots","start_time":"2026-11-21T10:05:03.123Z","status":"ok","db.statement":"SELECT 'x'"}"#,
-    ),
+    ("span", r#"{"operation_name":"GET /lots","start_time":"2026-11-21T10:05:03.123Z","db.statement":"SELECT 'x'"}"#),
     ("span", r#"{"operation_name":""}"#),
     ("span", "null"),
     ("level", "\"ERROR\""),
@@ -370,7 +370,7 @@ fn delivery_with(log_group: &str, lines: &[String], escapes: &[Escapes]) -> Stri
         })
         .collect();
     let message = format!(
-        r#"{{"messageType":"DATA_MESSAGE","owner":"123456789012","logGroup":"{log_group}","logStream":"s","subscriptionFilters":["f"],"logEvents":[{}]}}"#,
+        r#"{{"messageType":"DATA_MESSAGE","owner":"1","logGroup":"{log_group}","logStream":"s","logEvents":[{}]}}"#,
         events.join(",")
     );
     subscription::wrap(message.as_bytes()).to_string()
@@ -452,7 +452,7 @@ proptest! {
         then in vec(vec(any::<u16>(), 24), 1..12),
         are_loose in any::<bool>(),
         escapes in vec(escapes(), 1..8),
-        log_group in select(vec![laws::LOG_GROUP, laws::POSTGRES_LOG_GROUP, "/aws/ecs/staging/лоты", "/custom/billing"]),
+        log_group in select(vec![laws::LOG_GROUP, laws::POSTGRES_LOG_GROUP, "/aws/ecs/staging/лоты", "/x"]),
     ) {
         // Of another service, whose name a line may be given, and with other ids.
         let first = delivery(&lines_of(&shapes, &first, false));
@@ -500,7 +500,13 @@ const PERSONAL: [(&str, &str); 12] = [
 
 /// A line of one shape, with a `$` where a value is to stand that may be personal. None of them is an id by which lines
 /// are correlated.
-const PLACES: &str = r#"{"timestamp":"2026-11-21T10:05:03.123Z","level":"INFO","category":"business_logic","message":"$","context":{"request_id":"r-1","user_id":"$","session_id":"$","tenant":"$","service_name":"api","client":{"title":"$"}},"details":{"note":"$","event":"$","user_role":"$","reason":"$","email":"$","phone":"$","password":"$","items":["$",{"x":"$"}],"card_number":"$"},"error":{"type":"$","message":"$","traceback":"$"},"email":"$","free":"$","deep":{"a":{"b":[["$"]]}}}"#;
+const PLACES: &str = concat!(
+    r#"{"timestamp":"2026-11-21T10:05:03.123Z","level":"INFO","category":"business_logic","message":"$""#,
+    r#","context":{"request_id":"r-1","user_id":"$","session_id":"$","tenant":"$","service_name":"api","client":{"title":"$"}}"#,
+    r#","details":{"note":"$","event":"$","user_role":"$","reason":"$","email":"$","phone":"$""#,
+    r#","password":"$","items":["$",{"x":"$"}],"card_number":"$"}"#,
+    r#","error":{"type":"$","message":"$","traceback":"$"},"email":"$","free":"$","deep":{"a":{"b":[["$"]]}}}"#,
+);
 
 #[test]
 fn personal_data_is_found_in_every_value_of_a_known_shape() {
@@ -531,8 +537,8 @@ fn personal_data_is_found_in_every_value_of_a_known_shape() {
 #[test]
 fn personal_numbers_are_found_in_every_value_of_a_known_shape() {
     let line = |number: &str| {
-        r#"{"level":"INFO","category":"system","message":"m","context":{"user_id":$},"details":{"n":$,"phone":$,"contract_value":$},"x":[$]}"#
-            .replace('$', number)
+        let head = r#"{"level":"INFO","category":"system","message":"m","context":{"user_id":$}"#;
+        format!(r#"{head},"details":{{"n":$,"phone":$,"contract_value":$}},"x":[$]}}"#).replace('$', number)
     };
     let mut pipeline = pipeline::warm(&[delivery(&[line("1")])]);
     let numbers = ["79123456789", "4111111111111111", "500100732259", "-79123456789", "0", "12.50", "5000.0", "200"];
