@@ -41,7 +41,9 @@ pub fn template<'a>(target: &'a str, scratch: &'a mut String) -> &'a str {
 
 /// Whether there can be nothing to replace: no id is without a digit, no URL without a colon.
 fn is_template(target: &str) -> bool {
-    !target.is_empty() && !target.bytes().any(|b| b.is_ascii_digit() || matches!(b, b'?' | b'#' | b':'))
+    // Without a branch, so that many bytes are looked at at once: digits and the colon are neighbours.
+    let hides = |byte: u8| (byte.wrapping_sub(b'0') <= b':' - b'0') | (byte == b'?') | (byte == b'#');
+    !target.is_empty() && !target.bytes().fold(false, |any, byte| any | hides(byte))
 }
 
 /// Numbers, UUIDs, long hexadecimal texts, and names that end in a number of four digits or more

@@ -31,6 +31,7 @@ pub fn event(event: &str) {
     let outcome = pipeline::process(event);
     // A redelivery writes the same bytes at the same keys.
     assert_eq!(written(&outcome), written(&pipeline::process(event)), "a redelivery writes something else");
+    after(&[], event);
     match &outcome {
         Outcome::Batch(processed) => {
             batch(processed);
@@ -39,6 +40,16 @@ pub fn event(event: &str) {
             assert_eq!(quarantined(object).items.len(), 1, "a delivery is kept whole");
         }
         Outcome::Control | Outcome::OwnLogs { .. } => {}
+    }
+}
+
+/// Any text as a Lambda event, after others: the same is written for it as if it came first, and as if it came
+/// again, and as if no line was known by its shape.
+pub fn after(others: &[String], event: &str) {
+    let in_full = pipeline::process_in_full(event);
+    let mut warm = pipeline::warm(others);
+    for times in ["came after others", "came again"] {
+        assert_eq!(written(&in_full), written(&warm.process(event)), "something else is written where it {times}");
     }
 }
 

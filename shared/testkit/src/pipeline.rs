@@ -35,6 +35,20 @@ pub fn process(event: &str) -> Outcome {
     Pipeline::new(settings()).process(event)
 }
 
+/// The same where no line is known by its shape.
+pub fn process_in_full(event: &str) -> Outcome {
+    Pipeline::new(settings()).with_shapes(0).process(event)
+}
+
+/// A pipeline that has processed `events`.
+pub fn warm(events: &[String]) -> Pipeline {
+    let mut pipeline = Pipeline::new(settings());
+    for event in events {
+        pipeline.process(event);
+    }
+    pipeline
+}
+
 /// What becomes of a Lambda event where lines are filtered.
 pub fn process_filtered(filters: &str, event: &str) -> Outcome {
     let filters = Filters::parse(filters).expect("a test has filters that can be read");

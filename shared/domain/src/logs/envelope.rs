@@ -8,6 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use libdeflater::{Crc, DecompressionError, Decompressor};
 
 use crate::logs::json::{self, NotJson, Quoted, Reader};
+use crate::logs::shape::{Shape, Shaped, Shapes, Value};
 
 /// Bytes a delivery may decompress to. CloudWatch Logs sends some MB at most. A delivery of nothing but tiny
 /// events takes ten times its size as it is processed, which has to fit into the function's memory; whatever
@@ -51,8 +52,19 @@ pub struct LogEvent<'a> {
     pub timestamp_millis: i64,
     /// The line. Not always UTF-8.
     pub message: &'a [u8],
+    /// The same as a text, if it is known to be one.
+    pub text: Option<&'a str>,
     /// Where quotes, backslashes and control characters are in it, if that is known.
     pub specials: Option<Specials<'a>>,
+    /// The line, if it has a shape that is known: then `message` is empty.
+    pub shaped: Option<Shaped<'a>>,
+}
+
+impl LogEvent<'_> {
+    /// Bytes of the line.
+    pub fn bytes(&self) -> usize {
+        self.shaped.map_or(self.message.len(), |shaped| shaped.bytes)
+    }
 }
 
 /// Positions of quotes, backslashes and control characters, in order.
@@ -120,6 +132,7 @@ pub struct Decoder {
     message: Vec<u8>,
     texts: Vec<u8>,
     specials: Vec<u32>,
+    values: Vec<Value>,
     events: Vec<EventPlace>,
 }
 
@@ -129,6 +142,14 @@ struct EventPlace {
     timestamp_millis: i64,
     line: Range<usize>,
     specials: Range<usize>,
+    shaped: Option<ShapedPlace>,
+}
+
+/// A line of a known shape by its values, and how many bytes it has.
+struct ShapedPlace {
+    shape: Shape,
+    values: Range<u32>,
+    bytes: u32,
 }
 
 impl Default for Decoder {
@@ -139,6 +160,7 @@ impl Default for Decoder {
             message: Vec::new(),
             texts: Vec::new(),
             specials: Vec::new(),
+            values: Vec::new(),
             events: Vec::new(),
         }
     }
@@ -147,17 +169,27 @@ impl Default for Decoder {
 impl Decoder {
     /// Opens the envelope of a Lambda event `{"awslogs":{"data":"..."}}`.
     pub fn open(&mut self, event: &str) -> Result<Delivery<'_>, EnvelopeError> {
+        self.open_shaped(event, None)
+    }
+
+    /// The same, but for lines that have one of the `shapes`: these are not decoded.
+    pub fn open_shaped(&mut self, event: &str, shapes: Option<&mut Shapes>) -> Result<Delivery<'_>, EnvelopeError> {
         let mut compressed = std::mem::take(&mut self.compressed);
         let inflated = decode(event, &mut compressed).and_then(|()| self.inflate(&compressed));
         self.compressed = compressed;
         inflated?;
-        self.read()
+        self.read(shapes)
     }
 
-    /// Opens what a Kinesis record holds: the gzip member itself.
-    pub fn open_compressed(&mut self, compressed: &[u8]) -> Result<Delivery<'_>, EnvelopeError> {
+    /// Opens what a Kinesis record holds: the gzip member itself. Lines that have one of the `shapes` are not
+    /// decoded.
+    pub fn open_compressed(
+        &mut self,
+        compressed: &[u8],
+        shapes: Option<&mut Shapes>,
+    ) -> Result<Delivery<'_>, EnvelopeError> {
         self.inflate(compressed)?;
-        self.read()
+        self.read(shapes)
     }
 
     fn inflate(&mut self, compressed: &[u8]) -> Result<(), EnvelopeError> {
@@ -182,13 +214,23 @@ impl Decoder {
         Ok(())
     }
 
-    fn read(&mut self) -> Result<Delivery<'_>, EnvelopeError> {
+    fn read(&mut self, shapes: Option<&mut Shapes>) -> Result<Delivery<'_>, EnvelopeError> {
         if self.texts.len() < self.message.len() + json::ROOM {
             self.texts.resize(self.message.len() + json::ROOM, 0);
         }
+        // Where a message is no text, each line has to be looked at.
+        let message = simdutf8::basic::from_utf8(&self.message).ok();
         self.events.clear();
         self.specials.clear();
-        let lines = Lines { texts: &mut self.texts, filled: 0, specials: &mut self.specials, events: &mut self.events };
+        self.values.clear();
+        let lines = Lines {
+            texts: &mut self.texts,
+            filled: 0,
+            specials: &mut self.specials,
+            values: &mut self.values,
+            shapes: shapes.filter(|_| message.is_some()),
+            events: &mut self.events,
+        };
         let head = read_message(&self.message, lines)?;
         let texts = |text: Option<Text>, missing| match text {
             Some(text) => text.read(&self.message).ok_or(EnvelopeError::Message("a name that is no text")),
@@ -203,16 +245,25 @@ impl Decoder {
             return Err(EnvelopeError::Message("no logEvents"));
         }
         let mut events = Vec::with_capacity(self.events.len());
+        // All lines at once take a fraction of the time that they take one by one.
+        let end = self.events.last().map_or(0, |last| last.line.end);
+        let text = simdutf8::basic::from_utf8(&self.texts[..end]).ok();
         for place in &self.events {
+            let shaped = place.shaped.as_ref().zip(message).map(|(shaped, message)| {
+                let values = &self.values[shaped.values.start as usize..shaped.values.end as usize];
+                Shaped { message, values, shape: shaped.shape, bytes: shaped.bytes as usize }
+            });
             let id = std::str::from_utf8(&self.message[place.id.clone()]);
             events.push(LogEvent {
                 id: id.map_err(|_| EnvelopeError::Message("an id that is no text"))?,
                 timestamp_millis: place.timestamp_millis,
                 message: &self.texts[place.line.clone()],
+                text: text.and_then(|text| text.get(place.line.clone())),
                 specials: Some(Specials {
                     positions: &self.specials[place.specials.clone()],
                     base: place.line.start as u32,
                 }),
+                shaped,
             });
         }
         Ok(Delivery::Data(Batch {
@@ -324,6 +375,8 @@ struct Lines<'a> {
     texts: &'a mut [u8],
     filled: usize,
     specials: &'a mut Vec<u32>,
+    values: &'a mut Vec<Value>,
+    shapes: Option<&'a mut Shapes>,
     events: &'a mut Vec<EventPlace>,
 }
 
@@ -370,7 +423,7 @@ impl Lines<'_> {
 
     fn read(&mut self, reader: &mut Reader<'_>, message: &[u8]) -> Result<EventPlace, EnvelopeError> {
         let start = reader.clone();
-        if let Some(event) = self.read_as_written(reader) {
+        if let Some(event) = self.read_as_written(reader, message) {
             return Ok(event);
         }
         *reader = start;
@@ -379,7 +432,7 @@ impl Lines<'_> {
 
     /// An event as CloudWatch writes it: three fields in this order and no white space. `None` for any
     /// other, and for a mistake; then nothing has been read.
-    fn read_as_written(&mut self, reader: &mut Reader<'_>) -> Option<EventPlace> {
+    fn read_as_written(&mut self, reader: &mut Reader<'_>, message: &[u8]) -> Option<EventPlace> {
         let (start, first) = (self.filled, self.specials.len());
         let head = |reader: &mut Reader<'_>| {
             let id = reader.take_if(b"{\"id\":").then(|| reader.string().ok()).flatten()?;
@@ -387,6 +440,14 @@ impl Lines<'_> {
             (!id.escaped && reader.take_if(b",\"message\":")).then_some((id, timestamp))
         };
         let (id, timestamp_millis) = head(reader)?;
+        if let Some((shaped, behind)) = self.shaped(message, reader.at())
+            && let mut behind = reader.moved_to(behind)
+            && behind.take_if(b"\"}")
+        {
+            *reader = behind;
+            let (line, specials) = (start..start, first..first);
+            return Some(EventPlace { id: id.start..id.end, timestamp_millis, line, specials, shaped: Some(shaped) });
+        }
         match reader.unescaped_string(self.texts, start, self.specials) {
             Ok(filled) if reader.take_if(b"}") => self.filled = filled,
             _ => {
@@ -395,7 +456,16 @@ impl Lines<'_> {
             }
         }
         let specials = first..self.specials.len();
-        Some(EventPlace { id: id.start..id.end, timestamp_millis, line: start..self.filled, specials })
+        Some(EventPlace { id: id.start..id.end, timestamp_millis, line: start..self.filled, specials, shaped: None })
+    }
+
+    /// The line that is the text at `at` of `message`, if it has a shape that is known, and where it ends.
+    #[inline]
+    fn shaped(&mut self, message: &[u8], at: usize) -> Option<(ShapedPlace, usize)> {
+        let (shapes, first) = (self.shapes.as_mut()?, self.values.len());
+        let start = at + usize::from(message.get(at) == Some(&b'"'));
+        let (shape, end, bytes) = shapes.find(message, start, self.values).filter(|_| start > at)?;
+        Some((ShapedPlace { shape, values: first as u32..self.values.len() as u32, bytes: bytes as u32 }, end))
     }
 
     fn read_in_any_order(&mut self, reader: &mut Reader<'_>, message: &[u8]) -> Result<EventPlace, EnvelopeError> {
@@ -428,7 +498,7 @@ impl Lines<'_> {
         }
         match (id, timestamp, line) {
             (Some(id), Some(timestamp_millis), Some((line, specials))) => {
-                Ok(EventPlace { id, timestamp_millis, line, specials })
+                Ok(EventPlace { id, timestamp_millis, line, specials, shaped: None })
             }
             _ => Err(EnvelopeError::Message("a log event without id, timestamp or message")),
         }
@@ -470,7 +540,7 @@ pub(super) mod tests {
         let message = r#" { "logEvents" : [ { "message" : "a\"\u0434\ud83d\ude00\n" , "extractedFields": {"x": [1, {}]}, "timestamp":-1,"id":"7" } ],
             "x": null, "logStream":"s\u002f1","logGroup":"g","owner":"o","messageType":"DATA_MESSAGE" } "#;
         let (mut decoder, compressed) = (Decoder::default(), gzip(message.as_bytes()));
-        let Delivery::Data(batch) = decoder.open_compressed(&compressed).unwrap() else { panic!("it has data") };
+        let Delivery::Data(batch) = decoder.open_compressed(&compressed, None).unwrap() else { panic!("it has data") };
         assert_eq!((&*batch.log_stream, batch.events[0].id, batch.events[0].timestamp_millis), ("s/1", "7", -1));
         assert_eq!(std::str::from_utf8(batch.events[0].message).unwrap(), "a\"д😀\n");
     }
@@ -479,11 +549,11 @@ pub(super) mod tests {
     fn nothing_of_a_delivery_is_left_for_the_next() {
         let mut decoder = Decoder::default();
         let long = MESSAGE.replace("MSG", &"secret ".repeat(10_000));
-        decoder.open_compressed(&gzip(long.as_bytes())).unwrap();
-        decoder.open_compressed(&gzip(b"not json")).unwrap_err();
+        decoder.open_compressed(&gzip(long.as_bytes()), None).unwrap();
+        decoder.open_compressed(&gzip(b"not json"), None).unwrap_err();
         let compressed = gzip(MESSAGE.as_bytes());
-        let again = format!("{:?}", decoder.open_compressed(&compressed).unwrap());
-        assert_eq!(again, format!("{:?}", Decoder::default().open_compressed(&compressed).unwrap()));
+        let again = format!("{:?}", decoder.open_compressed(&compressed, None).unwrap());
+        assert_eq!(again, format!("{:?}", Decoder::default().open_compressed(&compressed, None).unwrap()));
     }
 
     #[test]
@@ -503,7 +573,7 @@ pub(super) mod tests {
         let usual = r#"{"id":"1","timestamp":1795000000000,"message":"MSG"}"#;
         let read = |events: &str| {
             let (mut decoder, compressed) = (Decoder::default(), gzip(MESSAGE.replace(usual, events).as_bytes()));
-            match decoder.open_compressed(&compressed) {
+            match decoder.open_compressed(&compressed, None) {
                 Ok(Delivery::Data(batch)) => {
                     let of =
                         |event: &LogEvent<'_>| (event.id.to_owned(), event.timestamp_millis, event.message.to_vec());
@@ -539,7 +609,7 @@ pub(super) mod tests {
     #[test]
     fn a_control_message_is_told_apart() {
         let message = MESSAGE.replace("DATA_", "CONTROL_");
-        assert_eq!(Decoder::default().open_compressed(&gzip(message.as_bytes())).unwrap(), Delivery::Control);
+        assert_eq!(Decoder::default().open_compressed(&gzip(message.as_bytes()), None).unwrap(), Delivery::Control);
     }
 
     #[test]
@@ -548,7 +618,7 @@ pub(super) mod tests {
         let at = MESSAGE.find("MSG").unwrap();
         message[at] = 0xff;
         let (mut decoder, compressed) = (Decoder::default(), gzip(&message));
-        let Delivery::Data(batch) = decoder.open_compressed(&compressed).unwrap() else { panic!("it has data") };
+        let Delivery::Data(batch) = decoder.open_compressed(&compressed, None).unwrap() else { panic!("it has data") };
         assert_eq!(batch.events[0].message, [0xff, b'S', b'G']);
     }
 
@@ -556,7 +626,7 @@ pub(super) mod tests {
     fn a_second_member_is_not_lost_with_success() {
         let (one, other) = (gzip(MESSAGE.as_bytes()), gzip(MESSAGE.replace("MSG", "GSM").as_bytes()));
         for second in [other, gzip(b"another message, of another length")] {
-            let error = Decoder::default().open_compressed(&[one.clone(), second].concat()).unwrap_err();
+            let error = Decoder::default().open_compressed(&[one.clone(), second].concat(), None).unwrap_err();
             assert_eq!(error.reason(), "gzip", "{error}");
         }
     }
@@ -565,10 +635,10 @@ pub(super) mod tests {
     fn a_bomb_takes_no_more_memory_than_deflate_can_blow_it_up_to() {
         let bomb = gzip(&vec![b' '; 1024 * 1000]);
         assert!(bomb.len() < 1100, "{}", bomb.len());
-        assert!(matches!(Decoder::default().open_compressed(&bomb), Err(EnvelopeError::Json(_))));
+        assert!(matches!(Decoder::default().open_compressed(&bomb, None), Err(EnvelopeError::Json(_))));
         let forged = [&bomb[..bomb.len() - 4], &(20 * 1024 * 1024_u32).to_le_bytes()].concat();
         let mut decoder = Decoder::default();
-        let error = decoder.open_compressed(&forged).unwrap_err();
+        let error = decoder.open_compressed(&forged, None).unwrap_err();
         assert!(error.to_string().contains("it claims more than it can hold"), "{error}");
         assert_eq!(decoder.message.capacity(), 0, "refused before any memory was taken");
     }

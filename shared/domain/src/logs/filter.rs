@@ -69,6 +69,11 @@ impl Filters {
         rules.map(Rule::parse).collect::<Result<_, _>>().map(Filters)
     }
 
+    /// Whether there is no rule: all lines are kept.
+    pub fn are_none(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Whether `record` is archived. `service` is whose lines these are where the record does not say,
     /// `event_id` names it where no request does.
     pub fn keeps(&self, record: &Record<'_>, service: &str, event_id: &str) -> bool {

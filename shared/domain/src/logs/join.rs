@@ -71,6 +71,10 @@ fn split(first: &str, events: &[LogEvent<'_>], at: usize) -> Option<(String, usi
     }
     let mut whole = String::new();
     for (end, event) in (at + 1..).zip(&events[at..]) {
+        if event.shaped.is_some() {
+            // JSON itself, and so the end of neither.
+            return None;
+        }
         let piece = quarantine::line_text(event).ok().filter(|piece| whole.len() + piece.len() <= MAX_JOINED_BYTES)?;
         whole.push_str(piece);
         if is_piece(piece) {
@@ -151,7 +155,7 @@ mod tests {
     use super::*;
 
     fn event<'a>(id: &'a str, message: &'a str) -> LogEvent<'a> {
-        LogEvent { id, timestamp_millis: 0, message: message.as_bytes(), specials: None }
+        LogEvent { id, timestamp_millis: 0, message: message.as_bytes(), text: None, specials: None, shaped: None }
     }
 
     /// The events of each line, and for a continuation the line that it continues.

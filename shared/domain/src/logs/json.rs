@@ -149,6 +149,16 @@ impl<'a> Reader<'a> {
         is_next
     }
 
+    /// Where it is.
+    pub fn at(&self) -> usize {
+        self.at
+    }
+
+    /// The same text from `at` on.
+    pub fn moved_to(&self, at: usize) -> Reader<'a> {
+        Reader { bytes: self.bytes, at }
+    }
+
     /// A number, if it is an integer.
     pub fn integer(&mut self) -> Result<Option<i64>, NotJson> {
         self.peek();
@@ -223,6 +233,11 @@ impl<'a> Reader<'a> {
 fn short_integer(bytes: &[u8], mut at: usize) -> Option<(i64, usize)> {
     let last = at + 18;
     let mut value = 0;
+    if let Some(eight) =
+        bytes.get(at..).and_then(<[u8]>::first_chunk).and_then(eight_digits).filter(|eight| *eight >= 10_000_000)
+    {
+        (value, at) = (i64::from(eight), at + 8);
+    }
     while let Some(digit @ b'0'..=b'9') = bytes.get(at)
         && at < last
     {
@@ -234,6 +249,20 @@ fn short_integer(bytes: &[u8], mut at: usize) -> Option<(i64, usize)> {
         at += 1;
     }
     (value > 0 && matches!(bytes.get(at), Some(b',' | b'}'))).then_some((value, at))
+}
+
+/// The number that eight digits are: pairs of them, then pairs of those, are put together side by side.
+#[inline]
+fn eight_digits(text: &[u8; 8]) -> Option<u32> {
+    const ZEROS: u64 = 0x3030_3030_3030_3030;
+    let digits = u64::from_le_bytes(*text) ^ ZEROS;
+    // Of a digit, neither the upper half is left, nor is there one when six is added.
+    if (digits | digits.wrapping_add(0x0606_0606_0606_0606)) & 0xf0f0_f0f0_f0f0_f0f0 != 0 {
+        return None;
+    }
+    let pairs = (digits * 10 + (digits >> 8)) & 0x00ff_00ff_00ff_00ff;
+    let fours = (pairs * 100 + (pairs >> 16)) & 0x0000_ffff_0000_ffff;
+    Some((fours * 10_000 + (fours >> 32)) as u32)
 }
 
 /// Whether no double can hold a number: they go up to 309 digits.
@@ -290,9 +319,53 @@ fn digits(bytes: &[u8], mut at: usize) -> usize {
     at
 }
 
+/// The value of a JSON number, the same as `str::parse` has: at once where it is one of a few digits, which a
+/// double holds exactly, and so does it the power of ten that they are divided by.
+pub fn number(text: &str) -> Option<f64> {
+    const MOST_DIGITS: usize = 15;
+    const POWERS: [f64; MOST_DIGITS + 1] =
+        [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
+    let bytes = text.as_bytes();
+    if bytes.len() <= MOST_DIGITS && bytes.first().is_some_and(u8::is_ascii_digit) {
+        let (mut value, mut decimals, mut is_fraction) = (0_u64, 0, false);
+        for &byte in bytes {
+            match byte {
+                b'0'..=b'9' => {
+                    value = value * 10 + u64::from(byte - b'0');
+                    decimals += usize::from(is_fraction);
+                }
+                b'.' if !is_fraction => is_fraction = true,
+                _ => return text.parse().ok(),
+            }
+        }
+        return Some(value as f64 / POWERS[decimals]);
+    }
+    text.parse().ok()
+}
+
+/// Length of the number that `bytes` begin with, if it is one that any double can hold: short, and without an
+/// exponent.
+#[inline]
+pub fn short_number_length(bytes: &[u8]) -> Option<usize> {
+    const LONGEST: usize = 24;
+    let sign = usize::from(bytes.first() == Some(&b'-'));
+    let mut end = digits(bytes, sign);
+    if end == sign || end > sign + 1 && bytes[sign] == b'0' {
+        return None;
+    }
+    if bytes.get(end) == Some(&b'.') {
+        let fraction = end + 1;
+        end = digits(bytes, fraction);
+        if end == fraction {
+            return None;
+        }
+    }
+    (end <= LONGEST && !matches!(bytes.get(end), Some(b'e' | b'E'))).then_some(end)
+}
+
 /// How many bytes there are before the first quote, backslash or control character.
 #[inline]
-fn plain_length(bytes: &[u8]) -> usize {
+pub fn plain_length(bytes: &[u8]) -> usize {
     let (chunks, rest) = bytes.as_chunks::<16>();
     for (number, chunk) in chunks.iter().enumerate() {
         let found = block::specials(chunk);
@@ -300,7 +373,15 @@ fn plain_length(bytes: &[u8]) -> usize {
             return number * 16 + found.trailing_zeros() as usize;
         }
     }
-    chunks.len() * 16 + rest.iter().take_while(|&&byte| !block::is_special(byte)).count()
+    match bytes.last_chunk::<16>() {
+        // What was looked at already has nothing to be found.
+        Some(_) if rest.is_empty() => bytes.len(),
+        Some(last) => match block::specials(last) {
+            0 => bytes.len(),
+            found => bytes.len() - 16 + found.trailing_zeros() as usize,
+        },
+        None => rest.iter().take_while(|&&byte| !block::is_special(byte)).count(),
+    }
 }
 
 /// Length of the escape at `at`, if one is there.
@@ -636,6 +717,30 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_number_has_the_value_that_the_standard_library_reads(
+            text in "-?(0|[1-9][0-9]{0,17})([.][0-9]{1,17})?([eE][+-]?[0-9]{1,3})?|[-0-9.eE]{0,6}",
+        ) {
+            if text.parse::<f64>().is_ok() && number_length(text.as_bytes()) == Ok(text.len()) {
+                prop_assert_eq!(number(&text).map(f64::to_bits), text.parse().ok().map(f64::to_bits));
+            }
+            let length = number_length(text.as_bytes()).ok().filter(|length| !text[..*length].contains(['e', 'E']));
+            prop_assert_eq!(short_number_length(text.as_bytes()), length.filter(|length| *length <= 24));
+        }
+
+        #[test]
+        fn an_integer_is_read_whole(value in any::<i64>(), digits in 0_u32..63, sign in any::<bool>(), end in "[,} ]?") {
+            let value = (value >> digits).unsigned_abs().min(i64::MAX as u64) as i64 * if sign { -1 } else { 1 };
+            prop_assert_eq!(Reader::new(format!("{value}{end}").as_bytes()).integer(), Ok(Some(value)));
+        }
+
+        #[test]
+        fn a_plain_text_ends_at_the_first_special_byte(text in "[a-zя\"\\\\\n]{0,20}|[a-z]{0,40}\"?[a-z]{0,20}") {
+            let bytes = text.as_bytes();
+            let first = bytes.iter().position(|byte| block::is_special(*byte));
+            prop_assert_eq!(plain_length(bytes), first.unwrap_or(bytes.len()));
+        }
+
         #[test]
         fn what_serde_writes_is_read_and_what_it_refuses_is_refused(
             value in any_json(), at in any::<prop::sample::Index>(), byte in any::<u8>(),

@@ -17,6 +17,7 @@ use crate::logs::parse::postgres;
 use crate::logs::quarantine::{self, LineError};
 use crate::logs::record::{Format, Record};
 use crate::logs::redact::{self, FieldNames, PseudonymKey, Redactor};
+use crate::logs::shape::Shapes;
 use crate::logs::write::{Source, Writer, is_id};
 use crate::logs::{origin, parse};
 use crate::metrics::pending::{self, PendingMetrics};
@@ -109,6 +110,7 @@ struct Stages {
     filters: Filters,
     metric_namespace: String,
     hours: Hours,
+    shapes: Shapes,
 }
 
 /// Whether lines are counted as received by this batch.
@@ -127,21 +129,42 @@ impl Pipeline {
             settings;
         let personal = personal_fields.into_iter().map(|name| (name, redact::Kind::Personal));
         let redactor = Redactor::new(pseudonym_key, FieldNames::new(personal));
-        let stages =
-            Stages { own_log_groups, environment, redactor, filters, metric_namespace, hours: Hours::default() };
+        let stages = Stages {
+            own_log_groups,
+            environment,
+            redactor,
+            filters,
+            metric_namespace,
+            hours: Hours::default(),
+            shapes: Shapes::default(),
+        };
         Pipeline { decoder: Decoder::default(), stages }
+    }
+
+    /// The same, with `limit` shapes of lines known at a time. With 0 every line is read in full: that takes
+    /// longer, and nothing else differs.
+    pub fn with_shapes(mut self, limit: usize) -> Pipeline {
+        self.stages.shapes = Shapes::limited(limit);
+        self
+    }
+
+    /// How many shapes of lines are known, and how many lines had one of them so far.
+    pub fn shapes(&self) -> (usize, u64) {
+        self.stages.shapes.figures()
     }
 
     /// Decides what becomes of a Lambda event, `{"awslogs":{"data":"..."}}`.
     pub fn process(&mut self, event: &str) -> Outcome {
         let Pipeline { decoder, stages } = self;
-        stages.decide(decoder.open(event), event.as_bytes())
+        let opened = decoder.open_shaped(event, stages.begin());
+        stages.decide(opened, event.as_bytes())
     }
 
     /// Decides what becomes of the data of a Kinesis record: the same message, compressed only.
     pub fn process_message(&mut self, compressed: &[u8]) -> Outcome {
         let Pipeline { decoder, stages } = self;
-        stages.decide(decoder.open_compressed(compressed), compressed)
+        let opened = decoder.open_compressed(compressed, stages.begin());
+        stages.decide(opened, compressed)
     }
 
     /// Decides what becomes of a message that brings a business event, and was sent at `sent_millis` (epoch
@@ -273,6 +296,12 @@ impl Spans {
 }
 
 impl Stages {
+    /// Begins a delivery. What filters look at, only a record has.
+    fn begin(&mut self) -> Option<&mut Shapes> {
+        self.shapes.begin();
+        self.filters.are_none().then_some(&mut self.shapes)
+    }
+
     fn decide(&mut self, opened: Result<Delivery<'_>, EnvelopeError>, delivery: &[u8]) -> Outcome {
         match opened {
             Ok(Delivery::Control) => Outcome::Control,
@@ -295,7 +324,14 @@ impl Stages {
             owner: Cow::Owned(owner),
             log_group: Cow::Owned(log_group),
             log_stream: Cow::Owned(log_stream),
-            events: vec![LogEvent { id: &id, timestamp_millis: millis, message, specials: None }],
+            events: vec![LogEvent {
+                id: &id,
+                timestamp_millis: millis,
+                message,
+                text: None,
+                specials: None,
+                shaped: None,
+            }],
         };
         let text = line.as_deref().map(Cow::Borrowed).map_err(|error| LineError::Event(error.clone()));
         let line = Line { text, specials: None, events: 0..1, next: 0, continues: false };
@@ -314,7 +350,7 @@ impl Stages {
     }
 
     fn lines(&mut self, batch: &Batch<'_>, batch_id: String, lines: &[Line<'_>], occasion: Occasion) -> Processed {
-        let Stages { redactor, environment, filters, metric_namespace, hours, .. } = self;
+        let Stages { redactor, environment, filters, metric_namespace, hours, shapes, .. } = self;
         let origin = origin::of(&batch.log_group, environment);
         let mut writer = Writer::new(redactor, batch, &origin);
         let mut derivation = Derivation::of(&origin.service, metric_namespace);
@@ -328,9 +364,17 @@ impl Stages {
             for event in events {
                 let own = own.of(event);
                 own.received += 1;
-                own.bytes += event.message.len();
+                own.bytes += event.bytes();
             }
             if line.continues {
+                continue;
+            }
+            let first = events[0];
+            let millis = parse::event_millis(first.timestamp_millis);
+            if let Some(shaped) = &first.shaped {
+                let out = hours.lines_of(Minute::of_epoch_millis(millis));
+                let source = Source::Events { id: first.id, millis, joined: &[] };
+                derivation.add(&writer.fill(shapes.template(shaped.shape), shaped, source, out));
                 continue;
             }
             let is_read = line.text.as_ref().is_ok_and(|text| {
@@ -347,15 +391,20 @@ impl Stages {
                 }
                 continue;
             }
-            let first = events[0];
             joined.clear();
             joined.extend(&events[1..]);
             continue_with(&mut record, line, lines, &batch.events, &mut joined);
-            let millis = parse::event_millis(first.timestamp_millis);
             let out = hours.lines_of(Minute::of_epoch_millis(millis));
             let start = out.len();
             let source = Source::Events { id: first.id, millis, joined: &joined };
+            let is_learned = line.specials.is_some() && filters.are_none() && shapes.wants(&record);
+            if is_learned {
+                writer.watch(out);
+            }
             derivation.add(&writer.write(&record, source, out));
+            if is_learned {
+                shapes.learn(&record, |values| writer.template(&record, values, out));
+            }
             if record.span.is_some() {
                 spans.add(Minute::of_epoch_millis(millis), &out[start..]);
             }

@@ -146,6 +146,9 @@ pub fn line_text<'a>(event: &LogEvent<'a>) -> Result<&'a str, LineError> {
     if event.message.len() > MAX_LINE_BYTES {
         return Err(LineError::Oversize { event_id: event_id(), bytes: event.message.len() });
     }
+    if let Some(text) = event.text {
+        return Ok(text);
+    }
     // Quicker, but it does not say where the mistake is.
     simdutf8::basic::from_utf8(event.message).or_else(|_| {
         std::str::from_utf8(event.message)

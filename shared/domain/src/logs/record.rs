@@ -6,7 +6,7 @@
 use jiff::Timestamp;
 pub use schema::{CONTEXT, Category, Level};
 
-use crate::logs::json::{Kind, Token};
+use crate::logs::json::{self, Kind, Token};
 use crate::logs::parse::postgres::Entry;
 
 /// How a line was written.
@@ -91,7 +91,7 @@ impl<'a> Json<'a> {
 
     /// Its value, where it is a number that a double can hold.
     pub fn number(self) -> Option<f64> {
-        let number = (self.kind == Kind::Number).then(|| self.text.parse().ok())?;
+        let number = (self.kind == Kind::Number).then(|| json::number(self.text))?;
         number.filter(|number: &f64| number.is_finite())
     }
 }

@@ -175,7 +175,14 @@ fn lines(pipeline: &mut Pipeline, origin: &LineOrigin, items: &[Item]) -> Result
         if !(same(|o| &o.owner) && same(|o| &o.log_group) && same(|o| &o.log_stream)) {
             return Err(ReplayError::Origin);
         }
-        events.push(LogEvent { id: &own.event_id, timestamp_millis: own.timestamp_millis, message, specials: None });
+        events.push(LogEvent {
+            id: &own.event_id,
+            timestamp_millis: own.timestamp_millis,
+            message,
+            text: None,
+            specials: None,
+            shaped: None,
+        });
     }
     let processed = pipeline.replay(&Batch {
         owner: Cow::Borrowed(&origin.owner),

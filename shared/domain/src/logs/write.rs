@@ -1,8 +1,11 @@
 //! A record into a line of the archive. It is redacted as it is written: nothing of it exists as bytes
 //! before. On the way the details that metrics speak of are noted, as they are archived.
 
+mod clean;
+mod fill;
 mod names;
 mod piece;
+mod template;
 
 use std::io::Write as _;
 use std::ops::Range;
@@ -17,11 +20,13 @@ use crate::logs::record::{
     CONTEXT, CORRELATING, Category, ENVIRONMENT, Format, Json, Level, Message, Record, SERVICE_NAME, Time,
 };
 use crate::logs::redact::{self, Naming, Redactor};
-use crate::logs::short::Short;
 use schema::trace::{SpanId, TraceId};
 
+use clean::Clean;
 use names::{Meaning, Names, Scope};
 use piece::{Piece, append, close};
+pub use template::Template;
+use template::{Trace, Treatment};
 
 /// Where a record came from.
 #[derive(Debug, Clone, Copy)]
@@ -120,9 +125,6 @@ const IDS: [Piece; CONTEXT.len()] = {
     pieces
 };
 
-/// Binary logarithm of how many short texts are known to be clean.
-const CLEAN_BITS: u32 = 8;
-
 /// Writes the records of one batch.
 pub struct Writer<'r> {
     redactor: &'r Redactor,
@@ -136,15 +138,16 @@ pub struct Writer<'r> {
     /// What was written last for each of the ids.
     last: [Repeated; CONTEXT.len()],
     names: Names,
-    /// Short texts that nothing personal was found in: methods, tables, regions come again and again. Each has
-    /// one place by its hash.
-    clean: Vec<Option<Short>>,
+    clean: Clean,
     details: Vec<(Detail, Place)>,
     decoded: Vec<u8>,
     text: Vec<u8>,
     sql: String,
     /// What is known of the statements so far.
     statements: sql::Statements,
+    /// Where the values of a line are written, for the shape of it.
+    trace: Trace,
+    clock: instant::Clock,
 }
 
 /// A value as it was read and written last. Most lines of a service say the same in some places, and to
@@ -175,12 +178,14 @@ impl<'r> Writer<'r> {
             defaults: Default::default(),
             last: Default::default(),
             names: Names::default(),
-            clean: vec![None; 1 << CLEAN_BITS],
+            clean: Clean::default(),
             details: Vec::new(),
             decoded: Vec::new(),
             text: Vec::new(),
             sql: String::new(),
             statements: sql::Statements::default(),
+            trace: Trace::default(),
+            clock: instant::Clock::default(),
         };
         for (place, text) in [&origin.service, &origin.environment].into_iter().enumerate() {
             let mut default = Vec::new();
@@ -199,7 +204,12 @@ impl<'r> Writer<'r> {
         let told = said.as_ref().and_then(|(_, masked)| masked.duration_ms);
         let duration_ms = record.duration_ms.or(told);
         out.extend_from_slice(b"{\"timestamp\":\"");
+        let start = out.len();
         time(record.time, source.millis(), out);
+        match record.time {
+            Time::Written(text) => self.trace.note_text(text, record, start, out),
+            _ => self.trace.note(Treatment::EventTime, 0, start, out),
+        }
         LEVELS[record.level as usize].append(out);
         CATEGORIES[record.category as usize].append(out);
         match record.message {
@@ -226,15 +236,22 @@ impl<'r> Writer<'r> {
         }
         if let Some(duration) = duration_ms {
             out.extend_from_slice(b",\"duration_ms\":");
+            let start = out.len();
             out.extend_from_slice(duration.as_bytes());
+            self.trace.note_text(duration, record, start, out);
         }
         if let Some(span) = record.span {
             self.object_field("span", record, span, Told::SPAN, false, out);
         }
         let extra = out.len() + ",\"extra\":".len();
         self.extra(record, out);
+        self.trace.stop(out);
         let extra = extra..out.len();
         self.source(record.format, source, out);
+        let mut details = Details::default();
+        if record.span.is_none() {
+            self.add_noted(&mut details, out);
+        }
         Facts {
             level: record.level,
             category: record.category,
@@ -244,14 +261,13 @@ impl<'r> Writer<'r> {
                 .filter(|_| record.format == Format::Emf)
                 .and_then(|extra| str::from_utf8(out.get(extra)?).ok()),
             // A span says how long something took that has lines, and metrics, of its own.
-            duration_ms: duration_ms.filter(|_| record.span.is_none()).and_then(|number| number.parse().ok()),
-            details: if record.span.is_none() { self.noted(out) } else { Details::default() },
+            duration_ms: duration_ms.filter(|_| record.span.is_none()).and_then(json::number),
+            details,
         }
     }
 
-    /// The details noted, as they stand in `out`.
-    fn noted<'o>(&self, out: &'o [u8]) -> Details<'o> {
-        let mut details = Details::default();
+    /// Adds the details noted, as they stand in `out`.
+    fn add_noted<'o>(&self, details: &mut Details<'o>, out: &'o [u8]) {
         // The last that is set stays; of a detail that comes twice it is to be the first, which has its name in
         // the archive.
         for (detail, place) in self.details.iter().rev() {
@@ -259,7 +275,6 @@ impl<'r> Writer<'r> {
                 details.set(*detail, json);
             }
         }
-        details
     }
 
     fn note(&mut self, detail: Detail, start: usize, out: &[u8]) {
@@ -269,40 +284,56 @@ impl<'r> Writer<'r> {
     /// A text as a JSON string.
     fn plain_text(&mut self, text: &str, out: &mut Vec<u8>) {
         out.push(b'"');
-        self.redactor.append(text, out, json::escape);
-        out.push(b'"');
-    }
-
-    /// A JSON string of `record`.
-    fn string(&mut self, record: &Record<'_>, token: Token, out: &mut Vec<u8>) {
-        out.push(b'"');
-        self.contents(record, token, out);
-        out.push(b'"');
-    }
-
-    /// What stands between the quotes of a JSON string of `record`; or a number as that.
-    fn contents(&mut self, record: &Record<'_>, token: Token, out: &mut Vec<u8>) {
-        let (start, end) = (token.start as usize, token.end as usize);
-        let quoted = &record.line[start..end];
-        if token.kind != Kind::Escaped {
-            let short = Short::at(record.line.as_bytes(), start, end);
-            let slot = short.map_or(0, |short| short.slot(CLEAN_BITS));
-            if short.is_some() && self.clean[slot] == short {
-                return append(record.line.as_bytes(), start, end, out);
+        match self.clean.has(text.as_bytes(), 0, text.len()) {
+            Ok(()) => append(text.as_bytes(), 0, text.len(), out),
+            Err(suspect) => {
+                let start = out.len();
+                let found = self.redactor.append(text, out, json::escape);
+                // Longer, where something was escaped.
+                if !found && out.len() - start == text.len() {
+                    self.clean.add(suspect, text.as_bytes());
+                }
             }
+        }
+        out.push(b'"');
+    }
+
+    /// A JSON string of `line`.
+    fn string(&mut self, line: &str, token: Token, out: &mut Vec<u8>) {
+        out.push(b'"');
+        self.contents(line, token, out);
+        out.push(b'"');
+    }
+
+    /// What stands between the quotes of a JSON string of `line`; or a number as that.
+    /// Says whether it was changed.
+    fn contents(&mut self, line: &str, token: Token, out: &mut Vec<u8>) -> bool {
+        let (start, end) = (token.start as usize, token.end as usize);
+        let quoted = &line[start..end];
+        if token.kind != Kind::Escaped {
+            let suspect = match self.clean.has(line.as_bytes(), start, end) {
+                Ok(()) => {
+                    append(line.as_bytes(), start, end, out);
+                    return false;
+                }
+                Err(suspect) => suspect,
+            };
             // Without escapes there is nothing to escape in it either, but for the quotes that the redactor puts
             // around what stood bare.
             let found = self.redactor.append(quoted, out, |clean, out| match clean {
                 "\"" => out.extend_from_slice(b"\\\""),
-                clean if clean.len() == quoted.len() => append(record.line.as_bytes(), start, end, out),
+                clean if clean.len() == quoted.len() => append(line.as_bytes(), start, end, out),
                 clean => out.extend_from_slice(clean.as_bytes()),
             });
-            if short.is_some() && !found {
-                self.clean[slot] = short;
+            if !found {
+                self.clean.add(suspect, quoted.as_bytes());
             }
-        } else if let Some(text) = json::unescape_text(quoted, &mut self.decoded) {
+            return found;
+        }
+        if let Some(text) = json::unescape_text(quoted, &mut self.decoded) {
             self.redactor.append(text, out, json::escape);
         }
+        true
     }
 
     /// A message. What is no string is archived as its text; it loses its field names by that, which tell
@@ -327,11 +358,15 @@ impl<'r> Writer<'r> {
             match (id, place) {
                 (Some(id), _) => {
                     IDS[place].append(out);
-                    self.id(record, record.tokens[id.token as usize], place, out);
+                    let start = out.len();
+                    self.id(record.line, record.tokens[id.token as usize], place, out);
+                    self.trace.note(Treatment::Id(place as u8), id.token, start, out);
                 }
                 (None, SERVICE_NAME | ENVIRONMENT) => {
                     IDS[place].append(out);
-                    out.extend_from_slice(&self.defaults[usize::from(place == ENVIRONMENT)]);
+                    let (start, default) = (out.len(), u8::from(place == ENVIRONMENT));
+                    out.extend_from_slice(&self.defaults[usize::from(default)]);
+                    self.trace.note(Treatment::Default(default), 0, start, out);
                 }
                 (None, _) => {}
             }
@@ -340,25 +375,25 @@ impl<'r> Writer<'r> {
     }
 
     /// An id after its opening quote.
-    fn id(&mut self, record: &Record<'_>, token: Token, place: usize, out: &mut Vec<u8>) {
-        let (line, start, end) = (record.line.as_bytes(), token.start as usize, token.end as usize);
-        if CORRELATING.contains(&place) && is_id(&line[start..end]) {
-            append(line, start, end, out);
+    fn id(&mut self, line: &str, token: Token, place: usize, out: &mut Vec<u8>) {
+        let (bytes, start, end) = (line.as_bytes(), token.start as usize, token.end as usize);
+        if CORRELATING.contains(&place) && is_id(&bytes[start..end]) {
+            append(bytes, start, end, out);
             return out.push(b'"');
         }
         let last = &self.last[place];
-        if last.read != line[start..end] || last.written.is_empty() {
-            self.read_id(record, token, place);
+        if last.read != bytes[start..end] || last.written.is_empty() {
+            self.read_id(line, token, place);
         }
         out.extend_from_slice(&self.last[place].written);
     }
 
-    fn read_id(&mut self, record: &Record<'_>, token: Token, place: usize) {
+    fn read_id(&mut self, line: &str, token: Token, place: usize) {
         let Repeated { mut read, mut written } = std::mem::take(&mut self.last[place]);
         read.clear();
-        read.extend_from_slice(&record.line.as_bytes()[token.start as usize..token.end as usize]);
+        read.extend_from_slice(&line.as_bytes()[token.start as usize..token.end as usize]);
         written.clear();
-        self.contents(record, token, &mut written);
+        self.contents(line, token, &mut written);
         written.push(b'"');
         self.last[place] = Repeated { read, written };
     }
@@ -422,7 +457,7 @@ impl<'r> Writer<'r> {
             *head = [&self.source, format.as_str().as_bytes(), b"\",\"event_time\":\""].concat();
         }
         out.extend_from_slice(head);
-        instant::append_millis(millis, out);
+        self.clock.append(millis, out);
         out.extend_from_slice(b"\",\"event_id\":\"");
         json::escape(id, out);
         if joined.is_empty() {
@@ -497,20 +532,41 @@ impl Writer<'_> {
     /// The value at the token `place`.
     fn value(&mut self, record: &Record<'_>, place: u32, told: Told, out: &mut Vec<u8>) {
         let token = record.tokens[place as usize];
-        match (token.kind, told.naming) {
-            (Kind::Null, _) => out.extend_from_slice(b"null"),
-            (_, Naming::Secret) => out.extend_from_slice(b"\"[secret]\""),
-            (Kind::Object, _) => self.object(record, place, told, false, out),
-            (Kind::Array, _) => self.array(record, place, told, out),
-            (Kind::Plain | Kind::Escaped, Naming::Personal(kind)) => self.personal(kind, record, token, out),
-            (Kind::Plain | Kind::Escaped, _) => self.string(record, token, out),
-            (Kind::Number, _) => self.number(record.json(place).text, told.naming, out),
-            (Kind::True, _) => out.extend_from_slice(b"true"),
-            (Kind::False, _) => out.extend_from_slice(b"false"),
-        }
+        let (start, line) = (out.len(), record.line);
+        let treatment = match (token.kind, told.naming) {
+            (Kind::Null, _) => return out.extend_from_slice(b"null"),
+            (_, Naming::Secret) => {
+                out.extend_from_slice(b"\"[secret]\"");
+                Treatment::Secret
+            }
+            (Kind::Object, _) => return self.object(record, place, told, false, out),
+            (Kind::Array, _) => return self.array(record, place, told, out),
+            (Kind::Plain | Kind::Escaped, Naming::Personal(kind)) => {
+                self.personal(kind, line, token, out);
+                Treatment::Personal(kind)
+            }
+            (Kind::Plain | Kind::Escaped, Naming::Plain) => {
+                self.string(line, token, out);
+                Treatment::Text
+            }
+            (Kind::Number, naming) => {
+                self.number(record.json(place).text, naming, out);
+                match naming {
+                    Naming::Personal(kind) => Treatment::PersonalNumber(kind),
+                    _ => Treatment::Number,
+                }
+            }
+            (Kind::True | Kind::False, _) => {
+                let word: &[u8] = if token.kind == Kind::True { b"true" } else { b"false" };
+                out.extend_from_slice(word);
+                Treatment::Same
+            }
+        };
+        self.trace.note(treatment, place, start, out);
     }
 
-    fn number(&mut self, number: &str, naming: Naming, out: &mut Vec<u8>) {
+    /// Says whether something else stands for it.
+    fn number(&mut self, number: &str, naming: Naming, out: &mut Vec<u8>) -> bool {
         let kind = match naming {
             Naming::Personal(kind) => Some(kind).filter(|kind| self.redactor.is_personal(*kind, number)),
             _ => self.redactor.number(number),
@@ -524,17 +580,18 @@ impl Writer<'_> {
             }
             None => out.extend_from_slice(number.as_bytes()),
         }
+        kind.is_some()
     }
 
     /// A string under a personal name: personal as a whole.
-    fn personal(&mut self, kind: redact::Kind, record: &Record<'_>, token: Token, out: &mut Vec<u8>) {
-        let quoted = &record.line[token.start as usize..token.end as usize];
+    fn personal(&mut self, kind: redact::Kind, line: &str, token: Token, out: &mut Vec<u8>) {
+        let quoted = &line[token.start as usize..token.end as usize];
         let text = match token.kind {
             Kind::Escaped => json::unescape_text(quoted, &mut self.decoded).unwrap_or_default(),
             _ => quoted,
         };
         if !self.redactor.is_personal(kind, text) {
-            return self.string(record, token, out);
+            return self.string(line, token, out);
         }
         out.push(b'"');
         self.redactor.replace(kind, text, out);
@@ -682,8 +739,21 @@ fn is_of_emf(name: &str) -> bool {
 
 /// Whether a text that is called an id looks like one. It is the client's choice what stands there.
 pub(super) fn is_id(text: &[u8]) -> bool {
-    let fits = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.:=+/".contains(byte);
-    text.len() <= 128 && text.iter().all(fits)
+    // Without a branch, so that many bytes are looked at at once. `-`, `.`, `/`, digits and `:` come one after
+    // the other.
+    let fits = |byte: u8| {
+        let is_letter = (byte | 0x20).wrapping_sub(b'a') < 26;
+        let is_digit_or_sign = byte.wrapping_sub(b'-') <= b':' - b'-';
+        is_letter | is_digit_or_sign | (byte == b'_') | (byte == b'=') | (byte == b'+')
+    };
+    let all = |bytes: &[u8; 16]| bytes.iter().fold(true, |all, &byte| all & fits(byte));
+    let (chunks, rest) = text.as_chunks();
+    text.len() <= 128
+        && chunks.iter().all(all)
+        && match text.last_chunk() {
+            Some(last) => rest.is_empty() || all(last),
+            None => rest.iter().all(|&byte| fits(byte)),
+        }
 }
 
 /// Whether `text` is an id as X-Ray or W3C writes it. Nothing that is personal has letters up to f among 16 digits, but
@@ -703,6 +773,20 @@ fn time(time: Time<'_>, event_millis: i64, out: &mut Vec<u8>) {
         }
         Time::At(timestamp) => {
             let _ = write!(out, "{timestamp}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn an_id_has_letters_digits_and_a_few_signs(text in "[-a-zA-Z0-9_.:=+/]{0,140}|[ -~]{0,3}|[a-z0-9-]{0,40}[ -~я][a-z]{0,20}") {
+            let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:=+/".contains(&byte);
+            prop_assert_eq!(is_id(text.as_bytes()), text.len() <= 128 && text.bytes().all(fits));
         }
     }
 }

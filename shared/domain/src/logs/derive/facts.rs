@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use serde_json::Number;
 
+use crate::logs::json;
 use crate::logs::record::{Category, Level};
 
 /// The details (fields of a record's `details`) that metrics are derived from.
@@ -107,12 +108,14 @@ impl Detail {
 pub struct Details<'a> {
     /// Which of them there are, one bit each, so that "none of these" is one test.
     present: u32,
+    /// Which of them are texts without quotes around them, nor escapes in them.
+    bare: u32,
     json: [&'a str; Detail::COUNT],
 }
 
 impl Default for Details<'_> {
     fn default() -> Self {
-        Details { present: 0, json: [""; Detail::COUNT] }
+        Details { present: 0, bare: 0, json: [""; Detail::COUNT] }
     }
 }
 
@@ -121,7 +124,15 @@ impl<'a> Details<'a> {
     /// twice the last one counts, as in any JSON object.
     pub fn set(&mut self, detail: Detail, json: &'a str) {
         self.present |= detail.bit();
+        self.bare &= !detail.bit();
         self.json[detail as usize] = json;
+    }
+
+    /// The same for a JSON text without escapes, by what stands between its quotes.
+    pub fn set_text(&mut self, detail: Detail, text: &'a str) {
+        self.present |= detail.bit();
+        self.bare |= detail.bit();
+        self.json[detail as usize] = text;
     }
 
     /// Forgets all of them, for the next line.
@@ -143,16 +154,20 @@ impl<'a> Details<'a> {
     /// A detail as text: a text that is not blank, or a number as JSON writes it. Borrowed, but for
     /// texts with escapes and numbers that are not plain integers.
     pub fn text(&self, detail: Detail) -> Option<Cow<'a, str>> {
-        scalar_text(self.json(detail)?)
+        let json = self.json(detail)?;
+        if self.bare & detail.bit() != 0 {
+            return Some(Cow::Borrowed(json)).filter(|text| !is_blank(text));
+        }
+        scalar_text(json)
     }
 
     /// A detail as a number; `None` where it is something else, or too large for one.
     pub fn number(&self, detail: Detail) -> Option<f64> {
-        let json = self.json(detail)?;
+        let json = self.json(detail).filter(|_| self.bare & detail.bit() == 0)?;
         if !matches!(json.as_bytes().first()?, b'-' | b'0'..=b'9') {
             return None;
         }
-        json.parse().ok().filter(|number: &f64| number.is_finite())
+        json::number(json).filter(|number: &f64| number.is_finite())
     }
 
     fn json(&self, detail: Detail) -> Option<&'a str> {
@@ -160,10 +175,15 @@ impl<'a> Details<'a> {
     }
 }
 
+fn is_blank(text: &str) -> bool {
+    // Mostly the first byte tells.
+    !text.as_bytes().first().is_some_and(u8::is_ascii_graphic) && text.chars().all(char::is_whitespace)
+}
+
 /// The text of a JSON value that is a text which is not blank, or a number.
 pub(super) fn scalar_text(json: &str) -> Option<Cow<'_, str>> {
     match json.as_bytes().first()? {
-        b'"' => text(json).filter(|text| !text.chars().all(char::is_whitespace)),
+        b'"' => text(json).filter(|text| !is_blank(text)),
         b'-' | b'0'..=b'9' => number_text(json),
         _ => None,
     }
@@ -301,5 +321,19 @@ pub(super) mod tests {
         details.clear();
         assert!(details.is_empty() && !details.has_any(&[Detail::Event]));
         assert_eq!((details.text(Detail::Event), details.number(Detail::Event)), (None, None));
+    }
+
+    #[test]
+    fn a_text_without_its_quotes_is_the_same_and_never_a_number() {
+        for text in ["GET", "", " ", "\u{a0}", "200", "-", "null"] {
+            let (mut bare, mut quoted) = (Details::default(), Details::default());
+            let json = format!("\"{text}\"");
+            bare.set_text(Detail::Reason, text);
+            quoted.set(Detail::Reason, &json);
+            assert_eq!(bare.text(Detail::Reason), quoted.text(Detail::Reason), "{text}");
+            assert_eq!((bare.number(Detail::Reason), quoted.number(Detail::Reason)), (None, None), "{text}");
+            bare.set(Detail::Reason, "7");
+            assert_eq!(bare.number(Detail::Reason), Some(7.0));
+        }
     }
 }

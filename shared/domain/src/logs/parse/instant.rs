@@ -65,21 +65,52 @@ pub fn append_millis(millis: i64, out: &mut Vec<u8>) {
         out.extend_from_slice(b"-00");
     }
     let year = year.unsigned_abs() as u32;
-    let (seconds, millis) = (millis / 1000, millis % 1000);
-    let (minutes, seconds) = (seconds / 60, seconds % 60);
+    let (minutes, millis) = (millis / 60_000, millis % 60_000);
     let [y1, y2] = pair(year / 100);
     let [y3, y4] = pair(year % 100);
     let [n1, n2] = pair(month);
     let [d1, d2] = pair(day);
     let [h1, h2] = pair(minutes / 60);
     let [m1, m2] = pair(minutes % 60);
+    out.extend_from_slice(&[y1, y2, y3, y4, b'-', n1, n2, b'-', d1, d2, b'T', h1, h2, b':', m1, m2, b':']);
+    append_seconds(millis, out);
+}
+
+/// Writes instants, most of which lie in the same minute as the one before.
+#[derive(Debug, Default)]
+pub struct Clock {
+    /// Minutes since the epoch.
+    minute: Option<i64>,
+    /// How instants of it begin.
+    text: Vec<u8>,
+}
+
+impl Clock {
+    /// Appends the same as [`append_millis`].
+    #[inline]
+    pub fn append(&mut self, millis: i64, out: &mut Vec<u8>) {
+        const MILLIS_PER_MINUTE: i64 = 60_000;
+        let (minute, rest) = (millis.div_euclid(MILLIS_PER_MINUTE), millis.rem_euclid(MILLIS_PER_MINUTE) as u32);
+        if self.minute != Some(minute) {
+            self.minute = Some(minute);
+            self.text.clear();
+            append_millis(minute * MILLIS_PER_MINUTE, &mut self.text);
+            // Without the seconds, `00Z`.
+            self.text.truncate(self.text.len() - 3);
+        }
+        out.extend_from_slice(&self.text);
+        append_seconds(rest, out);
+    }
+}
+
+/// The last part of an instant, by milliseconds since its minute began.
+fn append_seconds(millis: u32, out: &mut Vec<u8>) {
+    let (seconds, millis) = (millis / 1000, millis % 1000);
     let [s1, s2] = pair(seconds);
     let f1 = b'0' + (millis / 100) as u8;
     let [f2, f3] = pair(millis % 100);
     // As an array of a known length it is written at once; what is too much is taken away again.
-    out.extend_from_slice(&[
-        y1, y2, y3, y4, b'-', n1, n2, b'-', d1, d2, b'T', h1, h2, b':', m1, m2, b':', s1, s2, b'.', f1, f2, f3, b'Z',
-    ]);
+    out.extend_from_slice(&[s1, s2, b'.', f1, f2, f3, b'Z']);
     if f3 == b'0' {
         let fraction = match (f1, f2) {
             (b'0', b'0') => 0,
@@ -214,6 +245,16 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_clock_writes_the_same(all in prop::collection::vec(prop_oneof![FIRST..=LAST, -90_000..90_000_i64], 1..9)) {
+            let mut clock = Clock::default();
+            for millis in all {
+                let mut out = Vec::new();
+                clock.append(millis, &mut out);
+                prop_assert_eq!(String::from_utf8(out).unwrap(), written(millis));
+            }
+        }
+
         #[test]
         fn an_instant_is_written_as_jiff_writes_it(
             millis in FIRST..=LAST,

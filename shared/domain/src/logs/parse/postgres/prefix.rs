@@ -16,10 +16,16 @@ pub(super) fn split(line: &str) -> Option<(Entry<'_>, &str)> {
     let rest = rest.strip_prefix(':')?;
     let (session, pid, rest) = split_pid(rest)?;
     // The remote host may have colons in it (IPv6), a user an at sign (Kerberos).
-    let (remote, session) = session.rsplit_once(':')?;
-    let (user, database) = session.rsplit_once('@')?;
+    let (remote, session) = split_at_last(session, b':')?;
+    let (user, database) = split_at_last(session, b'@')?;
     let Severity { severity, level, sqlstate, rest } = short(rest).or_else(|| long(rest))?;
     Some((Entry { date, time, remote, user, database, pid, severity, level, sqlstate, text: "" }, rest))
+}
+
+/// The same as `rsplit_once` of an ASCII `sign`, in less time where the last part is a short one.
+fn split_at_last(text: &str, sign: u8) -> Option<(&str, &str)> {
+    let at = text.bytes().rposition(|byte| byte == sign)?;
+    Some((&text[..at], &text[at + 1..]))
 }
 
 /// Whether `text` may begin with a date: two of its bytes tell most other lines.
