@@ -74,6 +74,8 @@ struct Told {
     naming: Naming,
     /// Whether it is that of a person, whose `name` is a name.
     is_person: bool,
+    /// Whether its numbers are amounts.
+    is_amount: bool,
     /// Whether it lies in a span, which has ids and statements.
     is_span: bool,
     /// Whether it lies in `_aws`, whose names are those of CloudWatch's format.
@@ -86,7 +88,7 @@ impl Told {
     const EMF: Told = Told { is_emf: true, ..Told::NOTHING };
 
     const fn of(naming: Naming) -> Told {
-        Told { naming, is_person: false, is_span: false, is_emf: false }
+        Told { naming, is_person: false, is_amount: false, is_span: false, is_emf: false }
     }
 }
 
@@ -495,7 +497,9 @@ impl Writer<'_> {
         let told = match meaning.naming {
             _ if told.is_emf && is_of_emf(record.json(place).text) => told,
             Naming::Plain if told.is_person && record.json(place).text == "name" => Told::of(PERSONS_NAME),
-            Naming::Plain => Told { is_person: meaning.is_person, ..told },
+            Naming::Plain => {
+                Told { is_person: meaning.is_person, is_amount: told.is_amount || meaning.is_amount, ..told }
+            }
             own => Told::of(own),
         };
         self.value(record, place + 1, told, out);
@@ -548,6 +552,10 @@ impl Writer<'_> {
             (Kind::Plain | Kind::Escaped, Naming::Plain) => {
                 self.string(line, token, out);
                 Treatment::Text
+            }
+            (Kind::Number, Naming::Plain) if told.is_amount => {
+                out.extend_from_slice(record.json(place).text.as_bytes());
+                Treatment::Same
             }
             (Kind::Number, naming) => {
                 self.number(record.json(place).text, naming, out);

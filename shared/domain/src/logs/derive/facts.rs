@@ -97,6 +97,26 @@ impl Detail {
         })
     }
 
+    /// Whether it is a number of something.
+    pub fn is_amount(self) -> bool {
+        use Detail::*;
+        matches!(
+            self,
+            RowsAffected
+                | ContractValue
+                | SigningDurationMs
+                | FileSizeMb
+                | SessionDurationMinutes
+                | CpuUsage
+                | MemoryUsage
+                | DiskUsage
+                | ActiveUsers
+                | DailyContracts
+                | ConversionRate
+                | DurationMs
+        )
+    }
+
     const fn bit(self) -> u32 {
         1 << self as u8
     }

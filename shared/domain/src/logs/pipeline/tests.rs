@@ -213,6 +213,32 @@ fn an_id_that_looks_like_none_is_a_text_as_any_other() {
     assert!(record["context"]["span_id"].as_str().unwrap().starts_with("[phone:"), "{record}");
 }
 
+/// A price of 79.5 billion roubles is no phone number, whoever tells it: a log line, an array or aggregate of metrics.
+#[test]
+fn an_amount_that_has_the_digits_of_a_phone_number_is_kept_and_counted() {
+    const AMOUNT: u64 = 79_500_000_000;
+    let line = json!({ "timestamp": "2026-11-18T11:06:40.000Z", "level": "INFO", "category": "business_logic", "message": "m",
+        "details": { "event": "contract_created", "user_role": "buyer", "contract_value": AMOUNT, "other": AMOUNT } });
+    let mut warm = pipeline("");
+    for round in 0..3 {
+        let processed = processed(&mut warm, GROUP, &[(TIME, json!(line.to_string()))]);
+        let archived = archived(&processed).remove(0);
+        assert_eq!(archived["details"]["contract_value"], AMOUNT, "{archived}");
+        assert!(archived["details"]["other"].is_string(), "{archived}");
+        let pending = PendingMetrics::parse(&processed.pending.unwrap().body).unwrap();
+        let sum: f64 =
+            pending.minutes.values().flat_map(|set| set.named("contract_value")).map(|(_, held)| held.sum).sum();
+        assert_eq!(sum, AMOUNT as f64, "round {round}");
+    }
+    for told in [json!(AMOUNT), json!([AMOUNT]), json!({ "Count": 1, "Sum": AMOUNT, "Min": AMOUNT, "Max": AMOUNT })] {
+        let line = json!({ "contract_value": told, "_aws": { "Timestamp": TIME, "CloudWatchMetrics": [{
+            "Namespace": "Shop", "Dimensions": [[]], "Metrics": [{ "Name": "contract_value" }] }] } });
+        let pending = PendingMetrics::parse(&process(&[&line.to_string()]).pending.unwrap().body).unwrap();
+        let held = pending.extracted.values().flat_map(|set| set.named("contract_value")).map(|(_, held)| held.sum);
+        assert_eq!(held.sum::<f64>(), AMOUNT as f64, "{line}");
+    }
+}
+
 #[test]
 fn of_a_detail_that_comes_twice_the_first_is_counted() {
     let line = r#"{"details":{"method":"GET","endpoint":"/a","status_code":200,"status_code":500}}"#;

@@ -8,6 +8,7 @@ use std::ops::Range;
 use crate::logs::derive::Detail;
 use crate::logs::redact::{Naming, Redactor};
 use crate::logs::short::Short;
+use crate::metrics::registry;
 
 /// Binary logarithm of how many names are known at a time. Each has one place by its hash, so that hostile
 /// names cost no more than a miss.
@@ -24,11 +25,16 @@ pub(super) struct Meaning {
     pub(super) detail: Option<Detail>,
     /// Whether it is a person: what is called `name` in it, is a name.
     pub(super) is_person: bool,
+    /// Whether it is an amount or a metric: its number is nobody's, though a price of 79 billion has the digits of a
+    /// phone number.
+    pub(super) is_amount: bool,
 }
 
 impl Meaning {
     pub(super) fn of(name: &str, redactor: &Redactor) -> Meaning {
-        Meaning { naming: redactor.naming(name), detail: Detail::named(name), is_person: redactor.is_person(name) }
+        let (naming, detail, is_person) = (redactor.naming(name), Detail::named(name), redactor.is_person(name));
+        let is_amount = detail.is_some_and(Detail::is_amount) || registry::find(name).is_some();
+        Meaning { naming, detail, is_person, is_amount }
     }
 }
 
