@@ -547,7 +547,9 @@ fn personal_numbers_are_found_in_every_value_of_a_known_shape() {
     assert_eq!(pipeline.shapes().1, numbers.len() as u64);
     assert_eq!(laws::written(&processed), laws::written(&pipeline::process_in_full(&delivery)));
     let Outcome::Batch(processed) = processed else { panic!("a delivery of lines") };
-    for record in &laws::records(&processed)[..2] {
+    for mut record in laws::records(&processed).into_iter().take(2) {
+        let amount = record["details"].as_object_mut().unwrap().remove("contract_value");
+        assert!(amount.is_some_and(|amount| amount.is_number()), "{record}");
         let text = record.to_string();
         assert!(!text.contains("79123456789") && !text.contains("4111111111111111"), "{text}");
     }

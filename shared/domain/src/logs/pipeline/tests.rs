@@ -230,7 +230,9 @@ fn an_amount_that_has_the_digits_of_a_phone_number_is_kept_and_counted() {
             pending.minutes.values().flat_map(|set| set.named("contract_value")).map(|(_, held)| held.sum).sum();
         assert_eq!(sum, AMOUNT as f64, "round {round}");
     }
-    for told in [json!(AMOUNT), json!([AMOUNT]), json!({ "Count": 1, "Sum": AMOUNT, "Min": AMOUNT, "Max": AMOUNT })] {
+    let aggregate =
+        json!({ "Values": [AMOUNT], "Counts": [1], "Count": 1, "Sum": AMOUNT, "Min": AMOUNT, "Max": AMOUNT });
+    for told in [json!(AMOUNT), json!([AMOUNT]), aggregate] {
         let line = json!({ "contract_value": told, "_aws": { "Timestamp": TIME, "CloudWatchMetrics": [{
             "Namespace": "Shop", "Dimensions": [[]], "Metrics": [{ "Name": "contract_value" }] }] } });
         let pending = PendingMetrics::parse(&process(&[&line.to_string()]).pending.unwrap().body).unwrap();
