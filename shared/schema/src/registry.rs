@@ -51,8 +51,19 @@ impl Unit {
     }
 }
 
+/// How a metric looks in Prometheus, whose units are seconds and bytes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Exposition {
+    /// What the family is called after the metric's name.
+    suffix: &'static str,
+    /// What a value is multiplied by.
+    scale: f64,
+    /// Upper bounds of the classic histogram, after scaling.
+    buckets: &'static [f64],
+}
+
 /// One entry of the registry.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq)]
 pub struct Definition {
     /// Name, in CloudWatch and everywhere else.
     pub name: &'static str,
@@ -64,11 +75,30 @@ pub struct Definition {
     pub dimensions: &'static [&'static str],
     /// The dimension sets put to CloudWatch and kept for alert rules.
     pub sets: &'static [&'static [&'static str]],
+    /// How it looks in Prometheus.
+    pub exposition: Exposition,
     /// One sentence for people.
     pub help: &'static str,
 }
 
 impl Definition {
+    /// The family's name in Prometheus: `api_requests_total`, `api_request_duration_seconds`. A histogram's
+    /// series are this name with `_bucket`, `_sum` and `_count`.
+    pub fn prometheus_name(&self) -> String {
+        format!("{}{}", self.name, self.exposition.suffix)
+    }
+
+    /// What a value is multiplied by to be in the unit that Prometheus' name says.
+    pub fn prometheus_scale(&self) -> f64 {
+        self.exposition.scale
+    }
+
+    /// The upper bounds of its classic histogram, ascending and in the unit of the name, without `+Inf`.
+    /// Counters and gauges have none.
+    pub fn buckets(&self) -> &'static [f64] {
+        self.exposition.buckets
+    }
+
     /// The set put to CloudWatch that has exactly these dimensions, in any order.
     pub fn has_set(&self, dimensions: &[&str]) -> bool {
         self.sets.iter().any(|set| set.len() == dimensions.len() && set.iter().all(|name| dimensions.contains(name)))
@@ -111,32 +141,72 @@ pub const FOREIGN: &[Foreign] = &[Foreign {
 
 const BY_SERVICE: &[&[&str]] = &[&[], &["service"]];
 
+/// As it is called and counted everywhere else.
+const AS_IT_IS: Exposition = Exposition { suffix: "", scale: 1.0, buckets: &[] };
+const TOTAL: Exposition = Exposition { suffix: "_total", scale: 1.0, buckets: &[] };
+
+/// Milliseconds to seconds.
+const fn seconds(buckets: &'static [f64]) -> Exposition {
+    Exposition { suffix: "_seconds", scale: 0.001, buckets }
+}
+
+/// Requests and calls; 5 s is where an alert begins.
+const REQUEST_SECONDS: &[f64] = &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+const QUERY_SECONDS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+/// From a function's call to the longest run of one, 15 minutes.
+const OPERATION_SECONDS: &[f64] =
+    &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0];
+/// People at work: from half a minute to three days.
+const SIGNING_SECONDS: &[f64] = &[30.0, 60.0, 120.0, 300.0, 600.0, 1_800.0, 3_600.0, 14_400.0, 86_400.0, 259_200.0];
+const ROUBLES: Exposition =
+    Exposition { suffix: "_roubles", scale: 1.0, buckets: &[1e5, 2.5e5, 5e5, 1e6, 2.5e6, 5e6, 1e7, 2.5e7, 5e7, 1e8] };
+/// Decimal megabytes to bytes.
+const MEGABYTES: Exposition = Exposition {
+    suffix: "_bytes",
+    scale: 1e6,
+    buckets: &[1e4, 5e4, 1e5, 2.5e5, 5e5, 1e6, 2.5e6, 5e6, 1e7, 2.5e7, 5e7, 1e8],
+};
+/// Minutes to seconds.
+const MINUTES: Exposition = Exposition {
+    suffix: "_seconds",
+    scale: 60.0,
+    buckets: &[60.0, 300.0, 600.0, 900.0, 1_800.0, 3_600.0, 7_200.0, 14_400.0, 28_800.0],
+};
+const ROWS: Exposition = Exposition {
+    suffix: "",
+    scale: 1.0,
+    buckets: &[0.0, 1.0, 5.0, 10.0, 50.0, 100.0, 500.0, 1_000.0, 10_000.0, 100_000.0],
+};
+
 const fn counter(
     name: &'static str,
     dimensions: &'static [&'static str],
     sets: &'static [&'static [&'static str]],
     help: &'static str,
 ) -> Definition {
-    Definition { name, kind: Kind::Counter, unit: Unit::Count, dimensions, sets, help }
+    Definition { name, kind: Kind::Counter, unit: Unit::Count, dimensions, sets, exposition: TOTAL, help }
 }
 
 const fn timer(
     name: &'static str,
+    buckets: &'static [f64],
     dimensions: &'static [&'static str],
     sets: &'static [&'static [&'static str]],
     help: &'static str,
 ) -> Definition {
-    Definition { name, kind: Kind::Timer, unit: Unit::Milliseconds, dimensions, sets, help }
+    let exposition = seconds(buckets);
+    Definition { name, kind: Kind::Timer, unit: Unit::Milliseconds, dimensions, sets, exposition, help }
 }
 
 const fn histogram(
     name: &'static str,
     unit: Unit,
+    exposition: Exposition,
     dimensions: &'static [&'static str],
     sets: &'static [&'static [&'static str]],
     help: &'static str,
 ) -> Definition {
-    Definition { name, kind: Kind::Histogram, unit, dimensions, sets, help }
+    Definition { name, kind: Kind::Histogram, unit, dimensions, sets, exposition, help }
 }
 
 const fn gauge(
@@ -146,7 +216,7 @@ const fn gauge(
     sets: &'static [&'static [&'static str]],
     help: &'static str,
 ) -> Definition {
-    Definition { name, kind: Kind::Gauge, unit, dimensions, sets, help }
+    Definition { name, kind: Kind::Gauge, unit, dimensions, sets, exposition: AS_IT_IS, help }
 }
 
 /// Every metric that this system emits.
@@ -157,16 +227,37 @@ pub const METRICS: &[Definition] = &[
     histogram(
         "contract_value",
         Unit::None,
+        ROUBLES,
         &["service", "role"],
         BY_SERVICE,
         "Price in a created contract, in roubles.",
     ),
     counter("contract_creation_errors", &["service", "reason"], BY_SERVICE, "Contracts that could not be created."),
     counter("contracts_signed", &["service", "role"], &[&[], &["service"], &["role"]], "Contracts signed."),
-    timer("contract_signing_duration", &["service", "role"], BY_SERVICE, "From opening a contract to its signature."),
+    timer(
+        "contract_signing_duration",
+        SIGNING_SECONDS,
+        &["service", "role"],
+        BY_SERVICE,
+        "From opening a contract to its signature.",
+    ),
     counter("documents_uploaded", &["service", "type"], &[&[], &["service"], &["type"]], "Documents uploaded."),
-    histogram("document_size", Unit::Megabytes, &["service", "type"], BY_SERVICE, "Size of an uploaded document."),
-    histogram("user_session_duration", Unit::None, &["service"], BY_SERVICE, "Length of a user session, in minutes."),
+    histogram(
+        "document_size",
+        Unit::Megabytes,
+        MEGABYTES,
+        &["service", "type"],
+        BY_SERVICE,
+        "Size of an uploaded document.",
+    ),
+    histogram(
+        "user_session_duration",
+        Unit::None,
+        MINUTES,
+        &["service"],
+        BY_SERVICE,
+        "Length of a user session, in minutes.",
+    ),
     gauge("active_users", Unit::Count, &[], &[&[]], "Users active now."),
     gauge("daily_contracts", Unit::Count, &[], &[&[]], "Contracts created since midnight."),
     gauge("conversion_rate", Unit::Percent, &[], &[&[]], "Visitors who end up with a contract."),
@@ -179,12 +270,14 @@ pub const METRICS: &[Definition] = &[
     ),
     timer(
         "api_request_duration",
+        REQUEST_SECONDS,
         &["service", "endpoint", "method"],
         &[&[], &["service"], &["service", "endpoint"]],
         "Time to answer a request.",
     ),
     timer(
         "database_query_duration",
+        QUERY_SECONDS,
         &["service", "query_type", "table"],
         &[&[], &["service"], &["service", "table"]],
         "Time of a database query.",
@@ -192,6 +285,7 @@ pub const METRICS: &[Definition] = &[
     histogram(
         "database_rows_affected",
         Unit::Count,
+        ROWS,
         &["service", "query_type", "table"],
         BY_SERVICE,
         "Rows that a query returned or changed.",
@@ -204,6 +298,7 @@ pub const METRICS: &[Definition] = &[
     ),
     timer(
         "external_api_duration",
+        REQUEST_SECONDS,
         &["service", "external_service", "endpoint"],
         &[&[], &["service"], &["external_service"]],
         "Time of a call to a service outside the platform.",
@@ -219,6 +314,7 @@ pub const METRICS: &[Definition] = &[
     ),
     timer(
         "operation_duration",
+        OPERATION_SECONDS,
         &["service", "operation"],
         &[&[], &["service"], &["service", "operation"]],
         "Time of an operation, also of one that failed.",
@@ -281,6 +377,40 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn prometheus_names_are_unique_and_in_base_units() {
+        let mut names = BTreeSet::new();
+        for metric in METRICS {
+            let name = metric.prometheus_name();
+            match metric.kind {
+                Kind::Counter => assert!(name.ends_with("_total"), "{name}"),
+                Kind::Timer => assert!(name.ends_with("_seconds") && metric.prometheus_scale() == 0.001, "{name}"),
+                Kind::Histogram | Kind::Gauge => {}
+            }
+            assert_eq!(metric.buckets().is_empty(), matches!(metric.kind, Kind::Counter | Kind::Gauge), "{name}");
+            assert!(metric.buckets().windows(2).all(|pair| pair[0] < pair[1]), "{name}");
+            assert!(metric.buckets().iter().all(|bound| bound.is_finite()), "{name}");
+            assert!(names.insert(name));
+        }
+        // The source document's panels name these, and nothing else that we count.
+        for name in [
+            "api_requests_total",
+            "api_request_duration_seconds",
+            "active_users",
+            "contracts_created_total",
+            "database_query_duration_seconds",
+        ] {
+            assert!(names.contains(name), "{name}");
+        }
+        let size = find("document_size").unwrap();
+        assert_eq!((size.prometheus_name().as_str(), size.prometheus_scale()), ("document_size_bytes", 1e6));
+        let session = find("user_session_duration").unwrap();
+        assert_eq!(
+            (session.prometheus_name().as_str(), session.prometheus_scale()),
+            ("user_session_duration_seconds", 60.0)
+        );
     }
 
     #[test]
