@@ -3,6 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a test panics where it fails")]
 
 use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use aws::cloudwatch_puts::CloudWatchPuts;
 use aws::cloudwatch_reads::CloudWatchReads;
@@ -101,6 +104,38 @@ async fn a_secret_without_the_right_to_read_it_is_denied_and_one_out_of_reach_ma
     let nowhere = sdk.into_builder().endpoint_url("http://127.0.0.1:9").build();
     let error = Secrets::new(&nowhere).read_secret("text").await.unwrap_err();
     assert_eq!(error.retry, Retry::Transient, "{error:?}");
+}
+
+/// What the functions count about themselves, one line a metric.
+#[derive(Clone, Default)]
+struct Written(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Written {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_an_sdk_makes_again_is_a_retry_of_the_function() {
+    let written = Written::default();
+    let settings = telemetry::Settings::new(telemetry::Identity::new("daily-reporter", "test", "1"));
+    let telemetry = telemetry::Telemetry::new(settings, written.clone()).unwrap();
+    let scope = tracing::subscriber::set_default(telemetry.subscriber());
+    let sdk = embedded().await.sdk_config("100000000012");
+    let sdk = sdk.into_builder().endpoint_url("http://127.0.0.1:9").build();
+    let error = Secrets::new(&sdk).read_secret("text").await.unwrap_err();
+    assert_eq!(error.retry, Retry::Transient);
+    telemetry.flush(Duration::from_secs(10));
+    drop(scope);
+    let text = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
+    let lines = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let retries: Vec<f64> = lines.filter_map(|line| line["function_retries"].as_f64()).collect();
+    assert_eq!(retries, [2.0], "three attempts are the SDK's usual: {text}");
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Context as _, bail};
+use aws::measures;
 use domain::keys;
 use domain::metrics::flush::{Extraction, FlushState, Journal, deltas};
 use domain::metrics::pending::{self, PendingMetrics};
@@ -87,6 +88,7 @@ where
                 return Ok(Summary { busy: true, ..summary });
             }
             tracing::warn!(minutes = journal.minutes.len(), "finishing the sweep that an earlier flusher left");
+            measures::tried_again(1);
             summary.resumed = true;
             journal.lease_until = now + LEASE;
             let journal = journal.clone();
@@ -181,6 +183,7 @@ where
                 Read::Unreadable(object) => {
                     self.bucket.put(&object).await.context("pending metrics that can not be read could not be kept")?;
                     tracing::error!(key = object.key, "pending metrics quarantined");
+                    measures::quarantined(1);
                 }
             }
         }
@@ -259,6 +262,7 @@ where
         };
         self.bucket.put(&object).await.context("refused metrics could not be kept")?;
         tracing::error!(error = error as &dyn std::error::Error, key = object.key, "metrics quarantined");
+        measures::quarantined(call.len());
         Ok(())
     }
 

@@ -10,6 +10,7 @@ use domain::Minute;
 use domain::ports::{MetricQuery, MinuteValues, PortError, ReadMetrics};
 
 use crate::failure::port_error;
+use crate::measures::CountRetries;
 
 /// Queries that one call takes.
 const MAX_QUERIES: usize = 500;
@@ -26,7 +27,8 @@ pub struct CloudWatchReads {
 impl CloudWatchReads {
     /// CloudWatch of the configured account and region.
     pub fn new(config: &SdkConfig) -> CloudWatchReads {
-        CloudWatchReads { client: Client::new(config) }
+        let config = aws_sdk_cloudwatch::config::Builder::from(config).interceptor(CountRetries).build();
+        CloudWatchReads { client: Client::from_conf(config) }
     }
 
     async fn read_call(

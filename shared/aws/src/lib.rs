@@ -2,6 +2,7 @@
 
 pub mod failure;
 pub mod lambda;
+pub mod measures;
 pub mod pipelines;
 pub mod storage_event;
 pub mod variables;
