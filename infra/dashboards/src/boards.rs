@@ -1,6 +1,8 @@
 //! What is shown: the one place where dashboards are defined.
 
-use crate::expression::{Resource, Window, but, count, highest, level, mean, of_aws, quantile, rate, sum, within};
+use crate::expression::{
+    Expression, Resource, Series, Window, but, count, highest, level, mean, quantile, rate, sum, within,
+};
 use crate::panel::{Board, Colour, Kind, Panel, Row, Thresholds};
 
 /// Share of requests that are to be answered without an error of ours.
@@ -21,6 +23,18 @@ const HALF: (u32, u32) = (12, 8);
 const THIRD: (u32, u32) = (8, 8);
 const QUARTER: (u32, u32) = (6, 8);
 const TILE: (u32, u32) = (4, 4);
+
+/// The functions of the template, by what they are called after the stack's name.
+pub const FUNCTIONS: [&str; 8] = [
+    "log-processor",
+    "log-processor-kinesis",
+    "event-recorder",
+    "metric-flusher",
+    "alert-evaluator",
+    "slack-notifier",
+    "daily-reporter",
+    "trace-forwarder",
+];
 
 /// Every dashboard.
 pub fn all() -> Vec<Board> {
@@ -56,12 +70,12 @@ pub fn services() -> Board {
 }
 
 /// The share of requests that failed, in a window.
-fn failed(window: Window) -> crate::expression::Expression {
+fn failed(window: Window) -> Expression {
     count("api_requests", window).status_class(5).or_zero() / count("api_requests", window)
 }
 
 /// The share of requests that took too long, in a window.
-fn slow(window: Window) -> crate::expression::Expression {
+fn slow(window: Window) -> Expression {
     let in_time = within("api_request_duration", LATENCY_MILLIS, window);
     but(1.0, in_time / count("api_request_duration", window))
 }
@@ -72,7 +86,7 @@ fn budget(objective: f64) -> f64 {
 }
 
 fn service_levels() -> Vec<Panel> {
-    let left = |title, description, part: crate::expression::Expression, objective| {
+    let left = |title, description, part: Expression, objective| {
         Panel::new(Kind::Gauge, title, TILE, description)
             .query("left", but(1.0, part / budget(objective)))
             .thresholds(Thresholds::above(0.1, 0.5))
@@ -172,7 +186,7 @@ fn requests() -> Vec<Panel> {
              connections an alert fires.",
         )
         .query("Average Query Time", mean("database_query_duration"))
-        .query("Connections", of_aws("database_connections", Resource::Database, "Average")),
+        .query("Connections", level("database_connections").of(Resource::Database)),
     ]
 }
 
@@ -272,7 +286,36 @@ fn pipeline() -> Vec<Panel> {
             "Security events in the time shown, failed logins among them.",
         )
         .query("events", shown("security_events")),
+        of_functions("Failed runs", "Runs that failed; a time-out or a crash, too.", |function| {
+            count("lambda_errors", Window::Point).of(function)
+        }),
+        of_functions("Run time", "The 95th percentile of each function's runs.", |function| {
+            quantile("function_duration", 0.95).of(function)
+        }),
+        of_functions(
+            "Age of batches",
+            "How old the newest is of what a run takes in, in 95 of 100 runs: how late the archive, metrics and alerts \
+             are.",
+            |function| quantile("function_batch_age", 0.95).of(function),
+        ),
+        of_functions("Quarantined by functions", "Lines, events, spans and metrics kept aside.", |function| {
+            count("function_quarantined", Window::Point).of(function)
+        }),
+        of_functions("Retries", "Calls to AWS that were tried again, and messages that came again.", |function| {
+            count("function_retries", Window::Point).of(function)
+        }),
+        Panel::new(Kind::Graph, "Queues", THIRD, "How long the oldest event has waited, and what was given up.")
+            .query("oldest event", highest("queue_oldest_message_age").of(Resource::Queue("EventQueue")))
+            .query("dead events", highest("queue_messages").of(Resource::Queue("EventDeadLetterQueue")))
+            .query("dead letters", highest("queue_messages").of(Resource::Queue("DeadLetterQueue"))),
     ]
+}
+
+/// A line for each function.
+fn of_functions(title: &'static str, description: &'static str, figure: fn(Resource) -> Series) -> Panel {
+    FUNCTIONS.iter().fold(Panel::new(Kind::Graph, title, THIRD, description), |panel, function| {
+        panel.query(function, figure(Resource::Function(function)))
+    })
 }
 
 fn one_service() -> Vec<Panel> {

@@ -33,7 +33,7 @@ pub fn body(board: &Board) -> Result<String, Mistake> {
     }
     within("metrics", metrics.iter().sum(), MAX_METRICS)?;
     let lines: Vec<String> = widgets.iter().map(ToString::to_string).collect();
-    let start = format!("-PT{}H", board.hours);
+    let start = back_by(board.hours);
     Ok(format!("{{\"start\":\"{start}\",\"periodOverride\":\"inherit\",\"widgets\":[\n{}\n]}}", lines.join(",\n")))
 }
 
@@ -101,15 +101,18 @@ fn properties(panel: &Panel) -> Result<Json, Mistake> {
         Kind::Number => properties["sparkline"] = json!(false),
         Kind::Table => {}
     }
-    if !panel.thresholds.steps.is_empty() && panel.kind != Kind::Table {
+    if !panel.thresholds.steps.is_empty() && matches!(panel.kind, Kind::Graph | Kind::Gauge) {
         properties["annotations"] = json!({ "horizontal": lines(&panel.thresholds) });
     }
     if let Some(hours) = back {
-        properties["start"] = json!(format!("-PT{hours}H"));
-        // With a start of its own a widget has to have an end.
-        properties["end"] = json!("P0D");
+        properties["start"] = json!(back_by(hours));
     }
     Ok(properties)
+}
+
+/// A time before now, as ISO 8601 says it.
+fn back_by(hours: u32) -> String {
+    if hours.is_multiple_of(24) { format!("-P{}D", hours / 24) } else { format!("-PT{hours}H") }
 }
 
 /// Fine enough for a window of so many hours, and few enough points.

@@ -71,9 +71,17 @@ pub enum Mistake {
     /// Several windows in one number's panel, which can look back by one only.
     #[error("one panel looks back by {0} and by {1}")]
     Windows(Window, Window),
-    /// An AWS metric within a sum with ours: Prometheus has only ours.
-    #[error("metrics of AWS and of ours in one expression")]
-    TwoStores,
+    /// A metric that is in CloudWatch only within a sum with others, or in Prometheus.
+    #[error("{0} is in CloudWatch only")]
+    OnlyInCloudWatch(&'static str),
+    /// A metric of functions or of AWS without the resource that it is about, or with one of another kind.
+    #[error("{metric} is not about {resource:?}")]
+    WrongResource {
+        /// The metric.
+        metric: &'static str,
+        /// The resource.
+        resource: Option<Resource>,
+    },
     /// A number alone.
     #[error("an expression names no metric")]
     NoMetric,
@@ -149,8 +157,6 @@ pub enum Measure {
     Level,
     /// The same; of several series, the greatest.
     Highest,
-    /// A statistic of a metric of AWS.
-    Statistic(&'static str),
 }
 
 impl Measure {
@@ -163,7 +169,6 @@ impl Measure {
             Measure::Mean => "mean",
             Measure::Quantile(_) => "quantile",
             Measure::Level | Measure::Highest => "level",
-            Measure::Statistic(_) => "statistic",
         }
     }
 
@@ -174,7 +179,6 @@ impl Measure {
                 matches!(kind, Kind::Histogram | Kind::Timer)
             }
             Measure::Level | Measure::Highest => kind == Kind::Gauge,
-            Measure::Statistic(_) => false,
         }
     }
 }
@@ -188,7 +192,7 @@ pub enum Only {
     StatusClass(u8),
 }
 
-/// Which resource a metric of AWS is about.
+/// Which resource a metric that is in CloudWatch only is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Resource {
     /// The platform's database.
@@ -197,6 +201,18 @@ pub enum Resource {
     Function(&'static str),
     /// The queue of the stack with this id in the template.
     Queue(&'static str),
+}
+
+impl Resource {
+    /// The dimension that names it.
+    pub fn dimension(self, source: Source) -> &'static str {
+        match (self, source) {
+            (Resource::Function(_), Source::Own(_)) => "function",
+            (Resource::Function(_), Source::Foreign(_)) => "FunctionName",
+            (Resource::Database, _) => "DBInstanceIdentifier",
+            (Resource::Queue(_), _) => "QueueName",
+        }
+    }
 }
 
 /// A figure of one metric.
@@ -213,14 +229,14 @@ pub struct Series {
     pub window: Window,
     /// Whether no series means none were counted. A counter of what should not happen begins with the first.
     pub or_zero: bool,
-    /// Of a metric of AWS: which resource.
+    /// Of a metric of AWS, or of a function about its own runs: which resource.
     pub resource: Option<Resource>,
 }
 
 /// Where the values of a series are.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Source {
-    /// Ours, in CloudWatch and in Prometheus.
+    /// Ours, and in Prometheus where it is rolled up.
     Own(&'static Definition),
     /// Of AWS, in CloudWatch only.
     Foreign(&'static Foreign),
@@ -238,27 +254,33 @@ impl Series {
     ///
     /// The first mistake.
     pub fn source(&self) -> Result<Source, Mistake> {
-        if self.resource.is_some() {
-            let foreign = registry::find_foreign(self.metric).ok_or(Mistake::UnknownMetric(self.metric))?;
-            return Ok(Source::Foreign(foreign));
+        let source = match (registry::find(self.metric), registry::find_foreign(self.metric)) {
+            (Some(own), _) => Source::Own(own),
+            (None, Some(foreign)) => Source::Foreign(foreign),
+            (None, None) => return Err(Mistake::UnknownMetric(self.metric)),
+        };
+        let (name, kind, dimensions, resource) = match source {
+            Source::Own(own) => (own.name, own.kind, own.dimensions, (!own.is_rolled_up()).then_some("function")),
+            Source::Foreign(foreign) => (foreign.name, foreign.kind, &[][..], Some(foreign.dimension)),
+        };
+        if !self.measure.of_kind(kind) {
+            return Err(Mistake::WrongKind { metric: name, kind, figure: self.measure.name() });
         }
-        let own = registry::find(self.metric).ok_or(Mistake::UnknownMetric(self.metric))?;
-        if !self.measure.of_kind(own.kind) {
-            let figure = self.measure.name();
-            return Err(Mistake::WrongKind { metric: own.name, kind: own.kind, figure });
+        if resource != self.resource.map(|resource| resource.dimension(source)) {
+            return Err(Mistake::WrongResource { metric: name, resource: self.resource });
         }
         let named = self.by.iter().chain(self.only.iter().map(|(dimension, _)| dimension));
         for dimension in named {
-            if !own.dimensions.contains(dimension) {
-                return Err(Mistake::UnknownDimension { metric: own.name, dimension });
+            if !dimensions.contains(dimension) {
+                return Err(Mistake::UnknownDimension { metric: name, dimension });
             }
         }
-        if let Measure::Within(limit) = self.measure
+        if let (Measure::Within(limit), Source::Own(own)) = (self.measure, source)
             && !own.buckets().contains(&in_prometheus(own, limit))
         {
-            return Err(Mistake::NoSuchBucket { metric: own.name, limit });
+            return Err(Mistake::NoSuchBucket { metric: name, limit });
         }
-        Ok(Source::Own(own))
+        Ok(source)
     }
 
     fn quantity(&self) -> Result<Quantity, Mistake> {
@@ -267,7 +289,7 @@ impl Series {
             (Measure::Rate, _) => Quantity::PerSecond,
             (Measure::Count | Measure::Within(_), _) => Quantity::Count,
             (_, Source::Own(own)) => Quantity::of(own),
-            (_, Source::Foreign(foreign)) => Quantity::of_foreign(foreign),
+            (_, Source::Foreign(foreign)) => Quantity::of_unit(foreign.unit),
         })
     }
 
@@ -291,6 +313,11 @@ impl Series {
     /// Over a window other than a point of the graph.
     pub fn over(self, window: Window) -> Series {
         Series { window, ..self }
+    }
+
+    /// Of this resource: for metrics of AWS, and of functions about their runs.
+    pub fn of(self, resource: Resource) -> Series {
+        Series { resource: Some(resource), ..self }
     }
 
     /// Zero where there is no series.
@@ -346,11 +373,6 @@ pub fn level(metric: &'static str) -> Series {
 /// The value of a gauge; of several, the greatest.
 pub fn highest(metric: &'static str) -> Series {
     figure(metric, Measure::Highest)
-}
-
-/// A statistic of a metric of AWS.
-pub fn of_aws(metric: &'static str, resource: Resource, statistic: &'static str) -> Series {
-    Series { resource: Some(resource), ..figure(metric, Measure::Statistic(statistic)) }
 }
 
 /// A figure, or what is made of several.
@@ -421,23 +443,22 @@ pub enum Quantity {
 impl Quantity {
     fn of(metric: &Definition) -> Quantity {
         match metric.unit {
+            // What CloudWatch has no unit for; the name in Prometheus says it.
+            Unit::None if metric.prometheus_name().ends_with("_seconds") => Quantity::Minutes,
+            Unit::None if metric.prometheus_name().ends_with("_roubles") => Quantity::Roubles,
+            unit => Quantity::of_unit(unit),
+        }
+    }
+
+    fn of_unit(unit: Unit) -> Quantity {
+        match unit {
             Unit::Count => Quantity::Count,
+            Unit::Seconds => Quantity::Seconds,
             Unit::Milliseconds => Quantity::Milliseconds,
             Unit::Megabytes => Quantity::Megabytes,
             Unit::Bytes => Quantity::Bytes,
             Unit::Percent => Quantity::Percent,
-            // What CloudWatch has no unit for; the name in Prometheus says it.
-            Unit::None if metric.prometheus_name().ends_with("_seconds") => Quantity::Minutes,
-            Unit::None if metric.prometheus_name().ends_with("_roubles") => Quantity::Roubles,
             Unit::None => Quantity::Number,
-        }
-    }
-
-    fn of_foreign(metric: &Foreign) -> Quantity {
-        match (metric.namespace, metric.metric) {
-            ("AWS/Lambda", "Duration" | "IteratorAge") => Quantity::Milliseconds,
-            ("AWS/SQS", "ApproximateAgeOfOldestMessage") => Quantity::Seconds,
-            _ => Quantity::Count,
         }
     }
 
@@ -477,19 +498,19 @@ impl Expression {
         }
     }
 
-    /// Whether AWS, and not we, counts what it is made of.
+    /// Whether all that it is made of is in Prometheus, too.
     ///
     /// # Errors
     ///
-    /// Where both do, or where it names no metric.
-    pub fn is_of_aws(&self) -> Result<bool, Mistake> {
+    /// Where only some of it is, or where it names no metric.
+    pub fn is_in_prometheus(&self) -> Result<bool, Mistake> {
         let series = self.series();
-        let of_aws = series.iter().filter(|series| series.resource.is_some()).count();
-        match (series.len(), of_aws) {
-            (0, _) => Err(Mistake::NoMetric),
-            (_, 0) => Ok(false),
-            (all, some) if all == some => Ok(true),
-            _ => Err(Mistake::TwoStores),
+        let only = series.iter().find(|series| series.resource.is_some());
+        match only {
+            None if series.is_empty() => Err(Mistake::NoMetric),
+            None => Ok(true),
+            Some(_) if series.iter().all(|series| series.resource.is_some()) => Ok(false),
+            Some(only) => Err(Mistake::OnlyInCloudWatch(only.metric)),
         }
     }
 }
@@ -554,7 +575,7 @@ mod tests {
         check(mean("user_session_duration"), Ok(Quantity::Minutes));
         check(sum("contract_value", Window::Shown), Ok(Quantity::Roubles));
         check(level("conversion_rate"), Ok(Quantity::Percent));
-        check(of_aws("database_connections", Resource::Database, "Average"), Ok(Quantity::Count));
+        check(level("database_connections").of(Resource::Database), Ok(Quantity::Count));
     }
 
     #[test]
@@ -582,17 +603,28 @@ mod tests {
             Err("api_request_duration has no bucket that ends at 700"),
         );
         check(within("api_request_duration", 1_000.0, Window::Shown), Ok(Quantity::Count));
-        check(of_aws("api_requests", Resource::Database, "Sum"), Err("the registry has no metric `api_requests`"));
+        check(
+            count("api_requests", Window::Shown).of(Resource::Database),
+            Err("api_requests is not about Some(Database)"),
+        );
+        check(rate("lambda_errors").of(Resource::Queue("q")), Err("lambda_errors is not about Some(Queue(\"q\"))"));
+        check(rate("function_errors"), Err("function_errors is not about None"));
+        check(rate("function_errors").of(Resource::Function("f")), Ok(Quantity::PerSecond));
+        check(
+            level("lambda_errors").of(Resource::Function("f")),
+            Err("lambda_errors is a Counter, which has no level"),
+        );
+        check(highest("queue_oldest_message_age").of(Resource::Queue("q")), Ok(Quantity::Seconds));
     }
 
     #[test]
     fn an_expression_is_of_one_store() {
         let ours = || rate("api_requests");
-        let theirs = || of_aws("database_connections", Resource::Database, "Average");
-        assert_eq!(Expression::from(ours()).is_of_aws(), Ok(false));
-        assert_eq!(Expression::from(theirs()).is_of_aws(), Ok(true));
-        assert_eq!((ours() / theirs()).is_of_aws(), Err(Mistake::TwoStores));
-        assert_eq!(Expression::Number(1.0).is_of_aws(), Err(Mistake::NoMetric));
+        let theirs = || level("database_connections").of(Resource::Database);
+        assert_eq!(Expression::from(ours()).is_in_prometheus(), Ok(true));
+        assert_eq!(Expression::from(theirs()).is_in_prometheus(), Ok(false));
+        assert_eq!((ours() / theirs()).is_in_prometheus(), Err(Mistake::OnlyInCloudWatch("database_connections")));
+        assert_eq!(Expression::Number(1.0).is_in_prometheus(), Err(Mistake::NoMetric));
     }
 
     #[test]

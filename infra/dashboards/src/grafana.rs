@@ -103,10 +103,9 @@ fn annotation(flavour: Flavour) -> Json {
             "datasource": source(flavour),
             "enable": true,
             "iconColor": "orange",
-            "expr": ANNOTATION,
+            "target": { "refId": "Anno", "expr": ANNOTATION, "interval": STEP },
             "titleFormat": "Lines quarantined",
             "textFormat": "of {{service}}",
-            "step": STEP,
         }),
         Flavour::CloudWatch => json!({
             "name": "Alarms",
@@ -116,7 +115,6 @@ fn annotation(flavour: Flavour) -> Json {
             "target": {
                 "queryMode": "Annotations",
                 "refId": "Anno",
-                "id": "",
                 "region": "default",
                 "namespace": "",
                 "metricName": "",
@@ -139,7 +137,8 @@ fn source(flavour: Flavour) -> Json {
     json!({ "type": flavour.name(), "uid": "${datasource}" })
 }
 
-fn source_of_aws(flavour: Flavour) -> Json {
+/// For what is in CloudWatch only.
+fn cloudwatch(flavour: Flavour) -> Json {
     let uid = match flavour {
         Flavour::Prometheus => "${cloudwatch}",
         Flavour::CloudWatch => "${datasource}",
@@ -192,31 +191,42 @@ fn variables(board: &Board, flavour: Flavour) -> Vec<Json> {
         Flavour::CloudWatch => vec![
             data_source("datasource", "CloudWatch", "cloudwatch"),
             text("namespace", "Namespace", "LandContracts"),
-            query(
-                "service",
-                "Service",
-                json!({
-                    "queryType": "dimensionValues",
-                    "refId": "CloudWatchVariableQueryEditor-VariableQuery",
-                    "region": "default",
-                    "namespace": "$namespace",
-                    "metricName": "log_entries",
-                    "dimensionKey": "service",
-                    "dimensionFilters": {},
-                }),
-            ),
+            query("service", "Service", dimension_values("$namespace", "log_entries", "service")),
         ],
     };
-    if flavour == Flavour::Prometheus && board.reads_aws() {
+    let resources = board.resources();
+    if flavour == Flavour::Prometheus && !resources.is_empty() {
         list.push(data_source("cloudwatch", "CloudWatch", "cloudwatch"));
+        list.push(text("namespace", "Namespace", "LandContracts"));
     }
-    if flavour == Flavour::CloudWatch || board.reads_aws() {
+    if flavour == Flavour::CloudWatch || !resources.is_empty() {
         list.push(text("stack", "Stack", "land-contracts"));
     }
-    if board.reads_aws() {
-        list.push(text("database", "Database", "production-contract-db"));
+    for resource in resources {
+        match resource {
+            Resource::Database => list.push(text("database", "Database", "production-contract-db")),
+            Resource::Function(_) => {} // Named after the stack.
+            Resource::Queue(id) => list.push(queue(id, flavour)),
+        }
     }
     list
+}
+
+/// A queue's name begins with the stack's and its id in the template, and ends as CloudFormation likes.
+fn queue(id: &str, flavour: Flavour) -> Json {
+    json!({
+        "type": "query", "name": id, "datasource": cloudwatch(flavour), "refresh": 1, "regex": format!("/^${{stack}}-{id}-/"),
+        "sort": 0, "hide": 2, "options": [], "skipUrlSync": false, "multi": false, "includeAll": false, "current": {},
+        "query": dimension_values("AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName"),
+    })
+}
+
+/// CloudWatch's values of a dimension.
+fn dimension_values(namespace: &str, metric: &str, dimension: &str) -> Json {
+    json!({
+        "queryType": "dimensionValues", "refId": "CloudWatchVariableQueryEditor-VariableQuery", "region": "default",
+        "namespace": namespace, "metricName": metric, "dimensionKey": dimension, "dimensionFilters": {},
+    })
 }
 
 fn panels(board: &Board, flavour: Flavour) -> Result<Vec<Json>, Mistake> {
@@ -250,12 +260,12 @@ fn panel(panel: &Panel, at: Place, id: usize, of_service: bool, flavour: Flavour
     let mut targets = vec![];
     let mut stores = vec![];
     for ((query, plan), first) in panel.queries.iter().zip(&plans).zip('A'..='Z') {
-        let of_aws = query.expression.is_of_aws()?;
-        if flavour == Flavour::Prometheus && !of_aws {
+        let only_there = !query.expression.is_in_prometheus()?;
+        if flavour == Flavour::Prometheus && !only_there {
             targets.push(prometheus_target(query, panel.kind, first)?);
             stores.push(source(flavour));
         } else {
-            let store = if of_aws { source_of_aws(flavour) } else { source(flavour) };
+            let store = if only_there { cloudwatch(flavour) } else { source(flavour) };
             targets.extend(cloudwatch_targets(query, plan, first, &store));
             stores.push(store);
         }
@@ -382,7 +392,7 @@ fn dimension(name: &str, value: &Value) -> String {
         Value::Each => "*".to_owned(),
         Value::Of(Resource::Database) => "$database".to_owned(),
         Value::Of(Resource::Function(function)) => format!("${{stack}}-{function}"),
-        Value::Of(Resource::Queue(queue)) => format!("${{stack}}-{queue}"),
+        Value::Of(Resource::Queue(id)) => format!("${{{id}}}"),
     }
 }
 
@@ -424,14 +434,14 @@ fn thresholds(thresholds: &Thresholds, scale: f64) -> Json {
 
 fn field_config(panel: &Panel, flavour: Flavour) -> Result<Json, Mistake> {
     let quantities = panel.quantities()?;
-    // What AWS counts comes from CloudWatch in both.
+    // What is in CloudWatch only comes from there in both.
     let units: Vec<(&str, f64)> = panel
         .queries
         .iter()
         .zip(&quantities)
         .map(|(query, quantity)| {
-            let of_aws = query.expression.is_of_aws()?;
-            Ok(unit(*quantity, if of_aws { Flavour::CloudWatch } else { flavour }))
+            let flavour = if query.expression.is_in_prometheus()? { flavour } else { Flavour::CloudWatch };
+            Ok(unit(*quantity, flavour))
         })
         .collect::<Result<_, Mistake>>()?;
     let (first, scale) = units[0];

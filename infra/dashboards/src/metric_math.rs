@@ -8,7 +8,7 @@
 //! A window of hours in one number is a running sum over a panel that looks back that far: it slides with the clock,
 //! where a period of that length would be aligned to it.
 
-use schema::registry::{Definition, Foreign, Kind};
+use schema::registry::Kind;
 
 use crate::expression::{Expression, Measure, Mistake, Only, Resource, Series, Source, Window};
 
@@ -80,7 +80,7 @@ impl Plan {
     /// Where the registry says otherwise, and where CloudWatch has no such figure.
     pub fn of(expression: &Expression, shape: Shape, of_row: bool, prefix: char) -> Result<Plan, Mistake> {
         expression.quantity()?;
-        expression.is_of_aws()?;
+        expression.is_in_prometheus()?;
         let mut planner = Planner { shape, of_row, prefix, reads: vec![], back: None };
         let broken_down = expression.series().into_iter().find(|series| !series.by.is_empty());
         if let (Some(series), true) = (broken_down, expression.series().len() > 1) {
@@ -119,17 +119,12 @@ impl Planner {
     }
 
     fn figure(&mut self, series: &Series) -> Result<String, Mistake> {
-        let (ids, counts) = match series.source()? {
-            Source::Foreign(metric) => (vec![self.read_foreign(series, metric)], false),
-            Source::Own(metric) => {
-                let counts =
-                    matches!(series.measure, Measure::Rate | Measure::Count | Measure::Sum | Measure::Within(_));
-                if !counts && series.window != Window::Point {
-                    return Err(Mistake::NotOverWindow { metric: metric.name, figure: "quantile, mean or level" });
-                }
-                (self.read_own(series, metric)?, counts)
-            }
-        };
+        let source = series.source()?;
+        let counts = matches!(series.measure, Measure::Rate | Measure::Count | Measure::Sum | Measure::Within(_));
+        if !counts && series.window != Window::Point {
+            return Err(Mistake::NotOverWindow { metric: series.metric(), figure: "quantile, mean or level" });
+        }
+        let ids = self.reads_of(series, source)?;
         let running = self.shape == Shape::Number && series.window != Window::Point;
         if running {
             self.look_back(series.window)?;
@@ -151,18 +146,22 @@ impl Planner {
         }
     }
 
-    fn read_foreign(&mut self, series: &Series, metric: &Foreign) -> String {
-        let statistic = match series.measure {
-            Measure::Statistic(statistic) => statistic,
-            _ => "Average",
+    /// The ids of what is read for a figure: one metric, or one for each code of a class.
+    fn reads_of(&mut self, series: &Series, source: Source) -> Result<Vec<String>, Mistake> {
+        let period = match (series.measure, series.window, self.shape) {
+            (Measure::Rate, _, _) => Some(RATE_PERIOD),
+            (_, Window::Hours(hours), Shape::Graph) => Some(hours * 3_600),
+            _ => None,
         };
-        let resource = series.resource.unwrap_or(Resource::Database);
-        let dimensions = vec![(metric.dimension, Value::Of(resource))];
-        self.read(Some(metric.namespace), metric.metric, dimensions, statistic.to_owned(), None)
-    }
-
-    fn read_own(&mut self, series: &Series, metric: &'static Definition) -> Result<Vec<String>, Mistake> {
-        let mut dimensions: Vec<(&'static str, Value)> = vec![];
+        let metric = match source {
+            Source::Foreign(metric) => {
+                let dimensions = of_resource(series, source);
+                let statistic = statistic(series.measure, metric.kind);
+                return Ok(vec![self.read(Some(metric.namespace), metric.metric, dimensions, statistic, period)]);
+            }
+            Source::Own(metric) => metric,
+        };
+        let mut dimensions = of_resource(series, source);
         if self.of_row && metric.dimensions.contains(&"service") {
             dimensions.push(("service", Value::RowsService));
         }
@@ -184,12 +183,7 @@ impl Planner {
         if codes.is_some() && !series.by.is_empty() {
             return Err(Mistake::BrokenDown(metric.name));
         }
-        let statistic = statistic(series, metric);
-        let period = match (series.measure, series.window, self.shape) {
-            (Measure::Rate, _, _) => Some(RATE_PERIOD),
-            (_, Window::Hours(hours), Shape::Graph) => Some(hours * 3_600),
-            _ => None,
-        };
+        let statistic = statistic(series.measure, metric.kind);
         let Some((name, codes)) = codes else {
             return Ok(vec![self.read(None, metric.name, dimensions, statistic, period)]);
         };
@@ -220,9 +214,14 @@ impl Planner {
     }
 }
 
-fn statistic(series: &Series, metric: &Definition) -> String {
-    match series.measure {
-        Measure::Rate | Measure::Count if metric.kind == Kind::Counter => "Sum".to_owned(),
+fn of_resource(series: &Series, source: Source) -> Vec<(&'static str, Value)> {
+    let named = |resource: Resource| (resource.dimension(source), Value::Of(resource));
+    series.resource.map(named).into_iter().collect()
+}
+
+fn statistic(measure: Measure, kind: Kind) -> String {
+    match measure {
+        Measure::Rate | Measure::Count if kind == Kind::Counter => "Sum".to_owned(),
         // Of a histogram the values are counted, and not added up.
         Measure::Rate | Measure::Count => "SampleCount".to_owned(),
         Measure::Sum => "Sum".to_owned(),
@@ -230,14 +229,13 @@ fn statistic(series: &Series, metric: &Definition) -> String {
         Measure::Mean | Measure::Level => "Average".to_owned(),
         Measure::Highest => "Maximum".to_owned(),
         Measure::Quantile(share) => format!("p{}", 100.0 * share),
-        Measure::Statistic(statistic) => statistic.to_owned(),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::expression::{but, count, highest, mean, of_aws, quantile, rate, within};
+    use crate::expression::{but, count, highest, level, mean, quantile, rate, within};
 
     /// The plan as text: what is read, then the formula.
     fn text(expression: impl Into<Expression>, shape: Shape, of_row: bool) -> String {
@@ -295,10 +293,16 @@ mod tests {
         check(mean("database_query_duration"), Shape::Graph, false, "m1=database_query_duration{} Average");
         check(highest("active_users"), Shape::Number, true, "m1=active_users{} Maximum");
         check(
-            of_aws("database_connections", Resource::Database, "Average"),
+            level("database_connections").of(Resource::Database),
             Shape::Graph,
             false,
             "m1=DatabaseConnections{DBInstanceIdentifier=resource} Average",
+        );
+        check(
+            count("function_errors", Window::Point).of(Resource::Function("f")),
+            Shape::Graph,
+            false,
+            "m1=function_errors{function=resource} Sum",
         );
     }
 

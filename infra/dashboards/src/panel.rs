@@ -1,6 +1,6 @@
 //! What a dashboard is made of: rows of panels, each with its queries, and where they stand on the grid.
 
-use crate::expression::{Expression, Mistake, Quantity};
+use crate::expression::{Expression, Mistake, Quantity, Resource};
 use crate::metric_math::{Plan, Shape};
 use crate::promql;
 
@@ -155,7 +155,7 @@ impl Panel {
         }
         self.plans(of_service)?;
         for query in &self.queries {
-            if !self.named(query.expression.is_of_aws())? {
+            if self.named(query.expression.is_in_prometheus())? {
                 self.named(promql::render(&query.expression))?;
             }
         }
@@ -213,9 +213,15 @@ impl Board {
         self.rows.iter().flat_map(|row| &row.panels).flat_map(|panel| &panel.queries).map(|query| &query.expression)
     }
 
-    /// Whether any of it is about metrics of AWS.
-    pub fn reads_aws(&self) -> bool {
-        self.expressions().any(|expression| expression.series().iter().any(|series| series.resource.is_some()))
+    /// The resources that it is about, apart from services.
+    pub fn resources(&self) -> Vec<Resource> {
+        let mut found = vec![];
+        for resource in self.expressions().flat_map(Expression::series).filter_map(|series| series.resource) {
+            if !found.contains(&resource) {
+                found.push(resource);
+            }
+        }
+        found
     }
 }
 

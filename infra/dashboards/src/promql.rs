@@ -10,7 +10,7 @@ use crate::expression::{Expression, Measure, Mistake, Only, Series, Source, Wind
 ///
 /// # Errors
 ///
-/// Where the registry says otherwise, or where the metric is of AWS.
+/// Where the registry says otherwise, or where the metric is in CloudWatch only.
 pub fn render(expression: &Expression) -> Result<String, Mistake> {
     expression.quantity()?;
     Ok(match expression {
@@ -33,7 +33,11 @@ fn operand(expression: &Expression) -> Result<String, Mistake> {
 }
 
 fn figure(series: &Series) -> Result<String, Mistake> {
-    let Source::Own(metric) = series.source()? else { return Err(Mistake::TwoStores) };
+    let only_in_cloudwatch = Err(Mistake::OnlyInCloudWatch(series.metric()));
+    let Source::Own(metric) = series.source()? else { return only_in_cloudwatch };
+    if !metric.is_rolled_up() {
+        return only_in_cloudwatch;
+    }
     let name = metric.prometheus_name();
     let selected = selector(metric, series, None);
     let window = window(series.window);
@@ -57,7 +61,6 @@ fn figure(series: &Series) -> Result<String, Mistake> {
         }
         Measure::Level => format!("{}({name}{selected})", aggregation("avg", series.by)),
         Measure::Highest => format!("{}({name}{selected})", aggregation("max", series.by)),
-        Measure::Statistic(_) => return Err(Mistake::TwoStores),
     };
     // (Without labels there is one result, which `vector(0)` can stand for.)
     let zero = series.or_zero && series.by.is_empty();
@@ -102,7 +105,7 @@ fn le(bound: f64) -> String {
 mod tests {
     use super::*;
     use crate::expression::Resource;
-    use crate::expression::{but, count, highest, level, mean, of_aws, quantile, rate, sum, within};
+    use crate::expression::{but, count, highest, level, mean, quantile, rate, sum, within};
 
     #[track_caller]
     fn check(expression: impl Into<Expression>, expected: &str) {
@@ -173,8 +176,10 @@ mod tests {
     }
 
     #[test]
-    fn what_aws_counts_is_not_in_prometheus() {
-        let connections = of_aws("database_connections", Resource::Database, "Average");
-        assert_eq!(render(&connections.into()), Err(Mistake::TwoStores));
+    fn what_only_cloudwatch_has_is_not_in_prometheus() {
+        let connections = level("database_connections").of(Resource::Database);
+        assert_eq!(render(&connections.into()), Err(Mistake::OnlyInCloudWatch("database_connections")));
+        let errors = rate("function_errors").of(Resource::Function("metric-flusher"));
+        assert_eq!(render(&errors.into()), Err(Mistake::OnlyInCloudWatch("function_errors")));
     }
 }
