@@ -89,6 +89,9 @@ where
             tracing::warn!(minutes = journal.minutes.len(), "finishing the sweep that an earlier flusher left");
             summary.resumed = true;
             journal.lease_until = now + LEASE;
+            if journal.sweep == 0 {
+                journal.sweep = state.state.generation + 1;
+            }
             let journal = journal.clone();
             summary.puts += self.resume(&mut state, &journal).await?;
         }
@@ -160,7 +163,8 @@ where
         summary.pending += pending.len();
         summary.repeated += batches.iter().filter(|batch| !counted.contains(&batch.batch_id)).count();
         summary.minutes += new.len();
-        let journal = Journal { lease_until: now + LEASE, pending, minutes: new, acknowledged: 0 };
+        let sweep = state.state.generation + 1; // What saving raises it to.
+        let journal = Journal { sweep, lease_until: now + LEASE, pending, minutes: new, acknowledged: 0 };
         state.state.journal = Some(journal.clone());
         self.save(state).await?;
         summary.puts += self.finish(state, &journal, &journal.calls(), stored, complete).await?;
