@@ -18,9 +18,9 @@ use domain::ports::Retry;
 use jiff::Timestamp;
 use metric_flusher::{Config, Flusher, LEASE, Summary};
 use testkit::memory_bucket::Moment;
-use testkit::{InMemoryBucket, Operation, RecordedMetrics, event_file, pipeline};
+use testkit::{InMemoryBucket, InMemoryPrometheus, Operation, RecordedMetrics, event_file, pipeline};
 
-type TestFlusher = Flusher<InMemoryBucket, RecordedMetrics>;
+type TestFlusher = Flusher<InMemoryBucket, RecordedMetrics, InMemoryPrometheus>;
 
 fn flusher() -> TestFlusher {
     flusher_with(Extraction::CloudWatch)
@@ -28,7 +28,8 @@ fn flusher() -> TestFlusher {
 
 fn flusher_with(extraction: Extraction) -> TestFlusher {
     let namespace = "LandContracts".into();
-    Flusher { bucket: InMemoryBucket::new(), metrics: RecordedMetrics::new(), namespace, extraction }
+    let (bucket, metrics) = (InMemoryBucket::new(), RecordedMetrics::new());
+    Flusher { bucket, metrics, namespace, extraction, prometheus: None }
 }
 
 fn now() -> Timestamp {

@@ -37,6 +37,9 @@ pub mod webhook;
 #[cfg(feature = "otlp")]
 pub mod otlp;
 
+#[cfg(feature = "remote_write")]
+pub mod remote_write;
+
 #[cfg(feature = "xray")]
 pub mod xray;
 

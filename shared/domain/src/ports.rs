@@ -16,6 +16,7 @@
 //! | [`PutSegments`] | `xray:PutTraceSegments` |
 //! | [`ReadTrace`] | `xray:BatchGetTraces` |
 //! | [`ExportSpans`] | none: HTTPS to the outside |
+//! | [`WriteSamples`] | `aps:RemoteWrite` for Amazon Managed Prometheus; none for others: HTTPS to the outside |
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -259,4 +260,11 @@ pub trait ReadTrace: Sync {
 pub trait ExportSpans: Sync {
     /// Sends one request, an `ExportTraceServiceRequest` as protobuf. What may pass was tried again already.
     fn export(&self, request: &[u8]) -> impl Future<Output = Result<Answer, PortError>> + Send;
+}
+
+/// Writes samples to Prometheus, or whatever takes its remote write 1.0.
+pub trait WriteSamples: Sync {
+    /// Writes one request, a `prometheus.WriteRequest` as protobuf, uncompressed. What may pass was tried again
+    /// already. A request that the other side will not take is a permanent error; it has then taken nothing of it.
+    fn write(&self, request: &[u8]) -> impl Future<Output = Result<(), PortError>> + Send;
 }

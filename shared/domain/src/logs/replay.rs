@@ -75,7 +75,7 @@ pub fn object(pipeline: &mut Pipeline, key: &str, body: &[u8]) -> Result<Replay,
     if let Some(name) = pending::name_of_unreadable(key) {
         return pending_metrics(name, body);
     }
-    if reason.starts_with("metrics/") {
+    if ["metrics/", "prometheus/", "prometheus-state/"].iter().any(|folder| reason.starts_with(folder)) {
         return Err(ReplayError::RefusedMetrics);
     }
     let held: Quarantined = serde_json::from_slice(body)?;
