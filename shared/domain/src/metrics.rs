@@ -16,3 +16,5 @@ pub mod recent;
 pub mod put;
 
 pub mod flush;
+
+pub mod report;
