@@ -507,23 +507,6 @@ fn what_can_lose_lines_raises_an_alarm() {
 }
 
 #[test]
-fn spans_in_quarantine_raise_an_alarm() {
-    let filter = resource_of("AWS::Logs::MetricFilter", "LogGroupName", "TraceForwarderLogGroup");
-    // The words of functions/trace-forwarder/src/handler.rs, in a line of our logger.
-    assert_eq!(text(&filter["FilterPattern"]), "{ $.message = \"spans quarantined\" && $.details.count > 0 }");
-    let [sent] = &filter["MetricTransformations"].as_array().unwrap()[..] else { panic!("one metric: {filter}") };
-    assert_eq!(sent["MetricValue"], "$.details.count");
-    let alarms = resources("AWS::CloudWatch::Alarm");
-    let watched = alarms.values().map(|alarm| &alarm["Properties"]).any(|alarm| {
-        alarm["MetricName"] == sent["MetricName"]
-            && text(&alarm["Namespace"]) == text(&sent["MetricNamespace"])
-            && alarm["Statistic"] == "Sum"
-            && text(&alarm["AlarmActions"]) == "AlertTopic"
-    });
-    assert!(watched, "{sent}");
-}
-
-#[test]
 fn nothing_of_the_second_door_is_there_without_a_stream() {
     for (id, resource) in template()["Resources"].as_object().unwrap() {
         let of_stream = resource.to_string().contains("LogStreamArn")

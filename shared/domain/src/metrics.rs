@@ -19,3 +19,4 @@ pub mod put;
 pub mod flush;
 
 pub mod prometheus;
+pub mod report;

@@ -27,6 +27,7 @@ use serde::Serialize;
 
 use crate::Minute;
 use crate::metrics::put::Datum;
+use crate::metrics::report::Periods;
 use crate::traces::otlp::Answer;
 
 /// What went wrong outside, and whether trying again can help.
@@ -179,6 +180,24 @@ pub trait ReadMetrics: Sync {
         from: Minute,
         until: Minute,
     ) -> impl Future<Output = Result<Vec<MinuteValues>, PortError>> + Send;
+}
+
+/// Why CloudWatch has not answered a query, or not completely.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub struct Unanswered {
+    /// In its words.
+    pub reason: String,
+}
+
+/// Reads figures of metrics from CloudWatch.
+pub trait ReadFigures: Sync {
+    /// One answer a query, in the same order: the value of each period of which there is data, by its beginning.
+    fn read_figures(
+        &self,
+        queries: &[MetricQuery],
+        periods: Periods,
+    ) -> impl Future<Output = Vec<Result<MinuteValues, Unanswered>>> + Send;
 }
 
 /// A message for a topic, with a body for each protocol.
