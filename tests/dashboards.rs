@@ -25,7 +25,7 @@ use domain::ports::{MetricQuery, PutMetrics as _, ReadMetrics as _, Retry};
 use jiff::Timestamp;
 use local::embedded_aws::EmbeddedAws;
 use local::{artifacts, python, workspace};
-use metric_flusher::prometheus::Exporter;
+use metric_flusher::Exporter;
 use prometheus_server::PrometheusServer;
 use serde_json::{Value, json};
 use testkit::{FixedSecret, InMemoryBucket};
