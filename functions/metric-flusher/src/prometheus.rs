@@ -7,7 +7,8 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use domain::keys;
 use domain::metrics::flush::Delta;
-use domain::metrics::prometheus::{Labels, Name, Request, State};
+use domain::metrics::prometheus::request::is_about_time;
+use domain::metrics::prometheus::{Counted, Labels, Name, Request, State};
 use domain::minute::Minute;
 use domain::ports::{
     GetObject, Object, PortError, PutObject, ReplaceObject, Replaced, Retry, Stored, Version, WriteSamples,
@@ -177,7 +178,7 @@ impl<R: WriteSamples> Exporter<R> {
                     Err(error) if error.retry == Retry::Permanent => error,
                     Err(error) => return Err(error.into()),
                 };
-                let is_late = is_about_time(&error);
+                let is_late = is_about_time(&error.source.to_string());
                 // A remote refuses all of a request for one series that it does not take.
                 if let Some([first, second]) = request.halves().filter(|_| halvings > 0 && !is_late) {
                     halvings -= 1;
@@ -251,20 +252,11 @@ async fn save(bucket: &impl ReplaceObject, stored: &mut StoredState) -> anyhow::
     }
 }
 
-fn tell(counted: domain::metrics::prometheus::Counted) {
-    let domain::metrics::prometheus::Counted { series, folded, left_out } = counted;
+fn tell(counted: Counted) {
+    let Counted { series, folded, left_out } = counted;
     if folded > 0 || left_out > 0 {
         tracing::warn!(series, folded, left_out, "not all series could be counted for Prometheus");
     }
-}
-
-/// Whether the remote has later samples of a series, or finds these too old. That is not about the series: another
-/// flusher was quicker, or an answer was lost, and the next tick's samples are later than all.
-fn is_about_time(error: &PortError) -> bool {
-    let told = error.source.to_string().to_lowercase();
-    ["out of order", "out-of-order", "duplicate sample", "out of bounds", "too old"]
-        .iter()
-        .any(|text| told.contains(text))
 }
 
 async fn quarantine(bucket: &impl PutObject, request: &Request<'_>, error: &PortError) -> anyhow::Result<()> {

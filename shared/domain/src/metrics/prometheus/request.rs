@@ -127,6 +127,24 @@ impl<'a> Request<'a> {
     }
 }
 
+/// Whether an answer says that the remote has later samples of a series, or finds these too old. That is not about the
+/// series: another flusher was quicker, or an answer was lost, and the next tick's samples are later than all.
+pub fn is_about_time(answer: &str) -> bool {
+    let answer = answer.to_lowercase();
+    // Words of Prometheus, Mimir and Cortex (which Amazon's is).
+    [
+        "out of order",
+        "out-of-order",
+        "duplicate sample",
+        "new-value-for-timestamp",
+        "out of bounds",
+        "too old",
+        "too-old",
+    ]
+    .iter()
+    .any(|words| answer.contains(words))
+}
+
 /// A series of a request that was refused.
 #[derive(Serialize)]
 struct Readable<'a> {
