@@ -54,7 +54,7 @@ pub fn newest(millis: i64) {
 }
 
 /// A run that has ended.
-pub(crate) fn ended(is_cold_start: bool, took: Duration, failed: bool) {
+pub fn ended(is_cold_start: bool, took: Duration, failed: bool) {
     count("function_cold_starts", usize::from(is_cold_start));
     count("function_errors", usize::from(failed));
     record_timer("function_duration", took, &function());
