@@ -22,7 +22,7 @@ use domain::metrics::put;
 use domain::metrics::registry::{self, Definition, Kind};
 use domain::metrics::series::{Aggregate, Dimensions, SeriesKey, SeriesSet};
 use domain::ports::{MetricQuery, PutMetrics as _, ReadMetrics as _, Retry};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use local::embedded_aws::EmbeddedAws;
 use local::{artifacts, python, workspace};
 use metric_flusher::Exporter;
@@ -122,8 +122,8 @@ fn everything(minute: Minute) -> SeriesSet {
 const MINUTES: i64 = 75;
 
 /// A Prometheus that our own exporter has told of the last [`MINUTES`], and the last of them.
-async fn filled(name: &str) -> Option<(PrometheusServer, Minute)> {
-    let server = PrometheusServer::start(name)?;
+async fn filled() -> Option<(PrometheusServer, Minute)> {
+    let server = PrometheusServer::start().await?;
     let shared = Labels::from([("environment".to_owned(), "test".to_owned())]);
     let bucket = InMemoryBucket::new();
     let endpoint = server.write_url().parse().unwrap();
@@ -153,20 +153,22 @@ fn with_variables(expression: &str, service: &str) -> String {
     filled
 }
 
+/// When the samples of a tick are there: they carry its time, or a few milliseconds more.
+fn just_after(tick: Minute) -> Timestamp {
+    tick.start() + SignedDuration::from_secs(1)
+}
+
 /// The values of an instant query.
-fn values(server: &PrometheusServer, at: Minute, expression: &str) -> Result<Vec<f64>, String> {
-    let time = at.start().as_second().to_string();
-    let data = server.ask("query", &[("query", expression), ("time", &time)])?;
-    let results = data["result"].as_array().ok_or_else(|| data.to_string())?;
-    Ok(results.iter().map(|result| result["value"][1].as_str().unwrap().parse().unwrap()).collect())
+async fn values(server: &PrometheusServer, at: Minute, expression: &str) -> Vec<f64> {
+    server.query(expression, just_after(at)).await.into_values().collect()
 }
 
 /// Fails unless the expression has points all through the last half an hour, and numbers only.
-fn check_points(server: &PrometheusServer, last: Minute, expression: &str, place: &str) {
-    let seconds = |minute: Minute| minute.start().as_second().to_string();
+async fn check_points(server: &PrometheusServer, last: Minute, expression: &str, place: &str) {
+    let seconds = |minute: Minute| just_after(minute).as_second().to_string();
     let parameters =
         [("query", expression), ("start", &*seconds(last.plus(-30))), ("end", &*seconds(last)), ("step", "60")];
-    let data = server.ask("query_range", &parameters).unwrap_or_else(|error| panic!("{place}: {error}: {expression}"));
+    let data = server.ask("query_range", &parameters).await;
     let lines = data["result"].as_array().unwrap();
     assert!(!lines.is_empty(), "{place}: nothing: {expression}");
     for line in lines {
@@ -179,7 +181,7 @@ fn check_points(server: &PrometheusServer, last: Minute, expression: &str, place
 
 #[tokio::test]
 async fn every_expression_has_an_answer_of_a_prometheus_that_we_have_filled() {
-    let Some((server, last)) = filled("dashboards").await else { return };
+    let Some((server, last)) = filled().await else { return };
     let mut asked = 0;
     for (place, target) in targets("prometheus") {
         let Some(expression) = target["expr"].as_str() else { continue };
@@ -188,8 +190,8 @@ async fn every_expression_has_an_answer_of_a_prometheus_that_we_have_filled() {
             let expression = with_variables(expression, service);
             // What is counted is there by itself, and not only where nothing stands for it.
             for expression in [expression.replace(" or vector(0)", ""), expression] {
-                check_points(&server, last, &expression, &place);
-                assert!(!values(&server, last, &expression).unwrap().is_empty(), "{place}: {expression}");
+                check_points(&server, last, &expression, &place).await;
+                assert!(!values(&server, last, &expression).await.is_empty(), "{place}: {expression}");
                 asked += 1;
             }
         }
@@ -197,11 +199,11 @@ async fn every_expression_has_an_answer_of_a_prometheus_that_we_have_filled() {
     assert!(asked > 300, "{asked} expressions");
     for (service, expected) in [(".*", 2), ("api", 1)] {
         let annotation = with_variables(dashboards::grafana::ANNOTATION, service);
-        assert_eq!(values(&server, last, &annotation).unwrap().len(), expected, "{annotation}");
+        assert_eq!(values(&server, last, &annotation).await.len(), expected, "{annotation}");
     }
-    the_values_are_those_that_were_filled_in(&server, last);
-    an_idle_counter_is_zero_and_not_unknown(&server, last);
-    an_unknown_environment_has_no_values(&server, last);
+    the_values_are_those_that_were_filled_in(&server, last).await;
+    an_idle_counter_is_zero_and_not_unknown(&server, last).await;
+    an_unknown_environment_has_no_values(&server, last).await;
 }
 
 /// The expression of a panel, by its title and reference.
@@ -213,55 +215,52 @@ fn expression_of(title: &str, reference: &str) -> String {
     with_variables(target["expr"].as_str().unwrap(), ".*")
 }
 
-fn the_values_are_those_that_were_filled_in(server: &PrometheusServer, last: Minute) {
-    let one = |title: &str, reference: &str| {
-        let found = values(server, last, &expression_of(title, reference)).unwrap();
-        let [value] = found[..] else { panic!("{title}: {found:?}") };
-        value
-    };
-    let check = |title: &str, reference: &str, expected: f64, within: f64| {
-        let value = one(title, reference);
+async fn the_values_are_those_that_were_filled_in(server: &PrometheusServer, last: Minute) {
+    let one =
+        async |title: &str, reference: &str| server.value(&expression_of(title, reference), just_after(last)).await;
+    let check = async |title: &str, reference: &str, expected: f64, within: f64| {
+        let value = one(title, reference).await;
         assert!((value - expected).abs() <= within * expected.abs(), "{title} {reference}: {value}, not {expected}");
     };
     // Defect 48: 1 of 100 is 0.01. As the source document has it, the same series say 1.
-    check("Error Rate", "A", 0.01, 1e-9);
+    check("Error Rate", "A", 0.01, 1e-9).await;
     let rate = |selector: &str| format!("rate(api_requests_total{{environment=\"test\"{selector}}}[5m])");
     let source_document = format!("{} / {}", rate(",status_code=~\"5..\""), rate(""));
-    assert_eq!(values(server, last, &source_document).unwrap(), [1.0, 1.0]);
-    check("Availability, 30 days", "A", 0.99, 1e-9);
-    check("Error budget left, 30 days", "A", -9.0, 1e-6);
-    check("Burn rate, 1 hour", "A", 10.0, 1e-6);
-    check("Burn rate, 6 hours", "A", 10.0, 1e-6);
-    check("Answered within 1 s, 30 days", "A", 0.98, 1e-9);
-    check("Latency budget left, 30 days", "A", -1.0, 1e-6);
+    assert_eq!(values(server, last, &source_document).await, [1.0, 1.0]);
+    check("Availability, 30 days", "A", 0.99, 1e-9).await;
+    check("Error budget left, 30 days", "A", -9.0, 1e-6).await;
+    check("Burn rate, 1 hour", "A", 10.0, 1e-6).await;
+    check("Burn rate, 6 hours", "A", 10.0, 1e-6).await;
+    check("Answered within 1 s, 30 days", "A", 0.98, 1e-9).await;
+    check("Latency budget left, 30 days", "A", -1.0, 1e-6).await;
     // Two services, each with six contracts a minute.
-    check("Contracts Created", "A", 720.0, 0.01);
+    check("Contracts Created", "A", 720.0, 0.01).await;
     // Defect 49: a gauge is read as it is.
-    check("Active Users", "A", 40.0, 0.0);
+    check("Active Users", "A", 40.0, 0.0).await;
     // In seconds: within the bucket that the values lie in, and exactly on average.
-    check("Database Performance", "A", 0.2, 1e-9);
-    let (p95, p50) = (one("Response Time", "A"), one("Response Time", "B"));
+    check("Database Performance", "A", 0.2, 1e-9).await;
+    let (p95, p50) = (one("Response Time", "A").await, one("Response Time", "B").await);
     assert!((0.1..=0.25).contains(&p95) && (0.1..=p95).contains(&p50), "{p95} {p50}");
-    check("Log lines", "A", 16.0 / 60.0, 0.01);
-    check("Lines accounted for", "A", 1.0, 1e-9);
-    check("Quarantined", "A", 120.0, 0.02);
-    check("Conversion", "A", 40.0, 0.0);
+    check("Log lines", "A", 16.0 / 60.0, 0.01).await;
+    check("Lines accounted for", "A", 1.0, 1e-9).await;
+    check("Quarantined", "A", 120.0, 0.02).await;
+    check("Conversion", "A", 40.0, 0.0).await;
     // Megabytes and minutes of the registry, in bytes and seconds.
-    check("Sizes and sessions", "A", 200.0 * 1e6, 1e-9);
-    check("Sizes and sessions", "B", 200.0 * 60.0, 1e-9);
-    let by_service = values(server, last, &expression_of("Request Rate", "A")).unwrap();
+    check("Sizes and sessions", "A", 200.0 * 1e6, 1e-9).await;
+    check("Sizes and sessions", "B", 200.0 * 60.0, 1e-9).await;
+    let by_service = values(server, last, &expression_of("Request Rate", "A")).await;
     assert_eq!(by_service.len(), 2);
     assert!(by_service.iter().all(|rate| (rate - 100.0 / 60.0).abs() < 1e-6), "{by_service:?}");
 }
 
-fn an_idle_counter_is_zero_and_not_unknown(server: &PrometheusServer, last: Minute) {
+async fn an_idle_counter_is_zero_and_not_unknown(server: &PrometheusServer, last: Minute) {
     let never = expression_of("Quarantined", "A").replace("pipeline_lines_quarantined", "pipeline_lines_never_seen");
-    assert_eq!(values(server, last, &never).unwrap(), [0.0]);
+    assert_eq!(values(server, last, &never).await, [0.0]);
 }
 
-fn an_unknown_environment_has_no_values(server: &PrometheusServer, last: Minute) {
+async fn an_unknown_environment_has_no_values(server: &PrometheusServer, last: Minute) {
     let elsewhere = expression_of("Error Rate", "A").replace("\"test\"", "\"nowhere\"");
-    assert_eq!(values(server, last, &elsewhere).unwrap(), [0.0; 0]);
+    assert_eq!(values(server, last, &elsewhere).await, [0.0; 0]);
 }
 
 // ---------------------------------------------------------------- CloudWatch
@@ -277,8 +276,7 @@ fn widgets() -> Vec<Value> {
         .replace("${EventQueue.QueueName}", "q1")
         .replace("${EventDeadLetterQueue.QueueName}", "q2")
         .replace("${DeadLetterQueue.QueueName}", "q3");
-    let unknown: Vec<&str> =
-        filled.split("${").skip(1).filter(|rest| !rest.starts_with('!')).collect();
+    let unknown: Vec<&str> = filled.split("${").skip(1).filter(|rest| !rest.starts_with('!')).collect();
     assert!(unknown.is_empty(), "{unknown:?}");
     let body: Value = serde_json::from_str(&filled.replace("${!", "${")).unwrap();
     body["widgets"].as_array().unwrap().clone()
@@ -394,10 +392,8 @@ fn widgets_are_what_cloudwatch_takes() {
         }
         let properties = &widget["properties"];
         let rows = properties["metrics"].as_array().unwrap();
-        let ids: Vec<&str> = rows
-            .iter()
-            .filter_map(|row| row.as_array().unwrap().last().unwrap()["id"].as_str())
-            .collect();
+        let ids: Vec<&str> =
+            rows.iter().filter_map(|row| row.as_array().unwrap().last().unwrap()["id"].as_str()).collect();
         assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len(), "{widget}");
         let visible = |row: &&Value| row.as_array().unwrap().last().unwrap()["visible"] != false;
         assert!(rows.iter().any(|row| visible(&row)), "{widget}");
@@ -479,7 +475,8 @@ async fn every_field_is_one_that_grafana_knows_with_a_value_of_its_type() {
     assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
     // Defect 49: as the source document has it, and other mistakes.
     let mut wrong = dashboards_for("prometheus")["overview-prometheus"].clone();
-    let panel = wrong["panels"].as_array_mut().unwrap().iter_mut().find(|panel| panel["title"] == "Request Rate").unwrap();
+    let panel =
+        wrong["panels"].as_array_mut().unwrap().iter_mut().find(|panel| panel["title"] == "Request Rate").unwrap();
     panel["yaxes"] = json!([]);
     panel["options"]["legend"]["placment"] = json!("bottom");
     panel["fieldConfig"]["defaults"]["min"] = json!("0");

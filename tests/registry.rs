@@ -350,8 +350,14 @@ fn grafana(part: &Value, place: &str) -> Vec<&'static str> {
         return promql(expression).unwrap_or_else(|mistake| panic!("{place}: {mistake} in {expression}"));
     }
     let Some(name) = part["metricName"].as_str().filter(|name| !name.is_empty()) else { return Vec::new() };
-    let dimensions: Vec<&str> = part["dimensions"].as_object().unwrap().keys().map(String::as_str).collect();
-    let statistic = part["statistic"].as_str().unwrap();
+    // A variable lists the values of one dimension.
+    let (dimensions, statistic) = match part["dimensionKey"].as_str() {
+        Some(dimension) => (vec![dimension], "SampleCount"),
+        None => {
+            let dimensions = part["dimensions"].as_object().unwrap().keys().map(String::as_str).collect();
+            (dimensions, part["statistic"].as_str().unwrap())
+        }
+    };
     let judged = judge(part["namespace"].as_str().unwrap(), name, &dimensions, statistic);
     vec![judged.unwrap_or_else(|mistake| panic!("{place}: {mistake}"))]
 }
