@@ -31,6 +31,7 @@ struct Got {
 }
 
 /// Secrets that are another one at each reading.
+#[derive(Debug)]
 struct Rotated(Mutex<Vec<&'static str>>);
 
 impl ReadSecret for Rotated {
