@@ -113,11 +113,19 @@ fn each_function_may_do_what_its_ports_need_and_nothing_else() {
         (
             "metric-flusher",
             vec![
-                on_bucket("GetObject", &["metrics/pending/*", "rollups/*", "state/metric-flusher.json"]),
-                on_bucket("PutObject", &["quarantine/*", "rollups/*", "state/metric-flusher.json"]),
+                on_bucket(
+                    "GetObject",
+                    &["metrics/pending/*", "rollups/*", "state/metric-flusher.json", "state/prometheus.json"],
+                ),
+                on_bucket(
+                    "PutObject",
+                    &["quarantine/*", "rollups/*", "state/metric-flusher.json", "state/prometheus.json"],
+                ),
                 on_bucket("DeleteObject", &["metrics/pending/*"]),
                 list(),
                 one("cloudwatch:PutMetricData on * if StringEquals cloudwatch:namespace MetricNamespace"),
+                one("aps:RemoteWrite on PrometheusWorkspaceArn"),
+                one("secretsmanager:GetSecretValue on PrometheusSecretArn"),
             ],
         ),
         (
@@ -233,6 +241,28 @@ fn a_flushers_lease_outlives_it_and_is_over_at_the_next_tick() {
     let timeout = functions()["metric-flusher"]["Properties"]["Timeout"].as_i64().unwrap();
     let lease = metric_flusher::LEASE.as_secs();
     assert!(timeout < lease && lease < 60, "time-out {timeout} s, lease {lease} s, tick 60 s");
+    let sending = metric_flusher::SENDING.as_secs() as i64;
+    assert!(2 * sending < timeout, "{sending} s to write to Prometheus leave too little of {timeout} s");
+}
+
+#[test]
+fn prometheus_is_off_and_nothing_is_granted_for_it_unless_it_is_configured() {
+    let parameters = &template()["Parameters"];
+    for parameter in ["PrometheusEndpoint", "PrometheusWorkspaceArn", "PrometheusSecretArn"] {
+        assert_eq!(parameters[parameter]["Default"], "", "{parameter}");
+    }
+    let lookup = |name: &str| match name {
+        "PROMETHEUS_ENDPOINT" => Some(text(&parameters["PrometheusEndpoint"]["Default"])),
+        "EMF_EXTRACTION" => Some(text(&parameters["EmfExtraction"]["Default"])),
+        other => Some(other.to_owned()),
+    };
+    assert_eq!(metric_flusher::Config::from_lookup(lookup).unwrap().prometheus, None);
+    for (id, condition) in [
+        ("MetricFlusherPrometheusPolicy", "HasPrometheusWorkspace"),
+        ("MetricFlusherPrometheusSecretPolicy", "HasPrometheusSecret"),
+    ] {
+        assert_eq!(resources("AWS::IAM::Policy")[id]["Condition"], condition, "{id}");
+    }
 }
 
 /// The one resource of `kind` whose property is, or refers to, `wanted`.

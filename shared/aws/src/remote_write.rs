@@ -289,3 +289,49 @@ fn taken(answer: Answer) -> Result<(), PortError> {
         _ => Err(answer.refusal(ACTION, Retry::Denied)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn samples_travel_in_the_open_on_loopback_only() {
+        for (text, is_address) in [
+            ("https://prometheus.example.com/api/v1/write", true),
+            ("http://127.0.0.1:9090/api/v1/write", true),
+            ("http://[::1]:9090/api/v1/write", true),
+            ("http://localhost:9090/api/v1/write", true),
+            ("http://prometheus.example.com/api/v1/write", false),
+            ("http://127.0.0.1.example.com/", false),
+            ("http://localhost.example.com/", false),
+            ("https://user:password@prometheus.example.com/", false),
+            ("https://prometheus.example.com/?token=x", false),
+            ("ftp://prometheus.example.com/", false),
+            ("/api/v1/write", false),
+            ("", false),
+        ] {
+            assert_eq!(text.parse::<Endpoint>().is_ok(), is_address, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_workspace_of_amazon_says_its_region() {
+        let region = |text: &str| text.parse::<Endpoint>().unwrap().region().map(str::to_owned);
+        let path = "workspaces/ws-1/api/v1/remote_write";
+        assert_eq!(region(&format!("https://aps-workspaces.eu-west-1.amazonaws.com/{path}")), Some("eu-west-1".into()));
+        assert_eq!(
+            region(&format!("https://aps-workspaces.cn-north-1.amazonaws.com.cn/{path}")),
+            Some("cn-north-1".into())
+        );
+        assert_eq!(region("https://prometheus.example.com/api/v1/write"), None);
+    }
+
+    #[test]
+    fn pauses_grow_and_differ_by_chance() {
+        let pause = Duration::from_millis(200);
+        for (attempt, chance, expected) in [(1, 0.0, 100), (1, 1.0, 200), (2, 0.0, 200), (3, 1.0, 800)] {
+            assert_eq!(backoff(pause, attempt, chance), Duration::from_millis(expected));
+        }
+        assert!((0..100).all(|_| (0.0..1.0).contains(&chance())));
+    }
+}
