@@ -405,7 +405,10 @@ fn promql(expression: &str) -> Result<Vec<&'static str>, String> {
             if ["by", "without", "on", "ignoring", "group_left", "group_right"].contains(&word) && rest.starts_with('(')
             {
                 rest = &rest[after(rest, ')')..];
-            } else if first.is_ascii_alphabetic() && !rest.starts_with('(') && !WORDS.contains(&word) {
+            } else if first.is_ascii_alphabetic()
+                && !["(", "by", "without"].iter().any(|next| rest.starts_with(next))
+                && !WORDS.contains(&word)
+            {
                 let matchers =
                     rest.strip_prefix('{').map_or("", |inner| &inner[..inner.find('}').unwrap_or(inner.len())]);
                 found.push(selected(word, matchers)?);
