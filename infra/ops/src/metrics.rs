@@ -1,6 +1,5 @@
 //! The registry as a table, and figures of its metrics from CloudWatch.
 
-use std::collections::BTreeMap;
 use std::io::Write;
 
 use clap::{Args, Subcommand};
@@ -186,6 +185,8 @@ fn foreign(metric: &Foreign) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use domain::Minute;
     use domain::ports::MetricQuery;

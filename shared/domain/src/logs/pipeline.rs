@@ -24,6 +24,7 @@ use crate::ports::Object;
 
 /// What is to be done about one delivery.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one a delivery, and nearly always it is the large one")]
 pub enum Outcome {
     /// Lines were read.
     Batch(Processed),

@@ -1,3 +1,5 @@
+//! Tests of the metric report.
+
 use super::*;
 use proptest::prelude::*;
 
