@@ -3,6 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a test panics where it fails")]
 
 use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use aws::cloudwatch_puts::CloudWatchPuts;
 use aws::cloudwatch_reads::CloudWatchReads;
@@ -15,12 +18,13 @@ use domain::Minute;
 use domain::logs::put_events::{NewEvent, plan};
 use domain::metrics::put::{Datum, Values};
 use domain::metrics::registry::Unit;
+use domain::metrics::report::{Answer, Periods, Request};
 use domain::metrics::series::Dimensions;
 use domain::ports::{
-    GetObject as _, ListObjects as _, MetricQuery, Object, PutMetrics as _, PutObject as _, ReadMetrics as _,
-    ReadSecret as _, ReplaceObject as _, Retry, SecretText,
+    GetObject as _, ListObjects as _, MetricQuery, Object, PutMetrics as _, PutObject as _, ReadFigures as _,
+    ReadMetrics as _, ReadSecret as _, ReplaceObject as _, Retry, SecretText,
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use local::embedded_aws::EmbeddedAws;
 use testkit::contracts;
 use tokio::sync::OnceCell;
@@ -101,6 +105,38 @@ async fn a_secret_without_the_right_to_read_it_is_denied_and_one_out_of_reach_ma
     let nowhere = sdk.into_builder().endpoint_url("http://127.0.0.1:9").build();
     let error = Secrets::new(&nowhere).read_secret("text").await.unwrap_err();
     assert_eq!(error.retry, Retry::Transient, "{error:?}");
+}
+
+/// What the functions count about themselves, one line a metric.
+#[derive(Clone, Default)]
+struct Written(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Written {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_an_sdk_makes_again_is_a_retry_of_the_function() {
+    let written = Written::default();
+    let settings = telemetry::Settings::new(telemetry::Identity::new("daily-reporter", "test", "1"));
+    let telemetry = telemetry::Telemetry::new(settings, written.clone()).unwrap();
+    let scope = tracing::subscriber::set_default(telemetry.subscriber());
+    let sdk = embedded().await.sdk_config("100000000012");
+    let sdk = sdk.into_builder().endpoint_url("http://127.0.0.1:9").build();
+    let error = Secrets::new(&sdk).read_secret("text").await.unwrap_err();
+    assert_eq!(error.retry, Retry::Transient);
+    telemetry.flush(Duration::from_secs(10));
+    drop(scope);
+    let text = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
+    let lines = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let retries: Vec<f64> = lines.filter_map(|line| line["function_retries"].as_f64()).collect();
+    assert_eq!(retries, [2.0], "three attempts are the SDK's usual: {text}");
 }
 
 #[tokio::test]
@@ -194,6 +230,55 @@ async fn metrics_are_read_by_minute_and_a_series_that_is_not_there_is_empty() {
     let answers = reads.read_metrics(&[query("db"), query("other")], from, from.plus(3)).await.unwrap();
     // The minute after the last is not asked for.
     assert_eq!(answers, [BTreeMap::from([(from, 10.0), (from.plus(1), 20.0)]), BTreeMap::new()]);
+}
+
+#[tokio::test]
+async fn a_report_has_the_figures_of_each_kind_and_tells_a_gap_from_an_error() {
+    let sdk = embedded().await.sdk_config("100000000013");
+    let now = Timestamp::now();
+    let from = Periods::between(now - SignedDuration::from_hours(3), now, 60, now).unwrap().from();
+    let datum = |name: &str, at: i64, unit: Unit, counts: &[(f64, u64)]| Datum {
+        name: name.into(),
+        dimensions: Dimensions::default(),
+        minute: from.plus(at),
+        unit,
+        values: Values::Counts(counts.to_vec()),
+    };
+    let put = [
+        datum("contracts_created", 1, Unit::Count, &[(1.0, 4)]),
+        datum("contracts_created", 59, Unit::Count, &[(1.0, 1)]),
+        datum("contracts_created", 60, Unit::Count, &[(1.0, 2)]),
+        datum("active_users", 3, Unit::Count, &[(10.0, 1), (30.0, 1)]),
+        datum("active_users", 100, Unit::Count, &[(50.0, 1)]),
+        datum("api_request_duration", 5, Unit::Milliseconds, &[(100.0, 98), (900.0, 2)]),
+    ];
+    CloudWatchPuts::new(&sdk).put_metrics("Shop", &put).await.unwrap();
+    let names = ["active_users", "api_request_duration", "contracts_created", "contracts_signed"].map(str::to_owned);
+    let periods = Periods::between(from.start(), from.plus(120).start(), 60, now).unwrap();
+    let request = Request::new(&names, &BTreeMap::new(), "Shop", periods).unwrap();
+    let report = async |sdk| request.report(CloudWatchReads::new(sdk).read_figures(&request.queries(), periods).await);
+    let told = report(&sdk).await;
+    assert!(told.is_complete(), "{told}");
+    let figures = |at: usize| told.metrics[at].figures.clone();
+    let of = |figures: &[(&str, f64)]| figures.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect();
+    let averages: BTreeMap<String, f64> = of(&[("last", 50.0), ("average", 30.0), ("maximum", 50.0)]);
+    assert_eq!((figures(0), figures(2)), (averages, of(&[("sum", 7.0)])));
+    assert_eq!((figures(1)["count"], figures(1)["maximum"], figures(1)["p50_highest"]), (100.0, 900.0, 100.0));
+    let Answer::Data { points, gaps } = &told.metrics[1].statistics["Maximum"] else { panic!("{told}") };
+    assert_eq!((points.len(), &gaps[..]), (1, &[from.plus(60)][..]));
+    assert_eq!(told.metrics[3].statistics["Sum"], Answer::NoData);
+    // More than one call takes, each answered in its place.
+    let many: Vec<MetricQuery> = (0..501).map(|at| request.queries()[if at == 500 { 8 } else { 9 }].clone()).collect();
+    let answers = CloudWatchReads::new(&sdk).read_figures(&many, periods).await;
+    assert_eq!(answers.len(), 501);
+    assert!(answers[..500].iter().all(|answer| answer.as_ref().unwrap().is_empty()));
+    assert_eq!(answers[500].as_ref().unwrap().values().sum::<f64>(), 7.0);
+    // And where CloudWatch can't be asked, nothing looks like silence.
+    let nowhere = report(&sdk.clone().into_builder().endpoint_url("http://127.0.0.1:9").build()).await;
+    let answers = nowhere.metrics.iter().flat_map(|metric| metric.statistics.values());
+    let is_told =
+        |answer: &Answer| matches!(answer, Answer::Error { error } if error.starts_with("read 10 metrics from"));
+    assert!(!nowhere.is_complete() && answers.into_iter().all(is_told), "{nowhere}");
 }
 
 #[tokio::test]

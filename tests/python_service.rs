@@ -16,10 +16,10 @@ use domain::metrics::rollup::Rollup;
 use domain::metrics::series::{Aggregate, SeriesKey};
 use jiff::Timestamp;
 use local::workspace;
-use metric_flusher::Flusher;
+use metric_flusher::{Exporter, Flusher};
 use schema::{dimension, endpoint, registry};
 use serde_json::{Map, Value, json};
-use testkit::{InMemoryBucket, RecordedMetrics, laws, pipeline, subscription};
+use testkit::{InMemoryBucket, InMemoryPrometheus, RecordedMetrics, laws, pipeline, subscription};
 
 /// What a program of `tests/python_service` prints, with no environment that could change it.
 fn printed(program: &str) -> String {
@@ -51,15 +51,10 @@ fn it_takes_what_it_should_not_be_given() {
 #[test]
 fn its_metrics_and_dimensions_are_those_of_the_registry() {
     let told: Value = serde_json::from_str(&printed("table.py")).unwrap();
-    // What the pipeline and the library of Rust services count themselves is not for services to bring along.
-    let is_own = |name: &str| {
-        name.starts_with("pipeline_")
-            || name.starts_with("telemetry_")
-            || ["log_entries", "performance_issues"].contains(&name)
-    };
+    // What the pipeline and the library of Rust services count themselves is not for it.
     let metrics: Map<String, Value> = registry::METRICS
         .iter()
-        .filter(|metric| !is_own(metric.name))
+        .filter(|metric| metric.source == registry::Source::Services)
         .map(|metric| (metric.name.to_owned(), json!([metric.unit.as_str(), metric.dimensions, metric.sets])))
         .collect();
     assert_eq!(told["metrics"], Value::Object(metrics));
@@ -236,7 +231,8 @@ async fn they_are_rolled_up_and_put_by_whom_the_setting_says() {
         bucket.place(&pending.key, pending.body);
         let metrics = RecordedMetrics::new();
         let namespace = pipeline::NAMESPACE.to_owned();
-        let flusher = Flusher { bucket: bucket.clone(), metrics: metrics.clone(), namespace, extraction };
+        let prometheus = None::<Exporter<InMemoryPrometheus>>;
+        let flusher = Flusher { bucket: bucket.clone(), metrics: metrics.clone(), namespace, extraction, prometheus };
         let now: Timestamp = "2026-11-21T10:07:00Z".parse().unwrap();
         flusher.flush(Minute::of(now), now).await.unwrap();
         let rollups = bucket.keys_under("rollups/dt=").into_iter().map(|key| bucket.body(&key).unwrap());

@@ -18,7 +18,7 @@ use metric_flusher::{Flusher, LEASE};
 use serde_json::{Value, json};
 use testkit::memory_bucket::Moment;
 use testkit::pipeline::{NAMESPACE, settings};
-use testkit::{InMemoryBucket, RecordedMetrics, subscription};
+use testkit::{InMemoryBucket, InMemoryPrometheus, RecordedMetrics, subscription};
 
 const RUNS: u64 = 100;
 const DELIVERIES: u64 = 8;
@@ -77,7 +77,7 @@ fn delivery(number: u64, chance: &mut Chance) -> Delivery {
 
 struct World {
     bucket: InMemoryBucket,
-    flusher: Flusher<InMemoryBucket, RecordedMetrics>,
+    flusher: Flusher<InMemoryBucket, RecordedMetrics, InMemoryPrometheus>,
     now: Timestamp,
 }
 
@@ -93,7 +93,8 @@ async fn simulate(seed: u64, extraction: Extraction) {
     let pipelines = Pipelines::new(settings());
     let bucket = InMemoryBucket::new();
     let metrics = RecordedMetrics::new();
-    let flusher = Flusher { bucket: bucket.clone(), metrics: metrics.clone(), namespace: "n".into(), extraction };
+    let (namespace, prometheus) = ("n".into(), None);
+    let flusher = Flusher { bucket: bucket.clone(), metrics: metrics.clone(), namespace, extraction, prometheus };
     let mut world = World { bucket, flusher, now: start() };
     let deliveries: Vec<Delivery> = (0..DELIVERIES).map(|number| delivery(number, &mut chance)).collect();
 

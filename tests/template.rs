@@ -3,45 +3,14 @@
 #![allow(clippy::unwrap_used, reason = "a test panics where it fails")]
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::process::Command;
-use std::sync::OnceLock;
 
-use local::{artifacts, python, workspace};
+use local::artifacts;
 use serde_json::Value;
 
-/// The template as plain CloudFormation, the SAM transform applied.
-fn template() -> &'static Value {
-    static TEMPLATE: OnceLock<Value> = OnceLock::new();
-    TEMPLATE.get_or_init(|| {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let interpreter = runtime.block_on(python::interpreter("infra/local/requirements.txt")).unwrap();
-        let output = Command::new(interpreter)
-            .arg(workspace::root().join("infra/local/expand_template.py"))
-            .arg(workspace::root().join("template.yaml"))
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        serde_json::from_slice(&output.stdout).unwrap()
-    })
-}
+#[path = "expanded.rs"]
+mod expanded;
 
-fn resources(kind: &str) -> BTreeMap<&'static str, &'static Value> {
-    let all = template()["Resources"].as_object().unwrap();
-    all.iter()
-        .filter(|(_, resource)| resource["Type"] == kind)
-        .map(|(name, resource)| (name.as_str(), resource))
-        .collect()
-}
-
-/// A value as text, with the values of `Fn::Sub` and `Ref` as they stand.
-fn text(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        Value::Object(fields) => fields.values().map(text).collect(),
-        Value::Array(items) => items.iter().map(text).collect::<Vec<_>>().join("."),
-        other => other.to_string(),
-    }
-}
+use expanded::{resources, template, text};
 
 /// The Lambda resource of each function, by the function's name in this repository.
 fn functions() -> BTreeMap<String, &'static Value> {
@@ -144,11 +113,19 @@ fn each_function_may_do_what_its_ports_need_and_nothing_else() {
         (
             "metric-flusher",
             vec![
-                on_bucket("GetObject", &["metrics/pending/*", "rollups/*", "state/metric-flusher.json"]),
-                on_bucket("PutObject", &["quarantine/*", "rollups/*", "state/metric-flusher.json"]),
+                on_bucket(
+                    "GetObject",
+                    &["metrics/pending/*", "rollups/*", "state/metric-flusher.json", "state/prometheus.json"],
+                ),
+                on_bucket(
+                    "PutObject",
+                    &["quarantine/*", "rollups/*", "state/metric-flusher.json", "state/prometheus.json"],
+                ),
                 on_bucket("DeleteObject", &["metrics/pending/*"]),
                 list(),
                 one("cloudwatch:PutMetricData on * if StringEquals cloudwatch:namespace MetricNamespace"),
+                one("aps:RemoteWrite on PrometheusWorkspaceArn"),
+                one("secretsmanager:GetSecretValue on PrometheusSecretArn"),
             ],
         ),
         (
@@ -264,6 +241,28 @@ fn a_flushers_lease_outlives_it_and_is_over_at_the_next_tick() {
     let timeout = functions()["metric-flusher"]["Properties"]["Timeout"].as_i64().unwrap();
     let lease = metric_flusher::LEASE.as_secs();
     assert!(timeout < lease && lease < 60, "time-out {timeout} s, lease {lease} s, tick 60 s");
+    let sending = metric_flusher::SENDING.as_secs() as i64;
+    assert!(2 * sending < timeout, "{sending} s to write to Prometheus leave too little of {timeout} s");
+}
+
+#[test]
+fn prometheus_is_off_and_nothing_is_granted_for_it_unless_it_is_configured() {
+    let parameters = &template()["Parameters"];
+    for parameter in ["PrometheusEndpoint", "PrometheusWorkspaceArn", "PrometheusSecretArn"] {
+        assert_eq!(parameters[parameter]["Default"], "", "{parameter}");
+    }
+    let lookup = |name: &str| match name {
+        "PROMETHEUS_ENDPOINT" => Some(text(&parameters["PrometheusEndpoint"]["Default"])),
+        "EMF_EXTRACTION" => Some(text(&parameters["EmfExtraction"]["Default"])),
+        other => Some(other.to_owned()),
+    };
+    assert_eq!(metric_flusher::Config::from_lookup(lookup).unwrap().prometheus, None);
+    for (id, condition) in [
+        ("MetricFlusherPrometheusPolicy", "HasPrometheusWorkspace"),
+        ("MetricFlusherPrometheusSecretPolicy", "HasPrometheusSecret"),
+    ] {
+        assert_eq!(resources("AWS::IAM::Policy")[id]["Condition"], condition, "{id}");
+    }
 }
 
 /// The one resource of `kind` whose property is, or refers to, `wanted`.
@@ -504,23 +503,6 @@ fn what_can_lose_lines_raises_an_alarm() {
         });
         assert!(watched, "{function}");
     }
-}
-
-#[test]
-fn spans_in_quarantine_raise_an_alarm() {
-    let filter = resource_of("AWS::Logs::MetricFilter", "LogGroupName", "TraceForwarderLogGroup");
-    // The words of functions/trace-forwarder/src/handler.rs, in a line of our logger.
-    assert_eq!(text(&filter["FilterPattern"]), "{ $.message = \"spans quarantined\" && $.details.count > 0 }");
-    let [sent] = &filter["MetricTransformations"].as_array().unwrap()[..] else { panic!("one metric: {filter}") };
-    assert_eq!(sent["MetricValue"], "$.details.count");
-    let alarms = resources("AWS::CloudWatch::Alarm");
-    let watched = alarms.values().map(|alarm| &alarm["Properties"]).any(|alarm| {
-        alarm["MetricName"] == sent["MetricName"]
-            && text(&alarm["Namespace"]) == text(&sent["MetricNamespace"])
-            && alarm["Statistic"] == "Sum"
-            && text(&alarm["AlarmActions"]) == "AlertTopic"
-    });
-    assert!(watched, "{sent}");
 }
 
 #[test]

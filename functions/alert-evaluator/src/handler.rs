@@ -6,6 +6,7 @@
 use std::time::Instant;
 
 use anyhow::{Context as _, bail};
+use aws::measures;
 use domain::Minute;
 use domain::alerting::DEFAULT_RULES;
 use domain::alerting::engine::{self, Due, ForeignRead, NotDue, Tick};
@@ -81,6 +82,7 @@ where
         let (stored, version) = self.load_state().await?;
         let chosen = self.choose_rules(stored.as_ref()).await?;
         let recent = self.load_recent().await?;
+        recent.flushed_until.into_iter().for_each(|minute| measures::newest(minute.start().as_millisecond()));
         let due = engine::due(stored.as_ref(), now, recent.flushed_until, chosen.rules.evaluation_delay);
         let mut summary = Summary::default();
         let state = match due {

@@ -3,6 +3,7 @@
 
 use anyhow::Context as _;
 use aws::lambda::{BatchItemFailure, BatchResponse};
+use aws::measures;
 use aws::pipelines::Pipelines;
 use domain::logs::pipeline::{Lines, Processed};
 use domain::ports::PutObject;
@@ -38,12 +39,15 @@ pub struct QueueMessage {
 #[serde(rename_all = "PascalCase")]
 pub struct MessageAttributes {
     /// When it came into the queue, in epoch milliseconds: the same however often it is received.
-    #[serde(deserialize_with = "millis")]
+    #[serde(deserialize_with = "number")]
     pub sent_timestamp: i64,
+    /// How often it has been received, this time among them.
+    #[serde(default, deserialize_with = "number")]
+    pub approximate_receive_count: i64,
 }
 
 /// SQS writes numbers as texts.
-fn millis<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
+fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
     String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
 }
 
@@ -64,6 +68,12 @@ pub async fn handle(event: &QueueEvent, bucket: &impl PutObject, pipelines: &Pip
     let batch_item_failures: Vec<BatchItemFailure> = results.into_iter().filter_map(Result::err).collect();
     let (messages, failed) = (event.records.len(), batch_item_failures.len());
     tracing::info!(messages, archived, quarantined, failed, "events processed");
+    let came_before = event.records.iter().filter(|message| message.attributes.approximate_receive_count > 1);
+    measures::tried_again(came_before.count());
+    measures::took_in(messages, event.records.iter().map(|message| message.body.len()).sum());
+    measures::quarantined(quarantined);
+    let newest = event.records.iter().map(|message| message.attributes.sent_timestamp).max();
+    newest.into_iter().for_each(measures::newest);
     BatchResponse { batch_item_failures }
 }
 

@@ -2,6 +2,7 @@
 //! writes the same objects again.
 
 use anyhow::Context as _;
+use aws::measures;
 use domain::logs::pipeline::{Outcome, Processed};
 use domain::ports::PutObject;
 use serde::Serialize;
@@ -48,6 +49,7 @@ pub(crate) async fn keep(outcome: Outcome, bucket: &impl PutObject) -> anyhow::R
             bucket.put(&object).await.context("a delivery that can not be read could not be kept")?;
             // Not the error's text: it may quote the payload. The quarantined object keeps it.
             tracing::error!(reason = error.reason(), key = object.key, "delivery quarantined");
+            measures::quarantined(1);
             Ok(Summary { quarantined_deliveries: 1, ..Summary::default() })
         }
         Outcome::Batch(processed) => store(&processed, bucket).await,
@@ -61,6 +63,9 @@ async fn store(processed: &Processed, bucket: &impl PutObject) -> anyhow::Result
         bucket.put(object).await.with_context(|| format!("batch {batch_id} is not stored completely"))?;
     }
     let lines = processed.lines;
+    measures::took_in(lines.received, processed.bytes);
+    measures::quarantined(lines.quarantined);
+    processed.newest_millis.into_iter().for_each(measures::newest);
     if lines.quarantined > 0 {
         tracing::error!(batch_id, lines = lines.quarantined, key = processed.quarantine[0].key, "lines quarantined");
     }

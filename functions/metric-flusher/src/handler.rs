@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Context as _, bail};
+use aws::measures;
 use domain::keys;
 use domain::metrics::flush::{Extraction, FlushState, Journal, deltas};
 use domain::metrics::pending::{self, PendingMetrics};
@@ -13,12 +14,13 @@ use domain::metrics::put::Datum;
 use domain::minute::Minute;
 use domain::ports::{
     DeleteObject, GetObject, ListObjects, Object, PortError, PutMetrics, PutObject, ReplaceObject, Replaced, Retry,
-    Version,
+    Version, WriteSamples,
 };
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
+use crate::prometheus::{Exporter, Sent};
 use crate::rollups::{self, CONCURRENCY};
 
 /// How long a flusher may be at work: longer than the function's time-out, shorter than a tick, so
@@ -29,7 +31,7 @@ pub const LEASE: SignedDuration = SignedDuration::from_secs(55);
 const MAX_PENDING: usize = 2_000;
 
 /// A flusher on its ports.
-pub struct Flusher<B, M> {
+pub struct Flusher<B, M, R> {
     /// The bucket of pending metrics, rollups and state.
     pub bucket: B,
     /// Where metrics are put.
@@ -38,6 +40,8 @@ pub struct Flusher<B, M> {
     pub namespace: String,
     /// Who puts the metrics that lines have brought along.
     pub extraction: Extraction,
+    /// Prometheus, where there is one.
+    pub prometheus: Option<Exporter<R>>,
 }
 
 /// Sweeps of one tick: as many as fit into the function's time-out.
@@ -58,6 +62,8 @@ pub struct Summary {
     pub minutes: usize,
     /// Calls of `PutMetricData`.
     pub puts: usize,
+    /// What was sent to Prometheus.
+    pub prometheus: Sent,
 }
 
 /// Pending metrics as they were read.
@@ -67,10 +73,11 @@ enum Read {
     Unreadable(Object),
 }
 
-impl<B, M> Flusher<B, M>
+impl<B, M, R> Flusher<B, M, R>
 where
     B: PutObject + GetObject + ListObjects + DeleteObject + ReplaceObject,
     M: PutMetrics,
+    R: WriteSamples,
 {
     /// Does the tick of the minute `tick`. The lease runs on `now`, the wall clock, whatever minute the
     /// tick stands for: it is about two flushers being alive at the same time.
@@ -79,7 +86,24 @@ where
     ///
     /// Where a port failed. The journal stays, and the next tick goes on from it.
     pub async fn flush(&self, tick: Minute, now: Timestamp) -> anyhow::Result<Summary> {
-        let mut state = self.load_state().await?;
+        let swept = self.sweep_all(tick, now).await;
+        if swept.as_ref().is_ok_and(|summary| summary.busy) {
+            return swept;
+        }
+        // Whatever else failed: series that are not sent at each tick are hidden.
+        let sent = match &self.prometheus {
+            Some(prometheus) => prometheus.send(&self.bucket, tick).await.context("not all was sent to Prometheus"),
+            None => Ok(Sent::default()),
+        };
+        match (swept, sent) {
+            (Ok(summary), sent) => Ok(Summary { prometheus: sent?, ..summary }),
+            (Err(error), Ok(_)) => Err(error),
+            (Err(error), Err(unsent)) => Err(error.context(format!("{unsent:#}, and besides"))),
+        }
+    }
+
+    async fn sweep_all(&self, tick: Minute, now: Timestamp) -> anyhow::Result<Summary> {
+        let mut state = self.load_state(now).await?;
         let mut summary = Summary::default();
         if let Some(journal) = &mut state.state.journal {
             if journal.lease_until > now {
@@ -87,10 +111,14 @@ where
                 return Ok(Summary { busy: true, ..summary });
             }
             tracing::warn!(minutes = journal.minutes.len(), "finishing the sweep that an earlier flusher left");
+            measures::tried_again(1);
             summary.resumed = true;
             journal.lease_until = now + LEASE;
+            if journal.sweep == 0 {
+                journal.sweep = state.state.generation + 1;
+            }
             let journal = journal.clone();
-            summary.puts += self.resume(&mut state, &journal).await?;
+            summary.puts += self.resume(&mut state, &journal, tick).await?;
         }
         let mut complete = false;
         for _ in 0..MAX_SWEEPS {
@@ -113,9 +141,13 @@ where
         Ok(summary)
     }
 
-    async fn load_state(&self) -> anyhow::Result<StoredState> {
+    async fn load_state(&self, now: Timestamp) -> anyhow::Result<StoredState> {
         Ok(match self.bucket.get(keys::FLUSH_STATE).await? {
-            None => StoredState { state: FlushState::default(), version: None },
+            None => {
+                // Later than any that there was before, should the state have been lost: Prometheus' counters go by it.
+                let generation = u64::try_from(now.as_millisecond()).unwrap_or_default();
+                StoredState { state: FlushState { generation, ..FlushState::default() }, version: None }
+            }
             Some(stored) => StoredState {
                 // An unreadable state must not look like an empty one: that would count a sweep twice.
                 state: FlushState::parse(&stored.body).context(keys::FLUSH_STATE)?,
@@ -124,7 +156,7 @@ where
         })
     }
 
-    async fn resume(&self, state: &mut StoredState, journal: &Journal) -> anyhow::Result<usize> {
+    async fn resume(&self, state: &mut StoredState, journal: &Journal, tick: Minute) -> anyhow::Result<usize> {
         let calls = journal.calls();
         if journal.acknowledged < calls.len() {
             // The first call without an acknowledgement may have been taken all the same.
@@ -132,7 +164,7 @@ where
         }
         self.save(state).await?;
         let stored = rollups::load(&self.bucket, journal.minutes.keys().copied()).await?;
-        self.finish(state, journal, &calls, stored, None).await
+        self.finish(state, journal, &calls, stored, tick, None).await
     }
 
     /// Takes in what is pending. Answers whether that was all.
@@ -160,10 +192,11 @@ where
         summary.pending += pending.len();
         summary.repeated += batches.iter().filter(|batch| !counted.contains(&batch.batch_id)).count();
         summary.minutes += new.len();
-        let journal = Journal { lease_until: now + LEASE, pending, minutes: new, acknowledged: 0 };
+        let sweep = state.state.generation + 1; // What saving raises it to.
+        let journal = Journal { sweep, lease_until: now + LEASE, pending, minutes: new, acknowledged: 0 };
         state.state.journal = Some(journal.clone());
         self.save(state).await?;
-        summary.puts += self.finish(state, &journal, &journal.calls(), stored, complete).await?;
+        summary.puts += self.finish(state, &journal, &journal.calls(), stored, tick, complete).await?;
         Ok(complete.is_some())
     }
 
@@ -181,6 +214,7 @@ where
                 Read::Unreadable(object) => {
                     self.bucket.put(&object).await.context("pending metrics that can not be read could not be kept")?;
                     tracing::error!(key = object.key, "pending metrics quarantined");
+                    measures::quarantined(1);
                 }
             }
         }
@@ -208,6 +242,7 @@ where
         journal: &Journal,
         calls: &[Vec<Datum>],
         mut stored: rollups::Stored,
+        tick: Minute,
         complete: Option<Minute>,
     ) -> anyhow::Result<usize> {
         rollups::merge(&self.bucket, &mut stored, &journal.minutes).await?;
@@ -220,6 +255,9 @@ where
             self.save(state).await?;
         }
         rollups::refresh_recent(&self.bucket, &stored, complete).await?;
+        if let Some(prometheus) = &self.prometheus {
+            prometheus.count(&self.bucket, tick, journal.sweep, &journal.minutes).await?;
+        }
         stream::iter(&journal.pending)
             .map(|key| self.bucket.delete(key))
             .buffer_unordered(CONCURRENCY)
@@ -259,6 +297,7 @@ where
         };
         self.bucket.put(&object).await.context("refused metrics could not be kept")?;
         tracing::error!(error = error as &dyn std::error::Error, key = object.key, "metrics quarantined");
+        measures::quarantined(call.len());
         Ok(())
     }
 

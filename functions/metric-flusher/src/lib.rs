@@ -1,8 +1,10 @@
-//! Pending metrics to minute rollups and CloudWatch, each counted once.
+//! Pending metrics to minute rollups, CloudWatch and Prometheus, each counted once.
 
 mod config;
 mod handler;
+mod prometheus;
 mod rollups;
 
-pub use config::Config;
+pub use config::{Config, PrometheusConfig};
 pub use handler::{Flusher, LEASE, Summary};
+pub use prometheus::{Exporter, SENDING, Sent};

@@ -18,9 +18,9 @@ use domain::ports::Retry;
 use jiff::Timestamp;
 use metric_flusher::{Config, Flusher, LEASE, Summary};
 use testkit::memory_bucket::Moment;
-use testkit::{InMemoryBucket, Operation, RecordedMetrics, event_file, pipeline};
+use testkit::{InMemoryBucket, InMemoryPrometheus, Operation, RecordedMetrics, event_file, pipeline};
 
-type TestFlusher = Flusher<InMemoryBucket, RecordedMetrics>;
+type TestFlusher = Flusher<InMemoryBucket, RecordedMetrics, InMemoryPrometheus>;
 
 fn flusher() -> TestFlusher {
     flusher_with(Extraction::CloudWatch)
@@ -28,7 +28,8 @@ fn flusher() -> TestFlusher {
 
 fn flusher_with(extraction: Extraction) -> TestFlusher {
     let namespace = "LandContracts".into();
-    Flusher { bucket: InMemoryBucket::new(), metrics: RecordedMetrics::new(), namespace, extraction }
+    let (bucket, metrics) = (InMemoryBucket::new(), RecordedMetrics::new());
+    Flusher { bucket, metrics, namespace, extraction, prometheus: None }
 }
 
 fn now() -> Timestamp {
@@ -402,6 +403,6 @@ fn a_missing_variable_is_named_at_cold_start() {
         error.to_string(),
         "configuration: BUCKET_NAME is not set; METRIC_NAMESPACE is not set; EMF_EXTRACTION is not set"
     );
-    let error = Config::from_lookup(|_| Some("both".to_owned())).unwrap_err();
+    let error = Config::from_lookup(|name| (!name.starts_with("PROMETHEUS")).then(|| "both".to_owned())).unwrap_err();
     assert_eq!(error.to_string(), "configuration: EMF_EXTRACTION is `both`: it is neither `cloudwatch` nor `flusher`");
 }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use aws::measures;
 use aws::storage_event::StorageEvent;
 use domain::keys::SpansPlace;
 use domain::logs::archive;
@@ -88,6 +89,9 @@ impl<X: PutSegments, O: ExportSpans> Forwarder<X, O> {
         };
         let mut kept = Kept::new();
         let (lines, spans) = read(stored.body, &mut kept);
+        measures::took_in(lines.len(), lines.iter().map(String::len).sum());
+        let ends = spans.iter().map(|span| span.end.unwrap_or(span.start));
+        ends.max().into_iter().for_each(|end| measures::newest(end.as_millisecond()));
         summary.spans += lines.len();
         let (xray, otlp) = futures::join!(
             async {
@@ -119,6 +123,7 @@ impl<X: PutSegments, O: ExportSpans> Forwarder<X, O> {
             let object = refused::object(&place, refusal, refused);
             bucket.put(&object).await.context("spans that are not taken could not be kept")?;
             tracing::error!(key = object.key, count, "spans quarantined");
+            measures::quarantined(count);
             summary.quarantined += count;
         }
         let told: Vec<String> = failures.iter().map(|failure| format!("{failure:#}")).collect();

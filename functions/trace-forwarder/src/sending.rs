@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use aws::measures;
 use domain::ports::{ExportSpans, PortError, PutSegments, Retry, Unprocessed};
 use domain::traces::{Span, otlp, xray};
 
@@ -98,6 +99,7 @@ pub(crate) async fn to_xray(xray: &impl PutSegments, spans: &[Span], pause: Dura
         }
         if call.attempt < ATTEMPTS {
             tokio::time::sleep(pause * 2_u32.pow(call.attempt - 1)).await;
+            measures::tried_again(1);
             left.push(Call { documents: failed, attempt: call.attempt + 1 });
             continue;
         }

@@ -2,6 +2,7 @@
 //! environment, as for the AWS CLI.
 
 mod archive;
+mod metrics;
 mod quarantine;
 mod replay;
 mod rules;
@@ -11,9 +12,11 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use aws::cloudwatch_reads::CloudWatchReads;
 use aws::s3_bucket::S3Bucket;
 use aws::xray::XRay;
 use clap::{Parser, Subcommand};
+use jiff::Timestamp;
 use schema::trace::TraceId;
 
 /// The operator's command line.
@@ -67,6 +70,11 @@ enum Command {
         /// Its id, as X-Ray writes it (1-5759e988-bd862e3fe1be46a994272793) or W3C (32 digits)
         id: TraceId,
     },
+    /// The registry of metrics, and their figures
+    Metrics {
+        #[command(subcommand)]
+        command: metrics::Command,
+    },
     /// Check a file of alert rules, and run the tests that it has for them
     Rules {
         /// The YAML file
@@ -110,6 +118,12 @@ async fn run(command: Command, out: &mut impl Write) -> anyhow::Result<bool> {
             replay::run(&S3Bucket::new(&sdk, bucket), settings, &prefix, dry_run, out).await
         }
         Command::Trace { id } => trace::print(&XRay::new(&aws::load_config().await), id, out).await,
+        Command::Metrics { command: metrics::Command::List { json } } => metrics::list(json, out),
+        Command::Metrics { command: metrics::Command::Report(report) } => {
+            let asked = report.asked(Timestamp::now())?;
+            let cloudwatch = CloudWatchReads::new(&aws::load_config().await);
+            metrics::report(&asked, &cloudwatch, report.json, out).await
+        }
         Command::Rules { file, variables } => rules::check(&file, &variables, out),
     }
 }

@@ -1,21 +1,26 @@
 //! Metrics from CloudWatch.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use aws_config::SdkConfig;
 use aws_sdk_cloudwatch::Client;
 use aws_sdk_cloudwatch::primitives::DateTime;
-use aws_sdk_cloudwatch::types::{Dimension, Metric, MetricDataQuery, MetricDataResult, MetricStat, ScanBy, StatusCode};
+use aws_sdk_cloudwatch::types::{
+    Dimension, MessageData, Metric, MetricDataQuery, MetricDataResult, MetricStat, ScanBy, StatusCode,
+};
 use domain::Minute;
-use domain::ports::{MetricQuery, MinuteValues, PortError, ReadMetrics};
+use domain::metrics::report::Periods;
+use domain::ports::{MetricQuery, MinuteValues, PortError, ReadFigures, ReadMetrics, Unanswered};
 
 use crate::failure::port_error;
+use crate::measures::CountRetries;
 
 /// Queries that one call takes.
 const MAX_QUERIES: usize = 500;
 
-/// The grain of the answers, in seconds.
-const PERIOD: i32 = 60;
+/// The grain of alert rules, in seconds.
+const MINUTE: i32 = 60;
 
 /// `GetMetricData`.
 #[derive(Debug, Clone)]
@@ -26,30 +31,34 @@ pub struct CloudWatchReads {
 impl CloudWatchReads {
     /// CloudWatch of the configured account and region.
     pub fn new(config: &SdkConfig) -> CloudWatchReads {
-        CloudWatchReads { client: Client::new(config) }
+        let config = aws_sdk_cloudwatch::config::Builder::from(config).interceptor(CountRetries).build();
+        CloudWatchReads { client: Client::from_conf(config) }
     }
 
+    /// One call, and its pages.
     async fn read_call(
         &self,
         queries: &[MetricQuery],
-        from: Minute,
-        until: Minute,
-    ) -> Result<Vec<MinuteValues>, PortError> {
-        let action = || format!("read {} metrics from CloudWatch", queries.len());
+        (from, until): (Minute, Minute),
+        period_seconds: i32,
+    ) -> Result<Answers, PortError> {
+        let queries: Vec<MetricDataQuery> =
+            queries.iter().enumerate().map(|(at, query)| metric_data_query(at, query, period_seconds)).collect();
+        let action = format!("read {} metrics from CloudWatch", queries.len());
+        let mut answers = Answers::of(queries.len());
         let request = self
             .client
             .get_metric_data()
-            .set_metric_data_queries(Some(queries.iter().enumerate().map(metric_data_query).collect()))
+            .set_metric_data_queries(Some(queries))
             .start_time(DateTime::from_secs(from.start().as_second()))
             .end_time(DateTime::from_secs(until.start().as_second()))
             .scan_by(ScanBy::TimestampAscending);
         let mut pages = request.into_paginator().send();
-        let mut answers = Answers::of(queries.len());
         while let Some(page) = pages.next().await {
-            let page = page.map_err(|error| port_error(action(), error))?;
+            let page = page.map_err(|error| port_error(action.as_str(), error))?;
             answers.take(page.metric_data_results());
         }
-        answers.complete(queries).map_err(|incomplete| PortError::transient(action(), incomplete))
+        Ok(answers)
     }
 }
 
@@ -60,20 +69,41 @@ impl ReadMetrics for CloudWatchReads {
         from: Minute,
         until: Minute,
     ) -> Result<Vec<MinuteValues>, PortError> {
-        let mut answers = Vec::with_capacity(queries.len());
+        let mut all = Vec::with_capacity(queries.len());
         for call in queries.chunks(MAX_QUERIES) {
-            answers.extend(self.read_call(call, from, until).await?);
+            for answer in self.read_call(call, (from, until), MINUTE).await?.finish(call) {
+                let action = || format!("read {} metrics from CloudWatch", call.len());
+                all.push(answer.map_err(|incomplete| PortError::transient(action(), incomplete))?);
+            }
         }
-        Ok(answers)
+        Ok(all)
     }
 }
 
-fn metric_data_query((at, query): (usize, &MetricQuery)) -> MetricDataQuery {
+impl ReadFigures for CloudWatchReads {
+    async fn read_figures(&self, queries: &[MetricQuery], periods: Periods) -> Vec<Result<MinuteValues, Unanswered>> {
+        // A day at most, by its making.
+        let seconds = i32::try_from(periods.minutes() * 60).unwrap_or(86_400);
+        let mut all = Vec::with_capacity(queries.len());
+        for call in queries.chunks(MAX_QUERIES) {
+            match self.read_call(call, (periods.from(), periods.until()), seconds).await {
+                Ok(answers) => all.extend(answers.finish(call)),
+                Err(error) => {
+                    let reason = format!("{:#}", anyhow::Error::new(error));
+                    all.extend(call.iter().map(|_| Err(Unanswered { reason: reason.clone() })));
+                }
+            }
+        }
+        all
+    }
+}
+
+fn metric_data_query(at: usize, query: &MetricQuery, period_seconds: i32) -> MetricDataQuery {
     let dimensions =
         query.dimensions.iter().map(|(name, value)| Dimension::builder().name(name).value(value).build()).collect();
     let metric =
         Metric::builder().namespace(&query.namespace).metric_name(&query.name).set_dimensions(Some(dimensions)).build();
-    let statistic = MetricStat::builder().metric(metric).period(PERIOD).stat(&query.statistic).build();
+    let statistic = MetricStat::builder().metric(metric).period(period_seconds).stat(&query.statistic).build();
     MetricDataQuery::builder().id(id(at)).metric_stat(statistic).return_data(true).build()
 }
 
@@ -84,46 +114,55 @@ fn id(at: usize) -> String {
 
 /// What the pages of one call have said so far.
 struct Answers {
-    by_id: BTreeMap<String, (Option<StatusCode>, MinuteValues)>,
+    by_id: BTreeMap<String, (Option<Said>, MinuteValues)>,
 }
 
-/// A query that was not answered completely.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{name} is not answered completely: {status}")]
-struct Incomplete {
-    name: String,
-    status: String,
+/// How a query went.
+#[derive(Debug)]
+struct Said {
+    status: StatusCode,
+    messages: Vec<String>,
+}
+
+impl fmt::Display for Said {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.status.as_str())?;
+        self.messages.iter().try_for_each(|message| write!(f, ", {message}"))
+    }
 }
 
 impl Answers {
     fn of(queries: usize) -> Answers {
-        Answers { by_id: (0..queries).map(|at| (id(at), (None, MinuteValues::new()))).collect() }
+        Answers { by_id: (0..queries).map(|at| (id(at), Default::default())).collect() }
     }
 
     /// A series may go on over pages; only its last page says whether it is complete.
     fn take(&mut self, results: &[MetricDataResult]) {
         for result in results {
             let Some((status, values)) = result.id().and_then(|id| self.by_id.get_mut(id)) else { continue };
-            *status = result.status_code().cloned();
+            let message = |told: &MessageData| told.value().or(told.code()).map(str::to_owned);
+            let messages = result.messages().iter().filter_map(message).collect();
+            *status = result.status_code().cloned().map(|status| Said { status, messages });
             let points = result.timestamps().iter().zip(result.values());
             // By minute, so sorted, whatever order they come in (defect 1).
             values.extend(points.map(|(at, &value)| (Minute::of_epoch_millis(at.secs() * 1_000), value)));
         }
     }
 
-    fn complete(mut self, queries: &[MetricQuery]) -> Result<Vec<MinuteValues>, Incomplete> {
-        let mut answers = Vec::with_capacity(queries.len());
-        for (at, query) in queries.iter().enumerate() {
-            match self.by_id.remove(&id(at)) {
-                Some((Some(StatusCode::Complete), values)) => answers.push(values),
-                other => {
-                    let status = other.and_then(|(status, _)| status);
-                    let status = status.map_or_else(|| "no answer".to_owned(), |status| status.to_string());
-                    return Err(Incomplete { name: format!("{} {}", query.namespace, query.name), status });
+    /// One answer a query. What is not answered completely is no answer: a part of a series would be a wrong one.
+    fn finish(mut self, queries: &[MetricQuery]) -> Vec<Result<MinuteValues, Unanswered>> {
+        let answer = |(at, query): (usize, &MetricQuery)| {
+            let (said, values) = self.by_id.remove(&id(at)).unwrap_or_default();
+            match said {
+                Some(Said { status: StatusCode::Complete, .. }) => Ok(values),
+                said => {
+                    let status = said.map_or_else(|| "no answer".to_owned(), |said| said.to_string());
+                    let MetricQuery { namespace, name, .. } = query;
+                    Err(Unanswered { reason: format!("{namespace} {name} is not answered completely: {status}") })
                 }
             }
-        }
-        Ok(answers)
+        };
+        queries.iter().enumerate().map(answer).collect()
     }
 }
 
@@ -155,10 +194,10 @@ mod tests {
 
     #[test]
     fn a_query_names_its_series_completely() {
-        let query = metric_data_query((7, &query("DatabaseConnections")));
+        let query = metric_data_query(7, &query("DatabaseConnections"), 3_600);
         assert_eq!(query.id(), Some("q7"));
         let statistic = query.metric_stat().unwrap();
-        assert_eq!((statistic.stat(), statistic.period()), (Some("Average"), Some(60)));
+        assert_eq!((statistic.stat(), statistic.period()), (Some("Average"), Some(3_600)));
         let metric = statistic.metric().unwrap();
         assert_eq!((metric.namespace(), metric.metric_name()), (Some("AWS/RDS"), Some("DatabaseConnections")));
         assert_eq!(metric.dimensions()[0].value(), Some("db"));
@@ -174,9 +213,9 @@ mod tests {
             result(9, StatusCode::Complete, &[(1, 1.0)]),
         ]);
         answers.take(&[result(0, StatusCode::Complete, &[(2, 20.0)])]);
-        let complete = answers.complete(&[query("a"), query("b")]).unwrap();
-        assert_eq!(complete[0], MinuteValues::from([(minute(1), 10.0), (minute(2), 20.0), (minute(3), 30.0)]));
-        assert!(complete[1].is_empty(), "nothing came, and CloudWatch says so");
+        let joined = MinuteValues::from([(minute(1), 10.0), (minute(2), 20.0), (minute(3), 30.0)]);
+        // Nothing came of the other, and CloudWatch says so.
+        assert_eq!(answers.finish(&[query("a"), query("b")]), [Ok(joined), Ok(MinuteValues::new())]);
     }
 
     #[test]
@@ -191,7 +230,19 @@ mod tests {
             if let Some(status) = status {
                 answers.take(&[result(0, status, &[(1, 10.0)])]);
             }
-            assert_eq!(answers.complete(&[query("a")]).unwrap_err().to_string(), expected);
+            assert_eq!(answers.finish(&[query("a")]), [Err(Unanswered { reason: expected.to_owned() })]);
         }
+    }
+
+    #[test]
+    fn one_series_without_an_answer_does_not_take_the_others_along() {
+        let told = MessageData::builder().code("MaxQueryTimeRangeExceeded").value("the range is too long").build();
+        let refused =
+            MetricDataResult::builder().id(id(0)).status_code(StatusCode::InternalError).messages(told).build();
+        let mut answers = Answers::of(2);
+        answers.take(&[refused, result(1, StatusCode::Complete, &[(1, 10.0)])]);
+        let reason = "AWS/RDS a is not answered completely: InternalError, the range is too long".to_owned();
+        let other = MinuteValues::from([(minute(1), 10.0)]);
+        assert_eq!(answers.finish(&[query("a"), query("b")]), [Err(Unanswered { reason }), Ok(other)]);
     }
 }

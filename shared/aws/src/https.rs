@@ -23,6 +23,7 @@ const MAX_ANSWER: usize = 64 * 1024;
 const MAX_TOLD: usize = 2_000;
 
 /// Whether something can be posted to `uri`.
+#[cfg(any(feature = "otlp", feature = "webhook"))]
 pub(crate) fn is_address(uri: &Uri) -> bool {
     matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some()
 }
@@ -40,7 +41,10 @@ pub(crate) struct Answer {
     /// The status.
     pub(crate) status: u16,
     /// How long it wants to be left alone.
-    #[cfg_attr(not(feature = "otlp"), expect(dead_code, reason = "only the collector is tried again here"))]
+    #[cfg_attr(
+        not(any(feature = "otlp", feature = "remote_write")),
+        expect(dead_code, reason = "only a collector and Prometheus are tried again here")
+    )]
     pub(crate) retry_after: Option<Duration>,
     /// The body; nothing where it is too long or breaks off.
     pub(crate) body: Bytes,

@@ -2,6 +2,7 @@
 
 pub mod failure;
 pub mod lambda;
+pub mod measures;
 pub mod pipelines;
 pub mod storage_event;
 pub mod variables;
@@ -35,6 +36,9 @@ pub mod webhook;
 
 #[cfg(feature = "otlp")]
 pub mod otlp;
+
+#[cfg(feature = "remote_write")]
+pub mod remote_write;
 
 #[cfg(feature = "xray")]
 pub mod xray;

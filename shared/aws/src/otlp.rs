@@ -12,6 +12,7 @@ use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, Heade
 use libdeflater::{CompressionLvl, Compressor};
 
 use crate::https::{self, Https, is_address};
+use crate::measures;
 use crate::storage_event::percent_decoded;
 
 const ACTION: &str = "export spans by OTLP";
@@ -138,6 +139,7 @@ impl ExportSpans for Collector {
                 return taken(sent?);
             }
             tokio::time::sleep(wait).await;
+            measures::tried_again(1);
             pause *= 2;
         }
         unreachable!("the last attempt returns")

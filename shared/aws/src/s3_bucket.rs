@@ -11,6 +11,7 @@ use domain::ports::{
 };
 
 use crate::failure::port_error;
+use crate::measures::CountRetries;
 
 /// One bucket.
 #[derive(Debug, Clone)]
@@ -23,8 +24,10 @@ impl S3Bucket {
     /// The bucket called `bucket`. Where the endpoint was set by hand (an embedded AWS), the bucket's
     /// name goes into the path, because a host name with it could not be resolved.
     pub fn new(config: &SdkConfig, bucket: impl Into<String>) -> S3Bucket {
-        let config =
-            aws_sdk_s3::config::Builder::from(config).force_path_style(config.endpoint_url().is_some()).build();
+        let config = aws_sdk_s3::config::Builder::from(config)
+            .force_path_style(config.endpoint_url().is_some())
+            .interceptor(CountRetries)
+            .build();
         S3Bucket { client: Client::from_conf(config), bucket: bucket.into() }
     }
 

@@ -5,6 +5,7 @@ use aws_sdk_secretsmanager::Client;
 use domain::ports::{PortError, ReadSecret, SecretText};
 
 use crate::failure::port_error;
+use crate::measures::CountRetries;
 
 /// The secrets of an account and region.
 #[derive(Debug, Clone)]
@@ -15,7 +16,8 @@ pub struct Secrets {
 impl Secrets {
     /// Those of the configured account and region.
     pub fn new(config: &SdkConfig) -> Secrets {
-        Secrets { client: Client::new(config) }
+        let config = aws_sdk_secretsmanager::config::Builder::from(config).interceptor(CountRetries).build();
+        Secrets { client: Client::from_conf(config) }
     }
 }
 

@@ -7,6 +7,7 @@ use domain::notifying::message::envelope;
 use domain::ports::{PortError, Publication, Publish};
 
 use crate::failure::port_error;
+use crate::measures::CountRetries;
 
 /// One topic.
 #[derive(Debug, Clone)]
@@ -18,7 +19,8 @@ pub struct SnsTopic {
 impl SnsTopic {
     /// The topic `arn`, in the configured region.
     pub fn new(config: &SdkConfig, arn: impl Into<String>) -> SnsTopic {
-        SnsTopic { client: Client::new(config), arn: arn.into() }
+        let config = aws_sdk_sns::config::Builder::from(config).interceptor(CountRetries).build();
+        SnsTopic { client: Client::from_conf(config), arn: arn.into() }
     }
 }
 

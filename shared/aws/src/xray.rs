@@ -8,6 +8,7 @@ use domain::ports::{PortError, PutSegments, ReadTrace, Unprocessed};
 use schema::trace::TraceId;
 
 use crate::failure::port_error;
+use crate::measures::CountRetries;
 
 /// How long to wait before a trace is asked for again that X-Ray did not process.
 const PAUSES: [Duration; 2] = [Duration::from_millis(200), Duration::from_millis(400)];
@@ -21,7 +22,8 @@ pub struct XRay {
 impl XRay {
     /// That of the configured account and region. `AWS_ENDPOINT_URL_XRAY` goes before `AWS_ENDPOINT_URL`.
     pub fn new(config: &SdkConfig) -> XRay {
-        XRay { client: Client::new(config) }
+        let config = aws_sdk_xray::config::Builder::from(config).interceptor(CountRetries).build();
+        XRay { client: Client::from_conf(config) }
     }
 }
 

@@ -19,6 +19,8 @@ pub const ROLLUPS: &str = "rollups/";
 pub const RECENT_ROLLUPS: &str = "rollups/recent.json";
 /// The flusher's journal.
 pub const FLUSH_STATE: &str = "state/metric-flusher.json";
+/// The counters that the flusher tells Prometheus.
+pub const PROMETHEUS_STATE: &str = "state/prometheus.json";
 /// The evaluator's alerts and outbox.
 pub const ALERT_STATE: &str = "state/alert-evaluator.json";
 /// The operators' own rules; the built-in ones hold where there is none.

@@ -1,5 +1,6 @@
 //! Metrics from log lines to CloudWatch: the registry of names, series that merge without losing a
-//! count, pending objects, minute rollups, and the plan of one flush.
+//! count, pending objects, minute rollups, the plan of one flush, and what
+//! Prometheus is told.
 
 pub use schema::registry;
 
@@ -16,3 +17,6 @@ pub mod recent;
 pub mod put;
 
 pub mod flush;
+
+pub mod prometheus;
+pub mod report;

@@ -16,6 +16,7 @@
 //! | [`PutSegments`] | `xray:PutTraceSegments` |
 //! | [`ReadTrace`] | `xray:BatchGetTraces` |
 //! | [`ExportSpans`] | none: HTTPS to the outside |
+//! | [`WriteSamples`] | `aps:RemoteWrite` for Amazon Managed Prometheus; none for others: HTTPS to the outside |
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -26,6 +27,7 @@ use serde::Serialize;
 
 use crate::Minute;
 use crate::metrics::put::Datum;
+use crate::metrics::report::Periods;
 use crate::traces::otlp::Answer;
 
 /// What went wrong outside, and whether trying again can help.
@@ -180,6 +182,24 @@ pub trait ReadMetrics: Sync {
     ) -> impl Future<Output = Result<Vec<MinuteValues>, PortError>> + Send;
 }
 
+/// Why CloudWatch has not answered a query, or not completely.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub struct Unanswered {
+    /// In its words.
+    pub reason: String,
+}
+
+/// Reads figures of metrics from CloudWatch.
+pub trait ReadFigures: Sync {
+    /// One answer a query, in the same order: the value of each period of which there is data, by its beginning.
+    fn read_figures(
+        &self,
+        queries: &[MetricQuery],
+        periods: Periods,
+    ) -> impl Future<Output = Vec<Result<MinuteValues, Unanswered>>> + Send;
+}
+
 /// A message for a topic, with a body for each protocol.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Publication {
@@ -259,4 +279,11 @@ pub trait ReadTrace: Sync {
 pub trait ExportSpans: Sync {
     /// Sends one request, an `ExportTraceServiceRequest` as protobuf. What may pass was tried again already.
     fn export(&self, request: &[u8]) -> impl Future<Output = Result<Answer, PortError>> + Send;
+}
+
+/// Writes samples to Prometheus, or whatever takes its remote write 1.0.
+pub trait WriteSamples: Sync {
+    /// Writes one request, a `prometheus.WriteRequest` as protobuf, uncompressed. What may pass was tried again
+    /// already. A request that the other side will not take is a permanent error; it has then taken nothing of it.
+    fn write(&self, request: &[u8]) -> impl Future<Output = Result<(), PortError>> + Send;
 }

@@ -5,6 +5,10 @@
 //! dimension values. So the registry says, for each metric, which sets are worth it. Alert rules read
 //! the same sets, so a rule means the same here and as a CloudWatch alarm.
 
+mod table;
+
+pub use table::{FOREIGN, METRICS};
+
 use serde::{Deserialize, Serialize};
 
 /// How values of a metric behave over time.
@@ -20,11 +24,25 @@ pub enum Kind {
     Timer,
 }
 
+impl Kind {
+    /// The word for it in tables.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Kind::Counter => "counter",
+            Kind::Gauge => "gauge",
+            Kind::Histogram => "histogram",
+            Kind::Timer => "timer",
+        }
+    }
+}
+
 /// CloudWatch's unit names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Unit {
     /// A number of things.
     Count,
+    /// Seconds.
+    Seconds,
     /// Milliseconds.
     Milliseconds,
     /// Megabytes.
@@ -42,6 +60,7 @@ impl Unit {
     pub fn as_str(self) -> &'static str {
         match self {
             Unit::Count => "Count",
+            Unit::Seconds => "Seconds",
             Unit::Milliseconds => "Milliseconds",
             Unit::Megabytes => "Megabytes",
             Unit::Bytes => "Bytes",
@@ -51,8 +70,51 @@ impl Unit {
     }
 }
 
+/// Who counts a metric, and so which way it goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// The platform's services: their records tell it, or lines that bring it along. By pending metrics it comes to
+    /// rollups, which rules and the report read, to CloudWatch and to Prometheus.
+    Services,
+    /// The library that Rust services log with, about itself. It goes the same way.
+    Library,
+    /// The pipeline, of the lines that pass it. It goes the same way, and no line may bring it along.
+    Pipeline,
+    /// A function of the pipeline, about its own runs: CloudWatch extracts it from the function's own log, which
+    /// nothing else reads. So it is in CloudWatch only, for alarms and dashboards.
+    Functions,
+}
+
+impl Source {
+    /// Whether lines of services may bring it along.
+    pub fn is_told_by_lines(self) -> bool {
+        matches!(self, Source::Services | Source::Library)
+    }
+
+    /// The word for it in tables.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Source::Services => "services",
+            Source::Library => "library",
+            Source::Pipeline => "pipeline",
+            Source::Functions => "functions",
+        }
+    }
+}
+
+/// How a metric looks in Prometheus, whose units are seconds and bytes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Exposition {
+    /// What the family is called after the metric's name.
+    suffix: &'static str,
+    /// What a value is multiplied by.
+    scale: f64,
+    /// Upper bounds of the classic histogram, after scaling.
+    buckets: &'static [f64],
+}
+
 /// One entry of the registry.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq)]
 pub struct Definition {
     /// Name, in CloudWatch and everywhere else.
     pub name: &'static str,
@@ -64,11 +126,37 @@ pub struct Definition {
     pub dimensions: &'static [&'static str],
     /// The dimension sets put to CloudWatch and kept for alert rules.
     pub sets: &'static [&'static [&'static str]],
+    /// Who counts it.
+    pub source: Source,
+    /// How it looks in Prometheus.
+    pub exposition: Exposition,
     /// One sentence for people.
     pub help: &'static str,
 }
 
 impl Definition {
+    /// Whether its points are in the rollups, which rules and the report read, and in Prometheus.
+    pub fn is_rolled_up(&self) -> bool {
+        self.source != Source::Functions
+    }
+
+    /// The family's name in Prometheus: `api_requests_total`, `api_request_duration_seconds`. A histogram's
+    /// series are this name with `_bucket`, `_sum` and `_count`.
+    pub fn prometheus_name(&self) -> String {
+        format!("{}{}", self.name, self.exposition.suffix)
+    }
+
+    /// What a value is multiplied by to be in the unit that Prometheus' name says.
+    pub fn prometheus_scale(&self) -> f64 {
+        self.exposition.scale
+    }
+
+    /// The upper bounds of its classic histogram, ascending and in the unit of the name, without `+Inf`.
+    /// Counters and gauges have none.
+    pub fn buckets(&self) -> &'static [f64] {
+        self.exposition.buckets
+    }
+
     /// The set put to CloudWatch that has exactly these dimensions, in any order.
     pub fn has_set(&self, dimensions: &[&str]) -> bool {
         self.sets.iter().any(|set| set.len() == dimensions.len() && set.iter().all(|name| dimensions.contains(name)))
@@ -80,7 +168,8 @@ pub fn find(name: &str) -> Option<&'static Definition> {
     METRICS.iter().find(|metric| metric.name == name)
 }
 
-/// A metric of another namespace that rules may read through `GetMetricData`.
+/// A metric that a service of AWS emits in a namespace of its own: rules read it through `GetMetricData`, alarms of
+/// the template and dashboards as it is.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Foreign {
     /// What rules call it.
@@ -89,6 +178,10 @@ pub struct Foreign {
     pub namespace: &'static str,
     /// CloudWatch metric name.
     pub metric: &'static str,
+    /// How its values behave, and so which statistics mean something.
+    pub kind: Kind,
+    /// Unit of its values.
+    pub unit: Unit,
     /// The one dimension that names the resource.
     pub dimension: &'static str,
     /// One sentence for people.
@@ -99,163 +192,6 @@ pub struct Foreign {
 pub fn find_foreign(name: &str) -> Option<&'static Foreign> {
     FOREIGN.iter().find(|metric| metric.name == name)
 }
-
-/// Metrics that AWS emits.
-pub const FOREIGN: &[Foreign] = &[Foreign {
-    name: "database_connections",
-    namespace: "AWS/RDS",
-    metric: "DatabaseConnections",
-    dimension: "DBInstanceIdentifier",
-    help: "Connections open to a database instance.",
-}];
-
-const BY_SERVICE: &[&[&str]] = &[&[], &["service"]];
-
-const fn counter(
-    name: &'static str,
-    dimensions: &'static [&'static str],
-    sets: &'static [&'static [&'static str]],
-    help: &'static str,
-) -> Definition {
-    Definition { name, kind: Kind::Counter, unit: Unit::Count, dimensions, sets, help }
-}
-
-const fn timer(
-    name: &'static str,
-    dimensions: &'static [&'static str],
-    sets: &'static [&'static [&'static str]],
-    help: &'static str,
-) -> Definition {
-    Definition { name, kind: Kind::Timer, unit: Unit::Milliseconds, dimensions, sets, help }
-}
-
-const fn histogram(
-    name: &'static str,
-    unit: Unit,
-    dimensions: &'static [&'static str],
-    sets: &'static [&'static [&'static str]],
-    help: &'static str,
-) -> Definition {
-    Definition { name, kind: Kind::Histogram, unit, dimensions, sets, help }
-}
-
-const fn gauge(
-    name: &'static str,
-    unit: Unit,
-    dimensions: &'static [&'static str],
-    sets: &'static [&'static [&'static str]],
-    help: &'static str,
-) -> Definition {
-    Definition { name, kind: Kind::Gauge, unit, dimensions, sets, help }
-}
-
-/// Every metric that this system emits.
-pub const METRICS: &[Definition] = &[
-    // The platform's business.
-    counter("user_registrations", &["service", "role"], &[&[], &["service"], &["role"]], "Users who registered."),
-    counter("contracts_created", &["service", "role"], &[&[], &["service"], &["role"]], "Contracts created."),
-    histogram(
-        "contract_value",
-        Unit::None,
-        &["service", "role"],
-        BY_SERVICE,
-        "Price in a created contract, in roubles.",
-    ),
-    counter("contract_creation_errors", &["service", "reason"], BY_SERVICE, "Contracts that could not be created."),
-    counter("contracts_signed", &["service", "role"], &[&[], &["service"], &["role"]], "Contracts signed."),
-    timer("contract_signing_duration", &["service", "role"], BY_SERVICE, "From opening a contract to its signature."),
-    counter("documents_uploaded", &["service", "type"], &[&[], &["service"], &["type"]], "Documents uploaded."),
-    histogram("document_size", Unit::Megabytes, &["service", "type"], BY_SERVICE, "Size of an uploaded document."),
-    histogram("user_session_duration", Unit::None, &["service"], BY_SERVICE, "Length of a user session, in minutes."),
-    gauge("active_users", Unit::Count, &[], &[&[]], "Users active now."),
-    gauge("daily_contracts", Unit::Count, &[], &[&[]], "Contracts created since midnight."),
-    gauge("conversion_rate", Unit::Percent, &[], &[&[]], "Visitors who end up with a contract."),
-    // Its requests and queries.
-    counter(
-        "api_requests",
-        &["service", "endpoint", "method", "status_code"],
-        &[&[], &["service"], &["status_code"], &["service", "status_code"]],
-        "Requests that a service answered.",
-    ),
-    timer(
-        "api_request_duration",
-        &["service", "endpoint", "method"],
-        &[&[], &["service"], &["service", "endpoint"]],
-        "Time to answer a request.",
-    ),
-    timer(
-        "database_query_duration",
-        &["service", "query_type", "table"],
-        &[&[], &["service"], &["service", "table"]],
-        "Time of a database query.",
-    ),
-    histogram(
-        "database_rows_affected",
-        Unit::Count,
-        &["service", "query_type", "table"],
-        BY_SERVICE,
-        "Rows that a query returned or changed.",
-    ),
-    counter(
-        "external_api_calls",
-        &["service", "external_service", "endpoint", "status_code"],
-        &[&[], &["service"], &["external_service", "status_code"]],
-        "Calls to services outside the platform.",
-    ),
-    timer(
-        "external_api_duration",
-        &["service", "external_service", "endpoint"],
-        &[&[], &["service"], &["external_service"]],
-        "Time of a call to a service outside the platform.",
-    ),
-    gauge("cpu_usage_percent", Unit::Percent, &["service"], BY_SERVICE, "CPU in use."),
-    gauge("memory_usage_percent", Unit::Percent, &["service"], BY_SERVICE, "Memory in use."),
-    gauge("disk_usage_percent", Unit::Percent, &["service"], BY_SERVICE, "Disk in use."),
-    counter(
-        "operations",
-        &["service", "operation", "status"],
-        &[&[], &["service"], &["status"], &["service", "operation"]],
-        "Operations that functions and jobs ended, by how: ok, error, timeout, cancelled.",
-    ),
-    timer(
-        "operation_duration",
-        &["service", "operation"],
-        &[&[], &["service"], &["service", "operation"]],
-        "Time of an operation, also of one that failed.",
-    ),
-    // Its logs.
-    counter(
-        "log_entries",
-        &["service", "level"],
-        &[&[], &["service"], &["level"], &["service", "level"]],
-        "Log lines archived.",
-    ),
-    counter("performance_issues", &["service"], BY_SERVICE, "Log lines whose duration is over 5 s."),
-    counter(
-        "security_events",
-        &["service", "event_type"],
-        &[&[], &["service"], &["event_type"]],
-        "Security events, failed logins among them.",
-    ),
-    // The library that services log and measure with.
-    counter("telemetry_lines_dropped", &["service"], BY_SERVICE, "Lines that a full buffer had no room for."),
-    counter("telemetry_series_overflow", &["service"], BY_SERVICE, "Points whose dimensions were folded into `other`."),
-    counter("telemetry_values_refused", &["service"], BY_SERVICE, "Values that no metric can hold, left out."),
-    // The pipeline itself. Received = archived + quarantined + filtered, for each batch.
-    counter("pipeline_lines_received", &["service"], BY_SERVICE, "Log lines delivered to the log processor."),
-    counter("pipeline_lines_archived", &["service"], BY_SERVICE, "Log lines written to the archive."),
-    counter("pipeline_lines_quarantined", &["service"], BY_SERVICE, "Log lines that could not be read, kept aside."),
-    counter("pipeline_lines_filtered", &["service"], BY_SERVICE, "Log lines kept out of the archive on purpose."),
-    counter("pipeline_lines_replayed", &["service"], BY_SERVICE, "Log lines archived later, from quarantine."),
-    counter("pipeline_bytes_received", &["service"], BY_SERVICE, "Bytes of log messages delivered."),
-    counter(
-        "pipeline_values_refused",
-        &["service"],
-        BY_SERVICE,
-        "Values left out: too large for any metric, or of no metric that a line may bring along.",
-    ),
-    counter("pipeline_series_overflow", &["service"], BY_SERVICE, "Points whose dimensions were folded into `other`."),
-];
 
 #[cfg(test)]
 mod tests {
@@ -271,16 +207,51 @@ mod tests {
     }
 
     #[test]
-    fn every_metric_is_put_without_dimensions_and_by_sets_of_its_own() {
+    fn every_metric_of_rules_is_put_without_dimensions_and_by_sets_of_its_own() {
         for metric in METRICS {
             // Defect 8: a rule without dimensions has to find a series without dimensions.
-            assert!(metric.has_set(&[]), "{} has no roll-up without dimensions", metric.name);
+            assert_eq!(metric.has_set(&[]), metric.is_rolled_up(), "{}: roll-up without dimensions", metric.name);
+            assert!(!metric.sets.is_empty(), "{} is put nowhere", metric.name);
             for set in metric.sets {
                 for name in *set {
                     assert!(metric.dimensions.contains(name), "{} has no dimension {name}", metric.name);
                 }
             }
         }
+    }
+
+    #[test]
+    fn prometheus_names_are_unique_and_in_base_units() {
+        let mut names = BTreeSet::new();
+        for metric in METRICS {
+            let name = metric.prometheus_name();
+            match metric.kind {
+                Kind::Counter => assert!(name.ends_with("_total"), "{name}"),
+                Kind::Timer => assert!(name.ends_with("_seconds") && metric.prometheus_scale() == 0.001, "{name}"),
+                Kind::Histogram | Kind::Gauge => {}
+            }
+            assert_eq!(metric.buckets().is_empty(), matches!(metric.kind, Kind::Counter | Kind::Gauge), "{name}");
+            assert!(metric.buckets().windows(2).all(|pair| pair[0] < pair[1]), "{name}");
+            assert!(metric.buckets().iter().all(|bound| bound.is_finite()), "{name}");
+            assert!(names.insert(name));
+        }
+        // The source document's panels name these, and nothing else that we count.
+        for name in [
+            "api_requests_total",
+            "api_request_duration_seconds",
+            "active_users",
+            "contracts_created_total",
+            "database_query_duration_seconds",
+        ] {
+            assert!(names.contains(name), "{name}");
+        }
+        let size = find("document_size").unwrap();
+        assert_eq!((size.prometheus_name().as_str(), size.prometheus_scale()), ("document_size_bytes", 1e6));
+        let session = find("user_session_duration").unwrap();
+        assert_eq!(
+            (session.prometheus_name().as_str(), session.prometheus_scale()),
+            ("user_session_duration_seconds", 60.0)
+        );
     }
 
     #[test]

@@ -1,7 +1,12 @@
 //! What every implementation of a port has to do: the same suite runs on the fakes and on the real
 //! adapters.
 
-use domain::ports::{DeleteObject, GetObject, ListObjects, Object, PutObject, ReplaceObject, Replaced, Version};
+use domain::metrics::prometheus::request::is_about_time;
+use domain::metrics::prometheus::wire::{Label, STALE, Sample, TimeSeries, WriteRequest};
+use domain::ports::{
+    DeleteObject, GetObject, ListObjects, Object, PutObject, ReplaceObject, Replaced, Retry, Version, WriteSamples,
+};
+use prost::Message as _;
 
 fn object(key: &str, body: &[u8]) -> Object {
     Object { key: key.to_owned(), content_type: "application/octet-stream", body: body.to_vec() }
@@ -82,4 +87,37 @@ fn done(replaced: Replaced) -> Version {
         Replaced::Done(version) => version,
         Replaced::Conflict => panic!("nobody else writes here"),
     }
+}
+
+/// Prometheus' rules about the times of samples, in series that nothing else writes to: their label `contract` is
+/// `name`. All is later than `at`, in milliseconds since the Unix epoch, and within a minute of it.
+///
+/// # Panics
+///
+/// Where the remote does not keep the contract.
+pub async fn samples(remote: &impl WriteSamples, name: &str, at: i64) {
+    let write = async |samples: &[(&str, i64, f64)]| {
+        let series = |(series, after, value): &(&str, i64, f64)| {
+            let label = |name: &str, value: &str| Label { name: name.to_owned(), value: value.to_owned() };
+            TimeSeries {
+                labels: vec![label("__name__", "contract_total"), label("contract", name), label("series", series)],
+                samples: vec![Sample { value: *value, timestamp: at + after }],
+            }
+        };
+        let request = WriteRequest { timeseries: samples.iter().map(series).collect(), metadata: Vec::new() };
+        remote.write(&request.encode_to_vec()).await
+    };
+    write(&[("a", 1_000, 1.0), ("b", 1_000, 1.0)]).await.expect("the first samples");
+    write(&[("a", 1_000, 1.0), ("b", 1_000, 1.0)]).await.expect("the same once more");
+    write(&[("a", 1_000, 1.0), ("b", 2_000, 2.0)]).await.expect("the same of one and a later one of the other");
+    for (refused, why) in
+        [(("a", 1_000, 2.0), "another value at the same time"), (("b", 1_000, 1.0), "one before the last")]
+    {
+        let error = write(&[("c", 3_000, 1.0), refused]).await.expect_err(why);
+        assert_eq!(error.retry, Retry::Permanent, "{why}");
+        assert!(is_about_time(&error.source.to_string()), "{why}: {}", error.source);
+    }
+    // Nothing was taken of what was refused, or this would come before it.
+    write(&[("c", 2_000, 1.0)]).await.expect("a series of a refused request");
+    write(&[("a", 3_000, f64::from_bits(STALE)), ("a", 4_000, 5.0)]).await.expect("an end, and a beginning after it");
 }

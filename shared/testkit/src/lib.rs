@@ -5,11 +5,13 @@ pub mod contracts;
 pub mod corpus;
 pub mod laws;
 pub mod memory_bucket;
+pub mod memory_prometheus;
 pub mod pipeline;
 pub mod recorders;
 pub mod subscription;
 
 pub use memory_bucket::{InMemoryBucket, Operation};
+pub use memory_prometheus::InMemoryPrometheus;
 pub use recorders::{
     FixedMetrics, FixedSecret, RecordedMetrics, RecordedPublications, RecordedSegments, RecordedSpans, RecordedWebhook,
 };

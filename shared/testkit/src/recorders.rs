@@ -1,13 +1,14 @@
 //! Ports that remember what they were given, and can be told to refuse it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use domain::Minute;
 use domain::metrics::put::{Datum, Values};
+use domain::metrics::report::Periods;
 use domain::ports::{
     ExportSpans, MetricQuery, MinuteValues, PortError, PostWebhook, Publication, Publish, PutMetrics, PutSegments,
-    ReadMetrics, ReadSecret, Retry, SecretText, Unprocessed,
+    ReadFigures, ReadMetrics, ReadSecret, Retry, SecretText, Unanswered, Unprocessed,
 };
 use domain::traces::otlp::Answer;
 
@@ -155,6 +156,22 @@ pub struct FixedMetrics {
     pub series: BTreeMap<MetricQuery, MinuteValues>,
     /// Whether every call fails.
     pub unavailable: bool,
+    /// Names of metrics that no query of figures is answered about.
+    pub unanswered: BTreeSet<String>,
+}
+
+impl ReadFigures for FixedMetrics {
+    async fn read_figures(&self, queries: &[MetricQuery], periods: Periods) -> Vec<Result<MinuteValues, Unanswered>> {
+        let answer = |query: &MetricQuery| {
+            if self.unavailable || self.unanswered.contains(&query.name) {
+                return Err(Unanswered { reason: "injected fault".to_owned() });
+            }
+            let values = self.series.get(query).into_iter().flatten();
+            let asked = periods.from()..periods.until();
+            Ok(values.filter(|(at, _)| asked.contains(at)).map(|(&at, &value)| (at, value)).collect())
+        };
+        queries.iter().map(answer).collect()
+    }
 }
 
 impl ReadMetrics for FixedMetrics {

@@ -25,6 +25,7 @@ use crate::ports::Object;
 
 /// What is to be done about one delivery.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one a delivery, and nearly always it is the large one")]
 pub enum Outcome {
     /// Lines were read.
     Batch(Processed),
@@ -63,6 +64,10 @@ pub struct Processed {
     pub pending: Option<Object>,
     /// How many lines there were, and where they are.
     pub lines: Lines,
+    /// Bytes of their messages.
+    pub bytes: usize,
+    /// When the newest of them was written, in epoch milliseconds; none for an empty batch.
+    pub newest_millis: Option<i64>,
 }
 
 /// Where the lines of a batch are: received = archived + quarantined + filtered, always. A line is a log
@@ -417,6 +422,7 @@ impl Stages {
         }
         let own = own.finish();
         let lines = count(&own);
+        let bytes = own.values().map(|own| own.bytes).sum();
         count_own(&mut derivation, &own, occasion);
         let pending = pending_metrics(batch_id.clone(), derivation);
         let spans = spans.first.map(|minute| hours.object(keys::spans(None, &minute.day(), &batch_id), &spans.lines));
@@ -431,6 +437,8 @@ impl Stages {
             batch_id,
             origin,
             lines,
+            bytes,
+            newest_millis: batch.events.iter().map(|event| event.timestamp_millis).max(),
         }
     }
 

@@ -54,6 +54,9 @@ pub enum ReplayError {
          graphs lack them"
     )]
     RefusedMetrics,
+    /// Samples that Prometheus would not take, or counters that could not be read.
+    #[error("samples that Prometheus has refused are not sent again: each tick sends what it counts in total")]
+    RefusedSamples,
     /// Somebody has changed it.
     #[error("the original bytes are not base64 any more")]
     Original(#[from] base64::DecodeError),
@@ -80,6 +83,9 @@ pub fn object(pipeline: &mut Pipeline, key: &str, body: &[u8]) -> Result<Replay,
     }
     if reason.starts_with("metrics/") {
         return Err(ReplayError::RefusedMetrics);
+    }
+    if reason.starts_with("prometheus/") || reason.starts_with("prometheus-state/") {
+        return Err(ReplayError::RefusedSamples);
     }
     let held: Quarantined = serde_json::from_slice(body)?;
     if let Some(again) = refused::again(key, &held) {

@@ -41,6 +41,11 @@ pub struct FlushState {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Journal {
+    /// Which sweep it is: the state's generation when this journal was first written, so that no two sweeps ever share
+    /// one, and a sweep that is resumed keeps its own. 0 in a journal that a version without them has left; whoever
+    /// resumes it gives it one.
+    #[serde(default)]
+    pub sweep: u64,
     /// Until then its flusher may be alive, and another one keeps away.
     pub lease_until: Timestamp,
     /// Keys of the pending objects it takes in.
@@ -194,7 +199,8 @@ mod tests {
 
     /// What the calls of a sweep put, summed.
     fn put(minutes: BTreeMap<Minute, Delta>) -> f64 {
-        let journal = Journal { lease_until: Timestamp::UNIX_EPOCH, pending: Vec::new(), minutes, acknowledged: 0 };
+        let journal =
+            Journal { sweep: 1, lease_until: Timestamp::UNIX_EPOCH, pending: Vec::new(), minutes, acknowledged: 0 };
         let total = |datum: &&Datum| datum.dimensions.is_empty();
         let sum = |datum: &Datum| match &datum.values {
             put::Values::Counts(values) => values.iter().map(|(value, count)| value * *count as f64).sum::<f64>(),
@@ -235,6 +241,7 @@ mod tests {
     #[test]
     fn the_state_reads_back_as_it_was_written() {
         let journal = Journal {
+            sweep: 6,
             lease_until: "2026-11-21T10:06:30Z".parse().unwrap(),
             pending: vec![keys::pending("a")],
             minutes: deltas(

@@ -66,10 +66,18 @@ impl Check<'_> {
 
     fn metric(&mut self, name: &Spanned<String>) -> Option<Metric> {
         match (find(&name.value), find_foreign(&name.value)) {
-            (Some(metric), _) => Some(Metric::Own(metric)),
+            (Some(metric), _) if metric.is_rolled_up() => Some(Metric::Own(metric)),
+            (Some(metric), _) => {
+                let message = format!("{} is what functions tell about themselves: no rollup has it", metric.name);
+                self.problem(name, message, Some("an alarm of CloudWatch can watch it".to_owned()))
+            }
             (None, Some(metric)) => Some(Metric::Foreign(metric)),
             (None, None) => {
-                let known = METRICS.iter().map(|metric| metric.name).chain(FOREIGN.iter().map(|metric| metric.name));
+                let known = METRICS
+                    .iter()
+                    .filter(|metric| metric.is_rolled_up())
+                    .map(|metric| metric.name)
+                    .chain(FOREIGN.iter().map(|metric| metric.name));
                 self.problem(name, format!("unknown metric `{}`", name.value), name_hint(&name.value, known))
             }
         }

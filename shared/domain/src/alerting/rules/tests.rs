@@ -95,6 +95,12 @@ fn a_mistake_is_refused_with_its_place_its_rule_and_a_hint() {
             "metric: contract_creation_error",
             "7:22: unknown metric `contract_creation_error` (did you mean `contract_creation_errors`?)",
         ),
+        (
+            "metric: contract_creation_errors",
+            "metric: function_errors",
+            "7:22: function_errors is what functions tell about themselves: no rollup has it (an alarm of CloudWatch can \
+             watch it)",
+        ),
         // Defect 9: the source document's timers were called so.
         (
             "metric: contract_creation_errors",

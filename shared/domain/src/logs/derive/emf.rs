@@ -3,7 +3,8 @@
 //!
 //! - Only directives of the configured namespace are read: what another one means is not ours to know.
 //! - A metric has to be one of the registry, in its unit or in none. Those that the pipeline counts of every
-//!   line itself (`log_entries`, `performance_issues`, `pipeline_...`) are not taken: they would count twice.
+//!   line itself (`log_entries`, `performance_issues`, `pipeline_...`) are not taken: they would count twice. Nor are
+//!   those of its functions.
 //! - It has the dimensions of the registry, whatever sets the line asks for: `service` is the line's, or that
 //!   of its log group; one that is missing or no text is `unknown`; endpoints become templates.
 //! - Its value is a number, an array of numbers, or `{"Values":[..],"Counts":[..]}` with or without exact
@@ -28,7 +29,7 @@ use schema::endpoint;
 
 use super::dimension::{DimensionValue, Known};
 use super::facts;
-use super::metric::{LOG_ENTRIES, MAX_DIMENSIONS, Metric, PERFORMANCE_ISSUES};
+use super::metric::{MAX_DIMENSIONS, Metric};
 use super::tally::MAX_MAGNITUDE;
 use crate::Minute;
 use crate::logs::json::{self, Token};
@@ -283,7 +284,7 @@ impl<'a> Line<'a> {
     fn metric(self, entry: Json<'a>) -> Option<Metric> {
         let metric = Metric::find(self.member(entry, "Name")?.plain()?)?;
         let definition = metric.definition();
-        let is_ours = definition.name.starts_with("pipeline_") || [LOG_ENTRIES, PERFORMANCE_ISSUES].contains(&metric);
+        let is_ours = !definition.source.is_told_by_lines();
         let unit = self.member(entry, "Unit").map_or(Some(Unit::None.as_str()), Json::plain)?;
         let fits = [definition.unit.as_str(), Unit::None.as_str()].contains(&unit);
         (fits && !is_ours).then_some(metric)

@@ -188,6 +188,7 @@ fn what_is_wrong_is_left_out_and_told() {
         (line(&["contracts_made"], json!({ "contracts_made": 1 })), 0.0, 1),
         (line(&["log_entries", "performance_issues"], json!({ "log_entries": 1, "performance_issues": 1 })), 0.0, 2),
         (line(&["pipeline_lines_received"], json!({ "pipeline_lines_received": 1 })), 0.0, 1),
+        (line(&["function_errors"], json!({ "function_errors": 1 })), 0.0, 1),
         (entry(json!({ "Name": "contracts_created", "Unit": "Count" })), 1.0, 0),
         (entry(json!({ "Name": "contracts_created", "Unit": "None" })), 1.0, 0),
         (entry(json!({ "Name": "contracts_created", "Unit": "Seconds" })), 0.0, 1),
