@@ -16,3 +16,7 @@ pub mod recent;
 pub mod put;
 
 pub mod flush;
+
+pub mod merge;
+
+pub mod bound;

@@ -7,12 +7,14 @@ pub mod laws;
 pub mod memory_bucket;
 pub mod pipeline;
 pub mod recorders;
+pub mod stepwise;
 pub mod subscription;
 
 pub use memory_bucket::{InMemoryBucket, Operation};
 pub use recorders::{
     FixedMetrics, FixedSecret, RecordedMetrics, RecordedPublications, RecordedSegments, RecordedSpans, RecordedWebhook,
 };
+pub use stepwise::Stepwise;
 
 use std::path::PathBuf;
 
