@@ -426,6 +426,7 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
         #[test]
         fn calls_keep_the_limits_lose_nothing_and_are_the_fewest_or_one_more(
             sizes in prop::collection::vec((1..EXACT + 1, 0..MAX_DIMENSIONS + 1), 0..400),
