@@ -4,6 +4,7 @@ use std::io::Write;
 
 use anyhow::Context as _;
 use domain::logs::quarantine::Quarantined;
+use domain::metrics::put::Refused;
 use domain::ports::{GetObject, ListObjects};
 
 const FOLDER: &str = "quarantine/";
@@ -13,7 +14,11 @@ const MAX_OBJECTS: usize = 100_000;
 pub(crate) async fn print(bucket: &(impl GetObject + ListObjects), out: &mut impl Write) -> anyhow::Result<bool> {
     for key in bucket.list(FOLDER, MAX_OBJECTS).await? {
         let stored = bucket.get(&key).await?.with_context(|| format!("{key} was listed but is gone"))?;
-        // Not only lines are quarantined: pending metrics and refused puts lie there as they were.
+        if let Ok(refused) = serde_json::from_slice::<Refused>(&stored.body) {
+            writeln!(out, "{key}\t{} metrics\t{}", refused.metrics.len(), refused.reason)?;
+            continue;
+        }
+        // Not only lines are quarantined: pending metrics that can not be read lie there as they were.
         let Ok(held) = serde_json::from_slice::<Quarantined>(&stored.body) else {
             writeln!(out, "{key}\t-\t{} bytes, kept as they came", stored.body.len())?;
             continue;
@@ -41,11 +46,13 @@ mod tests {
         let event = r#"{"awslogs":{"data":"%"}}"#;
         let object = delivery(event.as_bytes(), &Decoder::default().open(event).unwrap_err());
         bucket.place(&object.key, object.body);
-        bucket.place("quarantine/metrics/dt=2026-11-21/x.json", "[]");
+        bucket.place("quarantine/pending-metrics/dt=unknown/x.json", "[]");
+        bucket.place("quarantine/metrics/dt=2026-11-21/y.json", r#"{"reason":"too old","metrics":[]}"#);
         let mut out = Vec::new();
         print(&bucket, &mut out).await.unwrap();
         let out = String::from_utf8(out).unwrap();
         assert!(out.contains("\twhole delivery\t`awslogs.data` is not base64"), "{out}");
-        assert!(out.contains("quarantine/metrics/dt=2026-11-21/x.json\t-\t2 bytes"), "{out}");
+        assert!(out.contains("quarantine/pending-metrics/dt=unknown/x.json\t-\t2 bytes"), "{out}");
+        assert!(out.contains("quarantine/metrics/dt=2026-11-21/y.json\t0 metrics\ttoo old"), "{out}");
     }
 }
