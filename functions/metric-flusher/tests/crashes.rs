@@ -177,8 +177,7 @@ const MOMENTS: [Moment; 2] = [Moment::Before, Moment::After];
 async fn effects(world: &World) -> usize {
     let life = world.dies_at(usize::MAX, Moment::Before);
     world.flusher().flush(Minute::of(now()), now()).await.unwrap();
-    let effects = life.lock().unwrap().effects;
-    effects
+    life.lock().unwrap().effects
 }
 
 #[tokio::test]
