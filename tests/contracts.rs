@@ -21,8 +21,8 @@ use domain::metrics::registry::Unit;
 use domain::metrics::report::{Answer, Periods, Request};
 use domain::metrics::series::Dimensions;
 use domain::ports::{
-    GetObject as _, ListObjects as _, MetricQuery, Object, PutMetrics as _, PutObject as _, ReadFigures as _,
-    ReadMetrics as _, ReadSecret as _, ReplaceObject as _, Retry, SecretText,
+    DeleteObjects as _, GetObject as _, ListObjects as _, MAX_DELETED, MetricQuery, Object, PutMetrics as _,
+    PutObject as _, ReadFigures as _, ReadMetrics as _, ReadSecret as _, ReplaceObject as _, Retry, SecretText,
 };
 use jiff::{SignedDuration, Timestamp};
 use local::embedded_aws::EmbeddedAws;
@@ -152,6 +152,20 @@ async fn a_listing_goes_over_pages() {
 }
 
 #[tokio::test]
+async fn as_many_objects_as_a_call_takes_are_deleted_at_once() {
+    let bucket = new_bucket("100000000011").await;
+    let keys: Vec<String> = (0..MAX_DELETED + 1).map(|number| format!("d/{number:05}")).collect();
+    for key in &keys {
+        bucket.put(&Object { key: key.clone(), content_type: "text/plain", body: vec![] }).await.unwrap();
+    }
+    bucket.delete_all(&keys[..MAX_DELETED]).await.unwrap();
+    assert_eq!(bucket.list("d/", 10).await.unwrap(), keys[MAX_DELETED..]);
+    let error = S3Bucket::new(&embedded().await.sdk_config("100000000011"), "nobody-made-this");
+    let error = error.delete_all(&keys[..2]).await.unwrap_err();
+    assert_eq!(error.to_string(), "delete 2 objects, d/00000 the first");
+}
+
+#[tokio::test]
 async fn a_bucket_that_is_not_there_is_an_error_that_names_the_object() {
     let sdk = embedded().await.sdk_config("100000000003");
     let bucket = S3Bucket::new(&sdk, "nobody-made-this");
@@ -187,7 +201,12 @@ async fn metrics_that_are_put_are_there_with_their_minute_counts_and_percentiles
     puts.put_metrics("Contract", &[datum(Values::Statistics { count: 2, sum: 20.0, min: 5.0, max: 15.0 })])
         .await
         .unwrap();
+    // A call that is large enough to be compressed.
+    let many = (0..200).map(|n| Datum { name: format!("other_{n}"), ..datum(Values::Counts(vec![(1.0, 1)])) });
+    puts.put_metrics("Contract", &many.collect::<Vec<_>>()).await.unwrap();
     let client = aws_sdk_cloudwatch::Client::new(&sdk);
+    let listed = client.list_metrics().namespace("Contract").metric_name("other_199").send().await.unwrap();
+    assert_eq!(listed.metrics().len(), 1, "a compressed call is read as well");
     let ask = |dimensions: Vec<Dimension>| {
         let request = client.get_metric_statistics().namespace("Contract").metric_name("api_request_duration");
         request

@@ -354,7 +354,7 @@ async fn every_metric_that_is_read_of_cloudwatch_is_there_when_the_flusher_has_p
     let sdk = embedded.sdk_config("100000000021");
     let minute = Minute::of(Timestamp::now()).plus(-30);
     let series = everything(minute);
-    for call in put::plan([(minute, &series)]) {
+    for call in put::plan([(minute, &series)], minute).calls {
         CloudWatchPuts::new(&sdk).put_metrics("LandContracts", &call).await.unwrap();
     }
     let query = |(name, statistic, dimensions): &Read| MetricQuery {

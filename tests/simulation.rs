@@ -1,5 +1,5 @@
 //! The promise that nothing is lost and nothing counts twice, under chance: deliveries come again and out
-//! of order, any write may fail before or after it is done, flushers end in the middle. Every run is
+//! of order, any write or put may fail before or after it is done, flushers end in the middle. Every run is
 //! decided by its seed; a failure names it.
 
 #![allow(clippy::unwrap_used, reason = "a test panics where it fails")]
@@ -104,6 +104,12 @@ async fn simulate(seed: u64, extraction: Extraction) {
         1 => Some(Moment::After),
         _ => None,
     });
+    let mut put_faults = Chance(!seed);
+    metrics.inject(move |_| match put_faults.below(6) {
+        0 => Some(Moment::Before),
+        1 => Some(Moment::After),
+        _ => None,
+    });
     for _ in 0..40 {
         if chance.one_in(4) {
             if chance.one_in(3) {
@@ -117,6 +123,7 @@ async fn simulate(seed: u64, extraction: Extraction) {
         }
     }
     world.bucket.heal();
+    metrics.heal();
     for delivery in &deliveries {
         handle(&delivery.event, &world.bucket, &pipelines).await.unwrap();
     }

@@ -416,7 +416,7 @@ async fn metrics_of_aws_are_read_and_their_absence_stops_no_other_rule() {
         statistic: "Average".into(),
     };
     let values = (-5..1).map(|at| (minute(at), 90.0)).collect();
-    let setup = setup_with(FixedMetrics { series: BTreeMap::from([(series, values)]), unavailable: false });
+    let setup = setup_with(FixedMetrics { series: BTreeMap::from([(series, values)]), ..FixedMetrics::default() });
     setup.tick(0).await.unwrap();
     assert_eq!(setup.subjects(), ["[WARNING] FIRING database_connections_high"]);
 

@@ -1,19 +1,19 @@
 //! One tick: finish what an earlier flusher left, then sweep what is new.
 //!
-//! The order is what makes each batch count once (see [`domain::metrics::flush`]): journal, rollups,
-//! puts, recent rollups, deletions, journal cleared.
-
-use std::collections::BTreeSet;
+//! The order is what makes each batch count once (see [`domain::metrics::flush`]): journal, rollups, quarantine of what
+//! CloudWatch would not take, puts, recent rollups, deletions, journal cleared.
 
 use anyhow::{Context as _, bail};
 use aws::measures;
 use domain::keys;
-use domain::metrics::flush::{Extraction, FlushState, Journal, deltas};
-use domain::metrics::pending::{self, PendingMetrics};
-use domain::metrics::put::Datum;
+use domain::metrics::bound::bound;
+use domain::metrics::flush::{Extraction, FlushState, Journal};
+use domain::metrics::merge::Merge;
+use domain::metrics::pending::{self, PendingView};
+use domain::metrics::put::Refused;
 use domain::minute::Minute;
 use domain::ports::{
-    DeleteObject, GetObject, ListObjects, Object, PortError, PutMetrics, PutObject, ReplaceObject, Replaced, Retry,
+    DeleteObjects, GetObject, ListObjects, MAX_DELETED, PutMetrics, PutObject, ReplaceObject, Replaced, Retry, Stored,
     Version, WriteSamples,
 };
 use futures::{StreamExt as _, TryStreamExt as _, stream};
@@ -21,14 +21,23 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use crate::prometheus::{Exporter, Sent};
-use crate::rollups::{self, CONCURRENCY};
+use crate::rollups;
 
 /// How long a flusher may be at work: longer than the function's time-out, shorter than a tick, so
 /// that a tick never finds the lease of a flusher that is dead.
 pub const LEASE: SignedDuration = SignedDuration::from_secs(55);
 
-/// Pending objects of one sweep. What is beyond waits for the next tick.
-const MAX_PENDING: usize = 2_000;
+/// Pending objects of one sweep: what they say is merged before it is put, so the more, the fewer calls.
+const MAX_PENDING: usize = 10_000;
+
+/// Pending objects that are in memory at the same time, of a dozen kilobytes each.
+const CHUNK: usize = 64;
+
+/// Minutes of one sweep, whose rollups are in memory until it ends: a replay of old days has many.
+const MAX_MINUTES: usize = 500;
+
+/// Sweeps of one tick: as many as fit into the function's time-out.
+const MAX_SWEEPS: usize = 2;
 
 /// A flusher on its ports.
 pub struct Flusher<B, M, R> {
@@ -44,9 +53,6 @@ pub struct Flusher<B, M, R> {
     pub prometheus: Option<Exporter<R>>,
 }
 
-/// Sweeps of one tick: as many as fit into the function's time-out.
-const MAX_SWEEPS: usize = 5;
-
 /// What a tick did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Summary {
@@ -60,27 +66,28 @@ pub struct Summary {
     pub repeated: usize,
     /// Minutes that were added to.
     pub minutes: usize,
-    /// Calls of `PutMetricData`.
+    /// Calls of `PutMetricData` that were acknowledged.
     pub puts: usize,
+    /// Calls put again because an earlier flusher noted no acknowledgement: CloudWatch may have counted them twice.
+    pub repeated_puts: usize,
+    /// Metrics that CloudWatch does not take, in quarantine.
+    pub refused: usize,
+    /// Pending objects that could not be read, in quarantine.
+    pub unreadable: usize,
+    /// Points whose dimensions were folded into `other`, since their minute has too many values of them.
+    pub folded: u64,
     /// What was sent to Prometheus.
     pub prometheus: Sent,
 }
 
-/// Pending metrics as they were read.
-enum Read {
-    Metrics(PendingMetrics),
-    /// What keeps an object that can not be read.
-    Unreadable(Object),
-}
-
 impl<B, M, R> Flusher<B, M, R>
 where
-    B: PutObject + GetObject + ListObjects + DeleteObject + ReplaceObject,
+    B: PutObject + GetObject + ListObjects + DeleteObjects + ReplaceObject,
     M: PutMetrics,
     R: WriteSamples,
 {
     /// Does the tick of the minute `tick`. The lease runs on `now`, the wall clock, whatever minute the
-    /// tick stands for: it is about two flushers being alive at the same time.
+    /// tick stands for: it is about two flushers being alive at the same time. So does what is too old for CloudWatch.
     ///
     /// # Errors
     ///
@@ -110,15 +117,16 @@ where
                 tracing::info!(lease_until = %journal.lease_until, "another flusher is at work");
                 return Ok(Summary { busy: true, ..summary });
             }
-            tracing::warn!(minutes = journal.minutes.len(), "finishing the sweep that an earlier flusher left");
+            tracing::warn!(
+                sweep = journal.sweep,
+                minutes = journal.minutes.len(),
+                calls = journal.calls.len(),
+                "finishing the sweep that an earlier flusher left"
+            );
             measures::tried_again(1);
             summary.resumed = true;
             journal.lease_until = now + LEASE;
-            if journal.sweep == 0 {
-                journal.sweep = state.state.generation + 1;
-            }
-            let journal = journal.clone();
-            summary.puts += self.resume(&mut state, &journal, tick).await?;
+            self.resume(&mut state, tick, &mut summary).await?;
         }
         let mut complete = false;
         for _ in 0..MAX_SWEEPS {
@@ -132,11 +140,16 @@ where
             repeated = summary.repeated,
             minutes = summary.minutes,
             puts = summary.puts,
+            repeated_puts = summary.repeated_puts,
+            repeated_puts_ever = state.state.repeated_puts,
+            refused = summary.refused,
+            unreadable = summary.unreadable,
+            folded = summary.folded,
             "metrics flushed"
         );
         if !complete {
             // What was swept is done. But alerts wait for the rest, and an error is what an alarm sees.
-            bail!("more is pending than {MAX_SWEEPS} sweeps of {MAX_PENDING} take in: the next tick goes on");
+            bail!("more is pending than {MAX_SWEEPS} sweeps take in: the next tick goes on");
         }
         Ok(summary)
     }
@@ -156,15 +169,16 @@ where
         })
     }
 
-    async fn resume(&self, state: &mut StoredState, journal: &Journal, tick: Minute) -> anyhow::Result<usize> {
-        let calls = journal.calls();
-        if journal.acknowledged < calls.len() {
-            // The first call without an acknowledgement may have been taken all the same.
+    async fn resume(&self, state: &mut StoredState, tick: Minute, summary: &mut Summary) -> anyhow::Result<()> {
+        if !state.journal()?.calls.is_empty() {
+            // The first of them may have been taken all the same.
             state.state.repeated_puts += 1;
+            summary.repeated_puts += 1;
         }
         self.save(state).await?;
-        let stored = rollups::load(&self.bucket, journal.minutes.keys().copied()).await?;
-        self.finish(state, journal, &calls, stored, tick, None).await
+        let mut stored = rollups::Stored::new();
+        rollups::load(&self.bucket, state.journal()?.minutes.keys().copied(), &mut stored).await?;
+        self.finish(state, stored, tick, None, summary).await
     }
 
     /// Takes in what is pending. Answers whether that was all.
@@ -181,123 +195,122 @@ where
             rollups::refresh_recent(&self.bucket, &rollups::Stored::new(), Some(tick)).await?;
             return Ok(true);
         }
-        let complete = (pending.len() < MAX_PENDING).then_some(tick);
-        let batches = self.read_pending(&pending).await?;
-        let minutes: BTreeSet<Minute> = batches.iter().flat_map(PendingMetrics::all_minutes).collect();
-        let stored = rollups::load(&self.bucket, minutes).await?;
-        let new = deltas(&batches, self.extraction, |minute, batch| {
-            stored.get(&minute).is_some_and(|(rollup, _)| rollup.batches.contains(batch))
-        });
-        let counted: BTreeSet<&String> = new.values().flat_map(|delta| &delta.batches).collect();
-        summary.pending += pending.len();
-        summary.repeated += batches.iter().filter(|batch| !counted.contains(&batch.batch_id)).count();
-        summary.minutes += new.len();
+        let mut taken = Taken::new(self.extraction);
+        for keys in pending.chunks(CHUNK) {
+            if taken.stored.len() >= MAX_MINUTES {
+                break;
+            }
+            self.take_in(keys, &mut taken, summary).await?;
+        }
+        let complete = (taken.pending.len() == pending.len() && pending.len() < MAX_PENDING).then_some(tick);
+        drop(pending);
+        let mut minutes = taken.merge.finish();
+        for (&minute, delta) in &mut minutes {
+            summary.folded += taken.stored.get(&minute).map_or(0, |(held, _)| bound(minute, delta, &held.series));
+        }
+        summary.pending += taken.pending.len();
+        summary.minutes += minutes.len();
         let sweep = state.state.generation + 1; // What saving raises it to.
-        let journal = Journal { sweep, lease_until: now + LEASE, pending, minutes: new, acknowledged: 0 };
-        state.state.journal = Some(journal.clone());
+        let journal = Journal::new(sweep, now + LEASE, taken.pending, minutes, Minute::of(now));
+        state.state.journal = Some(journal);
         self.save(state).await?;
-        summary.puts += self.finish(state, &journal, &journal.calls(), stored, tick, complete).await?;
+        self.finish(state, taken.stored, tick, complete, summary).await?;
         Ok(complete.is_some())
     }
 
-    async fn read_pending(&self, keys: &[String]) -> anyhow::Result<Vec<PendingMetrics>> {
-        let read: Vec<Read> = stream::iter(keys)
-            .map(|key| self.read_one(key))
-            .buffered(CONCURRENCY)
-            .try_filter_map(|read| async move { Ok(read) })
+    /// Reads the objects `keys`, and merges what is new in them.
+    async fn take_in(&self, keys: &[String], taken: &mut Taken, summary: &mut Summary) -> anyhow::Result<()> {
+        let read: Vec<(&String, Option<Stored>)> = stream::iter(keys)
+            .map(|key| async move { anyhow::Ok((key, self.bucket.get(key).await?)) })
+            .buffered(rollups::CONCURRENCY)
             .try_collect()
             .await?;
-        let mut batches = Vec::with_capacity(read.len());
-        for read in read {
-            match read {
-                Read::Metrics(pending) => batches.push(pending),
-                Read::Unreadable(object) => {
+        let mut views = Vec::with_capacity(read.len());
+        for (key, stored) in &read {
+            // Somebody deleted it since it was listed: whoever did has counted it.
+            let Some(stored) = stored else { continue };
+            match PendingView::parse(&stored.body) {
+                Ok(view) => views.push(view),
+                Err(error) => {
+                    let object = pending::unreadable(key, stored.body.clone());
                     self.bucket.put(&object).await.context("pending metrics that can not be read could not be kept")?;
-                    tracing::error!(key = object.key, "pending metrics quarantined");
+                    let error = &error as &dyn std::error::Error;
+                    tracing::error!(key, error, kept = object.key, "pending metrics that can not be read quarantined");
+                    summary.unreadable += 1;
                     measures::quarantined(1);
                 }
             }
         }
-        Ok(batches)
+        rollups::load(&self.bucket, views.iter().flat_map(PendingView::all_minutes), &mut taken.stored).await?;
+        for view in &views {
+            let counted = |minute: Minute, batch: &str| {
+                taken.stored.get(&minute).is_some_and(|(rollup, _)| rollup.batches.contains(batch))
+            };
+            summary.repeated += usize::from(!taken.merge.add(view, counted));
+        }
+        taken.pending.extend_from_slice(keys);
+        Ok(())
     }
 
-    async fn read_one(&self, key: &str) -> anyhow::Result<Option<Read>> {
-        let Some(stored) = self.bucket.get(key).await? else {
-            return Ok(None); // Somebody deleted it since it was listed: whoever did has counted it.
-        };
-        Ok(Some(match PendingMetrics::parse(&stored.body) {
-            Ok(pending) => Read::Metrics(pending),
-            Err(error) => {
-                tracing::error!(key, error = &error as &dyn std::error::Error, "pending metrics can not be read");
-                Read::Unreadable(pending::unreadable(key, stored.body))
-            }
-        }))
-    }
-
-    /// Does what `journal`, which is the one in `state`, says, and clears it. With it, all that had come
-    /// before the tick `complete` is taken in, if that is known. Answers how many of its `calls` were put.
+    /// Does what the journal says, and clears it. With it, all that had come before the tick `complete` is taken in, if
+    /// that is known. `stored` are the rollups of its minutes.
     async fn finish(
         &self,
         state: &mut StoredState,
-        journal: &Journal,
-        calls: &[Vec<Datum>],
         mut stored: rollups::Stored,
         tick: Minute,
         complete: Option<Minute>,
-    ) -> anyhow::Result<usize> {
+        summary: &mut Summary,
+    ) -> anyhow::Result<()> {
+        let journal = state.journal()?;
         rollups::merge(&self.bucket, &mut stored, &journal.minutes).await?;
-        for (at, call) in calls.iter().enumerate().skip(journal.acknowledged) {
-            self.put(call).await?;
-            // Noted at once: whatever fails from here on must not have it put again.
-            if let Some(noted) = &mut state.state.journal {
-                noted.acknowledged = at + 1;
-            }
-            self.save(state).await?;
+        for refused in &journal.refused {
+            self.quarantine(journal.sweep, refused, summary).await?;
         }
+        self.put_calls(state, summary).await?;
         rollups::refresh_recent(&self.bucket, &stored, complete).await?;
+        let journal = state.journal()?;
         if let Some(prometheus) = &self.prometheus {
             prometheus.count(&self.bucket, tick, journal.sweep, &journal.minutes).await?;
         }
-        stream::iter(&journal.pending)
-            .map(|key| self.bucket.delete(key))
-            .buffer_unordered(CONCURRENCY)
-            .try_collect::<()>()
-            .await?;
+        for keys in journal.pending.chunks(MAX_DELETED) {
+            self.bucket.delete_all(keys).await?;
+        }
         state.state.journal = None;
-        self.save(state).await?;
-        Ok(calls.len().saturating_sub(journal.acknowledged))
+        self.save(state).await
     }
 
-    /// Puts one call. CloudWatch refuses all of a call for one metric that it does not take: halves find
+    /// Puts the journal's calls. CloudWatch refuses all of a call for one metric that it does not take: halves find
     /// it, and it goes to quarantine, so that it holds up nothing else.
-    async fn put(&self, call: &[Datum]) -> anyhow::Result<()> {
-        let mut left = vec![call];
-        while let Some(part) = left.pop() {
-            match self.metrics.put_metrics(&self.namespace, part).await {
-                Err(error) if error.retry == Retry::Permanent && part.len() == 1 => {
-                    self.quarantine(part, &error).await?
+    async fn put_calls(&self, state: &mut StoredState, summary: &mut Summary) -> anyhow::Result<()> {
+        while let Some(call) = state.journal()?.calls.first() {
+            match self.metrics.put_metrics(&self.namespace, call).await {
+                Ok(()) => {
+                    summary.puts += 1;
+                    state.journal()?.done();
                 }
+                Err(error) if error.retry == Retry::Permanent && call.len() > 1 => state.journal()?.halve(),
                 Err(error) if error.retry == Retry::Permanent => {
-                    let (first, second) = part.split_at(part.len() / 2);
-                    left.extend([second, first]);
+                    let reason = format!("{:#}", anyhow::Error::new(error));
+                    let refused = Refused { reason, metrics: call.clone() };
+                    self.quarantine(state.journal()?.sweep, &refused, summary).await?;
+                    state.journal()?.done();
                 }
-                other => other?,
+                Err(error) => return Err(error.into()),
             }
+            // Noted at once: whatever fails from here on must not have it put again.
+            self.save(state).await?;
         }
         Ok(())
     }
 
-    async fn quarantine(&self, call: &[Datum], error: &PortError) -> anyhow::Result<()> {
-        let body = serde_json::to_vec(call).context("refused metrics could not be written as JSON")?;
-        let day = call.first().map(|datum| datum.minute.day());
-        let object = Object {
-            key: keys::quarantine("metrics", day.as_deref(), &keys::fingerprint([body.as_slice()])),
-            content_type: "application/json",
-            body,
-        };
+    async fn quarantine(&self, sweep: u64, refused: &Refused, summary: &mut Summary) -> anyhow::Result<()> {
+        let object = refused.to_object(sweep);
         self.bucket.put(&object).await.context("refused metrics could not be kept")?;
-        tracing::error!(error = error as &dyn std::error::Error, key = object.key, "metrics quarantined");
-        measures::quarantined(call.len());
+        summary.refused += refused.metrics.len();
+        let (reason, metrics) = (refused.reason.as_str(), refused.metrics.len());
+        tracing::error!(reason, metrics, key = object.key, "metrics quarantined that CloudWatch does not take");
+        measures::quarantined(metrics);
         Ok(())
     }
 
@@ -313,8 +326,29 @@ where
     }
 }
 
+/// What a sweep has read so far.
+struct Taken {
+    pending: Vec<String>,
+    merge: Merge,
+    /// The rollups of their minutes.
+    stored: rollups::Stored,
+}
+
+impl Taken {
+    fn new(extraction: Extraction) -> Taken {
+        Taken { pending: Vec::new(), merge: Merge::new(extraction), stored: rollups::Stored::new() }
+    }
+}
+
 /// The state with the version that the next write replaces.
 struct StoredState {
     state: FlushState,
     version: Option<Version>,
+}
+
+impl StoredState {
+    /// The journal of the sweep that is under way.
+    fn journal(&mut self) -> anyhow::Result<&mut Journal> {
+        self.state.journal.as_mut().context("no sweep is under way")
+    }
 }

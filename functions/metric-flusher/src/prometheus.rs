@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use aws::measures;
 use domain::keys;
 use domain::metrics::flush::Delta;
 use domain::metrics::prometheus::request::is_about_time;
@@ -186,6 +187,7 @@ impl<R: WriteSamples> Exporter<R> {
                     continue;
                 }
                 quarantine(bucket, &request, &error).await?;
+                measures::quarantined(request.series());
                 if is_late {
                     answers.sent.late += request.series();
                     answers.late.extend(request.names());

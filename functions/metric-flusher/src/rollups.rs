@@ -1,6 +1,6 @@
 //! Reading and writing the rollups of one sweep.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, bail};
 use domain::keys;
@@ -17,9 +17,14 @@ pub(crate) const CONCURRENCY: usize = 16;
 /// Rollups as they are stored, with the version that a write has to replace.
 pub(crate) type Stored = BTreeMap<Minute, (Rollup, Option<Version>)>;
 
-/// The rollups of `minutes`; an empty one for a minute that has none yet.
-pub(crate) async fn load(bucket: &impl GetObject, minutes: impl IntoIterator<Item = Minute>) -> anyhow::Result<Stored> {
-    stream::iter(minutes)
+/// Adds the rollups of `minutes` to `stored`, where they are not in it; an empty one for a minute that has none yet.
+pub(crate) async fn load(
+    bucket: &impl GetObject,
+    minutes: impl IntoIterator<Item = Minute>,
+    stored: &mut Stored,
+) -> anyhow::Result<()> {
+    let missing: BTreeSet<Minute> = minutes.into_iter().filter(|minute| !stored.contains_key(minute)).collect();
+    let loaded: Vec<_> = stream::iter(missing)
         .map(|minute| async move {
             let stored = match bucket.get(&keys::rollup(minute)).await? {
                 None => (Rollup::empty(minute), None),
@@ -32,7 +37,9 @@ pub(crate) async fn load(bucket: &impl GetObject, minutes: impl IntoIterator<Ite
         })
         .buffer_unordered(CONCURRENCY)
         .try_collect()
-        .await
+        .await?;
+    stored.extend(loaded);
+    Ok(())
 }
 
 /// Brings `deltas` into the stored rollups. What an earlier try brought in stays as it is.

@@ -1,4 +1,4 @@
-//! Ticks on ports in memory, with crashes between any two effects.
+//! Ticks on ports in memory.
 
 #![allow(clippy::unwrap_used, reason = "a test panics where it fails")]
 
@@ -8,9 +8,10 @@ use domain::Minute;
 use domain::keys;
 use domain::logs::pipeline::Pipeline;
 use domain::logs::replay::{self, ReplayError};
+use domain::metrics::bound::MAX_VALUES;
 use domain::metrics::flush::{Extraction, FlushState};
 use domain::metrics::pending::{PendingMetrics, VERSION};
-use domain::metrics::put::Datum;
+use domain::metrics::put::Refused;
 use domain::metrics::recent::RecentRollups;
 use domain::metrics::rollup::Rollup;
 use domain::metrics::series::{Aggregate, Dimensions, SeriesKey, SeriesSet};
@@ -161,62 +162,72 @@ async fn a_tick_without_work_only_says_that_it_was_there() {
     assert_eq!(flusher.bucket.keys(), [keys::RECENT_ROLLUPS]);
 }
 
+#[tokio::test]
+async fn what_is_outside_the_limits_of_cloudwatch_goes_to_quarantine_and_the_rest_is_put() {
+    let flusher = flusher();
+    let ahead = minute().plus(3 * 60);
+    place(&flusher, &batch("a", &[(minute(), 1.0), (minute().plus(-13 * 1_440), 2.0), (ahead, 4.0)]));
+    place(&flusher, &batch("old", &[(minute().plus(-15 * 1_440), 8.0)]));
+    let summary = flusher.flush(tick(), now()).await.unwrap();
+    // Each is put without dimensions, by service and by role.
+    assert_eq!((summary.puts, summary.refused, summary.minutes), (1, 6, 4));
+    assert_eq!(put_in_total(&flusher), 3.0, "late points within two weeks go to their minute");
+    assert_eq!(rolled_up(&flusher), 15.0, "rollups have all of it");
+    let kept = flusher.bucket.keys_under("quarantine/");
+    let [old, early] = &kept[..] else { panic!("{kept:?}") };
+    assert!(old.starts_with("quarantine/metrics/dt=2026-11-06/"), "{old}");
+    assert!(early.starts_with("quarantine/metrics/dt=2026-11-21/"), "{early}");
+    let reason = |key: &str| serde_json::from_slice::<Refused>(&flusher.bucket.body(key).unwrap()).unwrap().reason;
+    assert_eq!(reason(old), "it is older than the two weeks that CloudWatch takes");
+    assert_eq!(reason(early), "it is more than the two hours ahead of its time that CloudWatch takes");
+    assert_eq!(flusher.flush(tick(), now()).await.unwrap(), Summary::default());
+}
+
+#[tokio::test]
+async fn free_values_of_many_batches_are_bounded_by_minute_and_what_is_folded_is_counted() {
+    let flusher = flusher();
+    let free = |id: usize| {
+        let dimensions = Dimensions::from([
+            ("service".into(), "contract".into()),
+            ("reason".into(), format!("contract {id} is locked")),
+        ]);
+        let key = SeriesKey { name: "contract_creation_errors".into(), dimensions };
+        let set = SeriesSet::from_iter([(key, Aggregate::of(1.0, 0))]);
+        let minutes = BTreeMap::from([(minute(), set)]);
+        PendingMetrics { version: VERSION, batch_id: id.to_string(), minutes, extracted: BTreeMap::new() }
+    };
+    let mut folded = 0;
+    for ids in [0..80, 80..300, 0..80] {
+        ids.for_each(|id| place(&flusher, &free(id)));
+        folded += flusher.flush(tick(), now()).await.unwrap().folded;
+    }
+    assert_eq!(folded, 200);
+    let rollup = Rollup::parse(&flusher.bucket.body(&keys::rollup(minute())).unwrap()).unwrap();
+    let sum = |name: &str| rollup.series.named(name).map(|(_, held)| held.sum).sum::<f64>();
+    assert_eq!(rollup.series.named("contract_creation_errors").count(), MAX_VALUES + 1);
+    assert_eq!((sum("contract_creation_errors"), sum("pipeline_series_overflow")), (300.0, 200.0));
+    assert_eq!(flusher.metrics.sum("contract_creation_errors"), 300.0);
+    assert_eq!(flusher.metrics.sum("pipeline_series_overflow"), 200.0, "it is told like all others");
+}
+
+#[tokio::test]
+async fn a_replay_of_many_minutes_is_taken_in_parts_that_fit_into_memory() {
+    let flusher = flusher();
+    for number in 0..1_000 {
+        place(&flusher, &batch(&format!("b{number:04}"), &[(minute().plus(-number), 1.0)]));
+    }
+    let mut ticks = 1;
+    while flusher.flush(tick(), now()).await.is_err() {
+        ticks += 1;
+        assert!(ticks < 5, "it does not get on");
+    }
+    assert_eq!((rolled_up(&flusher), put_in_total(&flusher)), (1_000.0, 1_000.0));
+}
+
 /// Runs ticks, a lease apart, until one succeeds without an injected fault.
 async fn recover(flusher: &TestFlusher) {
     flusher.bucket.heal();
     flusher.flush(tick(), now() + LEASE + LEASE).await.unwrap();
-}
-
-#[tokio::test]
-async fn a_crash_between_any_two_effects_neither_loses_nor_doubles_a_count() {
-    for (extraction, put) in [(Extraction::CloudWatch, 7.0), (Extraction::Flusher, 77.0)] {
-        crash_between_any_two_effects(extraction, put).await;
-    }
-}
-
-/// Of 77 that are counted, CloudWatch is to be given `put`.
-async fn crash_between_any_two_effects(extraction: Extraction, put: f64) {
-    let placed = || {
-        let flusher = flusher_with(extraction);
-        let first = batch("a", &[(minute(), 1.0), (minute().plus(1), 2.0)]);
-        place(&flusher, &with_extracted(first, &[(minute().plus(-1), 10.0), (minute(), 20.0)]));
-        place(&flusher, &with_extracted(batch("b", &[(minute(), 4.0)]), &[(minute(), 40.0)]));
-        flusher
-    };
-    let flusher = placed();
-    flusher.flush(tick(), now()).await.unwrap();
-    let done = flusher.bucket.operations();
-    let operations = done.len();
-    // The state is written with the journal, with the acknowledgement, and empty.
-    let saves: Vec<usize> =
-        (0..operations).filter(|&at| done[at] == (Operation::Replace, keys::FLUSH_STATE.into())).collect();
-    let [_, noted, _] = saves[..] else { panic!("the state is written {} times", saves.len()) };
-    for crash_at in 0..operations {
-        for moment in [Moment::Before, Moment::After] {
-            let flusher = placed();
-            let mut seen = 0;
-            flusher.bucket.inject(move |_, _| {
-                seen += 1;
-                // From the crash on nothing gets through.
-                match seen - 1 {
-                    at if at == crash_at => Some(moment),
-                    at if at > crash_at => Some(Moment::Before),
-                    _ => None,
-                }
-            });
-            flusher.flush(tick(), now()).await.unwrap_err();
-            recover(&flusher).await;
-            assert_eq!(rolled_up(&flusher), 77.0, "crash {moment:?} operation {crash_at}");
-            // Only between a put and the note of its acknowledgement it is put again, and that is told.
-            let noting = crash_at == noted && moment == Moment::Before;
-            let expected = if noting { 2.0 * put } else { put };
-            assert_eq!(put_in_total(&flusher), expected, "crash {moment:?} operation {crash_at}");
-            if noting {
-                assert_eq!(state(&flusher).repeated_puts, 1);
-            }
-            assert_eq!(flusher.bucket.keys_under("metrics/"), Vec::<String>::new());
-        }
-    }
 }
 
 #[tokio::test]
@@ -267,8 +278,9 @@ async fn what_cloudwatch_refuses_is_kept_and_takes_nothing_along() {
     let body = flusher.bucket.body(&kept[0]).unwrap();
     let told = replay::object(&mut Pipeline::new(pipeline::settings()), &kept[0], &body).unwrap_err();
     assert!(matches!(told, ReplayError::RefusedMetrics), "{told}");
-    let kept: Vec<Datum> = serde_json::from_slice(&body).unwrap();
-    assert_eq!((kept.len(), kept[0].name.as_str()), (1, "active_users"));
+    let kept: Refused = serde_json::from_slice(&body).unwrap();
+    assert_eq!((kept.metrics.len(), kept.metrics[0].name.as_str()), (1, "active_users"));
+    assert_eq!(kept.reason, "put metrics: invalid parameter value");
     assert_eq!(flusher.flush(tick(), now()).await.unwrap(), Summary::default());
 }
 
@@ -305,24 +317,25 @@ async fn every_tick_says_up_to_when_all_is_taken_in() {
 #[tokio::test]
 async fn more_than_one_sweep_takes_is_swept_in_the_same_tick() {
     let flusher = flusher();
-    for number in 0..2_001 {
+    for number in 0..10_001 {
         place(&flusher, &batch(&format!("b{number}"), &[(minute(), 1.0)]));
     }
     let summary = flusher.flush(tick(), now()).await.unwrap();
-    assert_eq!((summary.pending, rolled_up(&flusher)), (2_001, 2_001.0));
+    assert_eq!((summary.pending, rolled_up(&flusher)), (10_001, 10_001.0));
+    assert_eq!((summary.puts, flusher.bucket.keys_under("metrics/").len()), (2, 0), "a call for each sweep");
 }
 
 #[tokio::test]
 async fn more_than_a_tick_takes_is_told_and_goes_on_at_the_next() {
     let flusher = flusher();
-    for number in 0..10_001 {
+    for number in 0..20_001 {
         place(&flusher, &batch(&format!("b{number}"), &[(minute(), 1.0)]));
     }
     let error = flusher.flush(tick(), now()).await.unwrap_err();
-    assert_eq!(error.to_string(), "more is pending than 5 sweeps of 2000 take in: the next tick goes on");
-    assert_eq!(rolled_up(&flusher), 10_000.0);
+    assert_eq!(error.to_string(), "more is pending than 2 sweeps take in: the next tick goes on");
+    assert_eq!(rolled_up(&flusher), 20_000.0);
     flusher.flush(tick().plus(1), now()).await.unwrap();
-    assert_eq!((rolled_up(&flusher), put_in_total(&flusher)), (10_001.0, 10_001.0));
+    assert_eq!((rolled_up(&flusher), put_in_total(&flusher)), (20_001.0, 20_001.0));
 }
 
 #[tokio::test]

@@ -275,6 +275,7 @@ impl<S: ReadSecret> WriteSamples for RemoteWrite<S> {
             if attempt == ATTEMPTS || wait > LONGEST_PAUSE {
                 return taken(sent?);
             }
+            crate::measures::tried_again(1);
             tokio::time::sleep(wait).await;
         }
         unreachable!("the last attempt returns")

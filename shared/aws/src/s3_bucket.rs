@@ -5,9 +5,10 @@ use aws_config::SdkConfig;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder;
 use aws_sdk_s3::primitives::ByteStream;
-use aws_sdk_s3::types::ChecksumAlgorithm;
+use aws_sdk_s3::types::{ChecksumAlgorithm, Delete, ObjectIdentifier};
 use domain::ports::{
-    DeleteObject, GetObject, ListObjects, Object, PortError, PutObject, ReplaceObject, Replaced, Stored, Version,
+    DeleteObject, DeleteObjects, GetObject, ListObjects, Object, PortError, PutObject, ReplaceObject, Replaced, Retry,
+    Stored, Version,
 };
 
 use crate::failure::port_error;
@@ -103,6 +104,35 @@ impl DeleteObject for S3Bucket {
             .await
             .map_err(|error| port_error(format!("delete object {key}"), error))?;
         Ok(())
+    }
+}
+
+impl DeleteObjects for S3Bucket {
+    async fn delete_all(&self, keys: &[String]) -> Result<(), PortError> {
+        let action = || format!("delete {} objects, {} the first", keys.len(), keys.first().map_or("", String::as_str));
+        let named = |key: &String| ObjectIdentifier::builder().key(key).build();
+        let objects = keys.iter().map(named).collect::<Result<Vec<_>, _>>();
+        // Quiet: what is told are those that could not be deleted.
+        let delete = objects.and_then(|objects| Delete::builder().set_objects(Some(objects)).quiet(true).build());
+        let delete = delete.map_err(|error| PortError::permanent(action(), error))?;
+        let output = self
+            .client
+            .delete_objects()
+            .bucket(&self.bucket)
+            .delete(delete)
+            .send()
+            .await
+            .map_err(|error| port_error(action(), error))?;
+        match output.errors() {
+            [] => Ok(()),
+            [first, ..] => {
+                let told = |text: Option<&str>| text.unwrap_or("?").to_owned();
+                let (key, code, message) = (told(first.key()), told(first.code()), told(first.message()));
+                let source = format!("{} were not deleted: {key}: {code}: {message}", output.errors().len());
+                let error = PortError::transient(action(), source);
+                Err(PortError { retry: if code == "AccessDenied" { Retry::Denied } else { error.retry }, ..error })
+            }
+        }
     }
 }
 

@@ -1,6 +1,5 @@
-//! Metrics from log lines to CloudWatch: the registry of names, series that merge without losing a
-//! count, pending objects, minute rollups, the plan of one flush, and what
-//! Prometheus is told.
+//! Metrics from log lines to CloudWatch and Prometheus: the registry of names, series that merge without losing a
+//! count, pending objects, minute rollups, the plan of one flush, what Prometheus is told, and figures for people.
 
 pub use schema::registry;
 
@@ -18,5 +17,10 @@ pub mod put;
 
 pub mod flush;
 
+pub mod merge;
+
+pub mod bound;
+
 pub mod prometheus;
+
 pub mod report;

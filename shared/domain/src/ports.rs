@@ -6,7 +6,7 @@
 //! | [`PutObject`] | `s3:PutObject` |
 //! | [`GetObject`] | `s3:GetObject` (and `s3:ListBucket`, without which a missing key answers 403) |
 //! | [`ListObjects`] | `s3:ListBucket` |
-//! | [`DeleteObject`] | `s3:DeleteObject` |
+//! | [`DeleteObject`], [`DeleteObjects`] | `s3:DeleteObject` |
 //! | [`ReplaceObject`] | `s3:PutObject`, conditional |
 //! | [`PutMetrics`] | `cloudwatch:PutMetricData` |
 //! | [`ReadMetrics`] | `cloudwatch:GetMetricData` |
@@ -128,6 +128,16 @@ pub trait DeleteObject: Sync {
     /// Deleting what is not there succeeds.
     fn delete(&self, key: &str) -> impl Future<Output = Result<(), PortError>> + Send;
 }
+
+/// Deletes many objects.
+pub trait DeleteObjects: Sync {
+    /// At most [`MAX_DELETED`] keys, in one call. Deleting what is not there succeeds. After an error some may be
+    /// deleted.
+    fn delete_all(&self, keys: &[String]) -> impl Future<Output = Result<(), PortError>> + Send;
+}
+
+/// Keys that a call of [`DeleteObjects`] takes.
+pub const MAX_DELETED: usize = 1_000;
 
 /// What became of a conditional write.
 #[derive(Debug, Clone, PartialEq, Eq)]

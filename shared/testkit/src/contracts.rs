@@ -4,7 +4,8 @@
 use domain::metrics::prometheus::request::is_about_time;
 use domain::metrics::prometheus::wire::{Label, STALE, Sample, TimeSeries, WriteRequest};
 use domain::ports::{
-    DeleteObject, GetObject, ListObjects, Object, PutObject, ReplaceObject, Replaced, Retry, Version, WriteSamples,
+    DeleteObject, DeleteObjects, GetObject, ListObjects, Object, PutObject, ReplaceObject, Replaced, Retry, Version,
+    WriteSamples,
 };
 use prost::Message as _;
 
@@ -19,11 +20,12 @@ fn object(key: &str, body: &[u8]) -> Object {
 /// Where the bucket does not keep the contract.
 pub async fn bucket<B>(bucket: &B, prefix: &str)
 where
-    B: PutObject + GetObject + ListObjects + DeleteObject + ReplaceObject,
+    B: PutObject + GetObject + ListObjects + DeleteObject + DeleteObjects + ReplaceObject,
 {
     what_was_put_is_read_back(bucket, prefix).await;
     keys_are_listed_in_order_up_to_the_limit(bucket, prefix).await;
     deleting_twice_succeeds(bucket, prefix).await;
+    many_are_deleted_at_once_and_nothing_else(bucket, prefix).await;
     only_the_expected_version_is_replaced(bucket, prefix).await;
     a_creation_loses_against_an_existing_object(bucket, prefix).await;
 }
@@ -55,6 +57,22 @@ async fn deleting_twice_succeeds<B: PutObject + GetObject + DeleteObject>(bucket
     bucket.delete(&key).await.expect("delete");
     bucket.delete(&key).await.expect("delete what is gone");
     assert_eq!(bucket.get(&key).await.expect("get"), None);
+}
+
+async fn many_are_deleted_at_once_and_nothing_else<B>(bucket: &B, prefix: &str)
+where
+    B: PutObject + ListObjects + DeleteObjects,
+{
+    let folder = format!("{prefix}many/");
+    let named = |name: &str| format!("{folder}{name}");
+    for name in ["a", "a b+&<кириллица>", "c", "kept"] {
+        bucket.put(&object(&named(name), b"x")).await.expect("put");
+    }
+    let deleted = [named("a"), named("a b+&<кириллица>"), named("c"), named("never there")];
+    for _ in 0..2 {
+        bucket.delete_all(&deleted).await.expect("delete all");
+        assert_eq!(bucket.list(&folder, 10).await.expect("list"), [named("kept")]);
+    }
 }
 
 async fn only_the_expected_version_is_replaced<B>(bucket: &B, prefix: &str)

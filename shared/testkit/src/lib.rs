@@ -8,6 +8,7 @@ pub mod memory_bucket;
 pub mod memory_prometheus;
 pub mod pipeline;
 pub mod recorders;
+pub mod stepwise;
 pub mod subscription;
 
 pub use memory_bucket::{InMemoryBucket, Operation};
@@ -15,6 +16,7 @@ pub use memory_prometheus::InMemoryPrometheus;
 pub use recorders::{
     FixedMetrics, FixedSecret, RecordedMetrics, RecordedPublications, RecordedSegments, RecordedSpans, RecordedWebhook,
 };
+pub use stepwise::Stepwise;
 
 use std::path::PathBuf;
 

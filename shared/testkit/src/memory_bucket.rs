@@ -5,7 +5,8 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use domain::ports::{
-    DeleteObject, GetObject, ListObjects, Object, PortError, PutObject, ReplaceObject, Replaced, Stored, Version,
+    DeleteObject, DeleteObjects, GetObject, ListObjects, MAX_DELETED, Object, PortError, PutObject, ReplaceObject,
+    Replaced, Stored, Version,
 };
 
 /// What a caller does to the bucket.
@@ -17,7 +18,7 @@ pub enum Operation {
     Get,
     /// [`ListObjects::list`].
     List,
-    /// [`DeleteObject::delete`].
+    /// [`DeleteObject::delete`], or [`DeleteObjects::delete_all`] with the first of its keys.
     Delete,
     /// [`ReplaceObject::replace`].
     Replace,
@@ -154,6 +155,21 @@ impl DeleteObject for InMemoryBucket {
     async fn delete(&self, key: &str) -> Result<(), PortError> {
         self.perform(Operation::Delete, key, |contents| {
             contents.objects.remove(key);
+        })
+    }
+}
+
+impl DeleteObjects for InMemoryBucket {
+    async fn delete_all(&self, keys: &[String]) -> Result<(), PortError> {
+        assert!(
+            (1..=MAX_DELETED).contains(&keys.len()),
+            "S3 deletes up to {MAX_DELETED} at once, and not {}",
+            keys.len()
+        );
+        self.perform(Operation::Delete, &keys[0], |contents| {
+            for key in keys {
+                contents.objects.remove(key);
+            }
         })
     }
 }

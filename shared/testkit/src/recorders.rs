@@ -12,6 +12,8 @@ use domain::ports::{
 };
 use domain::traces::otlp::Answer;
 
+use crate::memory_bucket::Moment;
+
 /// A log of what came in, with failures to give first.
 struct Recorder<T> {
     taken: Vec<T>,
@@ -76,10 +78,13 @@ recorder!(
 /// A call's namespace and its metrics.
 pub type Call = (String, Vec<Datum>);
 
+type Fault = Box<dyn FnMut(&[Datum]) -> Option<Moment> + Send>;
+
 /// Metrics put, by namespace and call.
 #[derive(Clone, Default)]
 pub struct RecordedMetrics {
     recorder: Arc<Mutex<Recorder<Call>>>,
+    fault: Arc<Mutex<Option<Fault>>>,
     refused: Option<&'static str>,
 }
 
@@ -104,6 +109,16 @@ impl RecordedMetrics {
         lock(&self.recorder).taken.clone()
     }
 
+    /// From now on asks `fault` at every call whether, and when, to fail with a transient error.
+    pub fn inject(&self, fault: impl FnMut(&[Datum]) -> Option<Moment> + Send + 'static) {
+        *lock(&self.fault) = Some(Box::new(fault));
+    }
+
+    /// No more injected faults.
+    pub fn heal(&self) {
+        *lock(&self.fault) = None;
+    }
+
     /// What was put of the metric `name` without dimensions, summed.
     pub fn sum(&self, name: &str) -> f64 {
         let calls = self.taken();
@@ -119,10 +134,16 @@ impl RecordedMetrics {
 
 impl PutMetrics for RecordedMetrics {
     async fn put_metrics(&self, namespace: &str, data: &[Datum]) -> Result<(), PortError> {
+        let moment = lock(&self.fault).as_mut().and_then(|fault| fault(data));
+        let lost = || Err(PortError::transient("put metrics", "injected fault"));
+        if moment == Some(Moment::Before) {
+            return lost();
+        }
         if data.iter().any(|datum| self.refused == Some(datum.name.as_str())) {
             return Err(PortError::permanent("put metrics", "invalid parameter value"));
         }
-        take(&self.recorder, "put metrics", (namespace.to_owned(), data.to_vec()))
+        take(&self.recorder, "put metrics", (namespace.to_owned(), data.to_vec()))?;
+        if moment.is_some() { lost() } else { Ok(()) }
     }
 }
 

@@ -1,14 +1,17 @@
-//! One sweep of the metric flusher, as decisions: what is new, what the journal says, what is left.
+//! One sweep of the metric flusher, as decisions: what the journal says, what is left of it.
 //!
-//! The journal is written before anything it speaks of is done, and cleared when all of it is done.
-//! A flusher that finds one left behind does what it says again: merging into rollups is idempotent
-//! (they hold the batch ids), deleting is, and each put is noted as soon as it is acknowledged. Only a
-//! put of which no acknowledgement was noted is put again, and may then count twice:
-//! [`FlushState::repeated_puts`] says how often that came up.
+//! The journal is written before anything it speaks of is done, and cleared when all of it is done. Everything is
+//! decided when it is written, down to the metrics of each call: a flusher that finds one left behind does what it says,
+//! whatever its own configuration, registry or version would have made of it. Doing it again does no harm: merging into
+//! rollups is idempotent (they hold the batch ids), so are quarantining and deleting, and a call leaves the journal as
+//! soon as it is acknowledged; of a call that CloudWatch refuses, its halves take its place.
 //!
-//! Metrics that lines have brought along ([`PendingMetrics::extracted`]) are counted in rollups like all others. Who
-//! puts them to CloudWatch is decided when the journal is written ([`Extraction`]) and stands in it: a sweep that is
-//! finished later, by a flusher of another configuration, makes the same calls.
+//! Only a put of which no acknowledgement was noted is put again, and may then count twice, if CloudWatch had taken it
+//! and the answer, or the note, was lost. [`FlushState::repeated_puts`] says how often that came up: it is never too low.
+//! A call that was throttled is counted there as well, since a note that it was not taken may be lost, too.
+//!
+//! Metrics that lines have brought along ([`PendingMetrics::extracted`](super::pending::PendingMetrics)) are counted in
+//! rollups like all others. Who puts them to CloudWatch is decided when the journal is written ([`Extraction`]).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
@@ -18,8 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Minute;
 use crate::keys;
-use crate::metrics::pending::PendingMetrics;
-use crate::metrics::put::{self, Datum};
+use crate::metrics::put::{self, Datum, Plan, Refused};
 use crate::metrics::rollup::Rollup;
 use crate::metrics::series::SeriesSet;
 use crate::ports::Object;
@@ -42,9 +44,7 @@ pub struct FlushState {
 #[serde(deny_unknown_fields)]
 pub struct Journal {
     /// Which sweep it is: the state's generation when this journal was first written, so that no two sweeps ever share
-    /// one, and a sweep that is resumed keeps its own. 0 in a journal that a version without them has left; whoever
-    /// resumes it gives it one.
-    #[serde(default)]
+    /// one, and a sweep that is resumed keeps its own.
     pub sweep: u64,
     /// Until then its flusher may be alive, and another one keeps away.
     pub lease_until: Timestamp,
@@ -52,8 +52,10 @@ pub struct Journal {
     pub pending: Vec<String>,
     /// What is new, by minute.
     pub minutes: BTreeMap<Minute, Delta>,
-    /// Calls of `PutMetricData` (see [`crate::metrics::put::plan`]) that CloudWatch has acknowledged.
-    pub acknowledged: usize,
+    /// What CloudWatch would not take: it goes to quarantine.
+    pub refused: Vec<Refused>,
+    /// Calls of `PutMetricData` (see [`put::plan`]) that CloudWatch has not acknowledged yet.
+    pub calls: Vec<Vec<Datum>>,
 }
 
 /// Who puts the metrics that lines have brought along (CloudWatch's embedded metric format) to CloudWatch.
@@ -109,41 +111,34 @@ impl FlushState {
 }
 
 impl Journal {
-    /// The calls that put what is new (see [`put::plan`]).
-    pub fn calls(&self) -> Vec<Vec<Datum>> {
-        put::plan(self.minutes.iter().map(|(&minute, delta)| (minute, &delta.series)))
+    /// Of a sweep that takes in the objects `pending`, which add `minutes`. `now` decides what is too old, or too far
+    /// ahead, to be put.
+    pub fn new(
+        sweep: u64,
+        lease_until: Timestamp,
+        pending: Vec<String>,
+        minutes: BTreeMap<Minute, Delta>,
+        now: Minute,
+    ) -> Journal {
+        let Plan { calls, refused } = put::plan(minutes.iter().map(|(&minute, delta)| (minute, &delta.series)), now);
+        Journal { sweep, lease_until, pending, minutes, refused, calls }
     }
-}
 
-/// What is new in `pending`. A batch that comes twice in one sweep, or that a rollup has `counted` in
-/// its minute already, adds nothing. `extraction` decides what of it is to be put.
-pub fn deltas<'a>(
-    pending: impl IntoIterator<Item = &'a PendingMetrics>,
-    extraction: Extraction,
-    counted: impl Fn(Minute, &str) -> bool,
-) -> BTreeMap<Minute, Delta> {
-    let mut deltas: BTreeMap<Minute, Delta> = BTreeMap::new();
-    for batch in pending {
-        for minute in batch.all_minutes() {
-            if counted(minute, &batch.batch_id) {
-                continue;
-            }
-            let delta = deltas.entry(minute).or_default();
-            if !delta.batches.insert(batch.batch_id.clone()) {
-                continue;
-            }
-            if let Some(series) = batch.minutes.get(&minute) {
-                delta.series.merge(series);
-            }
-            if let Some(series) = batch.extracted.get(&minute) {
-                match extraction {
-                    Extraction::CloudWatch => delta.extracted.merge(series),
-                    Extraction::Flusher => delta.series.merge(series),
-                }
-            }
+    /// The next call was acknowledged, or lies in quarantine.
+    pub fn done(&mut self) {
+        if !self.calls.is_empty() {
+            self.calls.remove(0);
         }
     }
-    deltas
+
+    /// The next call was refused, and nothing of it taken: its halves take its place, so that one metric of it does not
+    /// hold up the others.
+    pub fn halve(&mut self) {
+        if let Some(call) = self.calls.first_mut() {
+            let rest = call.split_off(call.len() / 2);
+            self.calls.insert(1, rest);
+        }
+    }
 }
 
 /// Adds `delta` to `rollup`, unless an earlier try of the same sweep has done so. Says whether it did.
@@ -161,7 +156,8 @@ pub fn apply(rollup: &mut Rollup, delta: &Delta) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::pending::VERSION;
+    use crate::metrics::merge::Merge;
+    use crate::metrics::pending::{PendingMetrics, PendingView, VERSION};
     use crate::metrics::series::{Aggregate, Dimensions, SeriesKey};
 
     fn minute() -> Minute {
@@ -179,6 +175,20 @@ mod tests {
     fn batch(id: &str, value: f64) -> PendingMetrics {
         let batch_id = id.to_owned();
         PendingMetrics { version: VERSION, batch_id, minutes: series(value), extracted: BTreeMap::new() }
+    }
+
+    /// What is new in `pending`, each read as it lies in its object.
+    fn deltas<'a>(
+        pending: impl IntoIterator<Item = &'a PendingMetrics>,
+        extraction: Extraction,
+        counted: impl Fn(Minute, &str) -> bool,
+    ) -> BTreeMap<Minute, Delta> {
+        let mut merge = Merge::new(extraction);
+        for pending in pending {
+            let object = pending.to_object();
+            merge.add(&PendingView::parse(&object.body).unwrap(), &counted);
+        }
+        merge.finish()
     }
 
     #[test]
@@ -199,14 +209,13 @@ mod tests {
 
     /// What the calls of a sweep put, summed.
     fn put(minutes: BTreeMap<Minute, Delta>) -> f64 {
-        let journal =
-            Journal { sweep: 1, lease_until: Timestamp::UNIX_EPOCH, pending: Vec::new(), minutes, acknowledged: 0 };
+        let journal = Journal::new(1, Timestamp::UNIX_EPOCH, Vec::new(), minutes, minute());
         let total = |datum: &&Datum| datum.dimensions.is_empty();
         let sum = |datum: &Datum| match &datum.values {
             put::Values::Counts(values) => values.iter().map(|(value, count)| value * *count as f64).sum::<f64>(),
             put::Values::Statistics { sum, .. } => *sum,
         };
-        journal.calls().iter().flatten().filter(total).map(sum).sum()
+        journal.calls.iter().flatten().filter(total).map(sum).sum()
     }
 
     #[test]
@@ -240,17 +249,14 @@ mod tests {
 
     #[test]
     fn the_state_reads_back_as_it_was_written() {
-        let journal = Journal {
-            sweep: 6,
-            lease_until: "2026-11-21T10:06:30Z".parse().unwrap(),
-            pending: vec![keys::pending("a")],
-            minutes: deltas(
-                [&PendingMetrics { extracted: series(2.0), ..batch("a", 1.0) }],
-                Extraction::CloudWatch,
-                |_, _| false,
-            ),
-            acknowledged: 1,
-        };
+        let new = [&PendingMetrics { extracted: series(2.0), ..batch("a", 1.0) }];
+        let new = deltas(new, Extraction::CloudWatch, |_, _| false);
+        let lease_until = "2026-11-21T10:06:30Z".parse().unwrap();
+        let journal = Journal::new(6, lease_until, vec![keys::pending("a")], new.clone(), minute());
+        let too_late = Journal::new(6, lease_until, vec![], new, minute().plus(put::OLDEST_MINUTES + 1));
+        assert_eq!((journal.calls.len(), journal.refused.len()), (1, 0));
+        assert_eq!((too_late.calls.len(), too_late.refused.len()), (0, 1));
+        let journal = Journal { refused: too_late.refused, ..journal };
         let state = FlushState { journal: Some(journal), generation: 7, repeated_puts: 2 };
         assert_eq!(FlushState::parse(&state.to_object().body).unwrap(), state);
     }

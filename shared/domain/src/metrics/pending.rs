@@ -2,13 +2,14 @@
 //! but where lines of a batch are counted again later, apart from the rest of it. What can not be read as such is
 //! kept under the same name, as `quarantine/pending-metrics/dt=unknown/<name>.json`.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use crate::Minute;
 use crate::keys;
-use crate::metrics::series::SeriesSet;
+use crate::metrics::series::{SeriesSet, SeriesView};
 use crate::ports::Object;
 
 /// What one batch of log lines says, by event minute.
@@ -67,6 +68,54 @@ impl PendingMetrics {
             VERSION => Ok(pending),
             other => Err(PendingError::Version(other)),
         }
+    }
+}
+
+/// [`PendingMetrics`] as they lie in the object, with their texts where they are: for whoever only merges them.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PendingView<'a> {
+    version: u32,
+    #[serde(borrow)]
+    batch_id: Cow<'a, str>,
+    #[serde(borrow)]
+    minutes: BTreeMap<Minute, Vec<SeriesView<'a>>>,
+    #[serde(borrow, default)]
+    extracted: BTreeMap<Minute, Vec<SeriesView<'a>>>,
+}
+
+impl<'a> PendingView<'a> {
+    /// Reads the bytes of such an object.
+    ///
+    /// # Errors
+    ///
+    /// For what [`PendingMetrics::parse`] refuses.
+    pub fn parse(body: &'a [u8]) -> Result<PendingView<'a>, PendingError> {
+        let pending: PendingView<'a> = serde_json::from_slice(body)?;
+        match pending.version {
+            VERSION => Ok(pending),
+            other => Err(PendingError::Version(other)),
+        }
+    }
+
+    /// The batch that they were derived from.
+    pub fn batch_id(&self) -> &str {
+        &self.batch_id
+    }
+
+    /// The minutes that they add to.
+    pub fn all_minutes(&self) -> BTreeSet<Minute> {
+        self.minutes.keys().chain(self.extracted.keys()).copied().collect()
+    }
+
+    /// What they say of a minute.
+    pub fn series(&self, minute: Minute) -> &[SeriesView<'a>] {
+        self.minutes.get(&minute).map_or(&[], Vec::as_slice)
+    }
+
+    /// What lines have brought along of a minute.
+    pub fn extracted(&self, minute: Minute) -> &[SeriesView<'a>] {
+        self.extracted.get(&minute).map_or(&[], Vec::as_slice)
     }
 }
 

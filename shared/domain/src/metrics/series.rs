@@ -1,6 +1,8 @@
 //! A series (a metric with its dimensions) and what is known of it in one minute.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -93,6 +95,14 @@ impl SeriesSet {
         }
     }
 
+    /// Moves the series `key` into the series `to`. Answers how many values that were.
+    pub fn rename(&mut self, key: &SeriesKey, to: SeriesKey) -> u64 {
+        let Some(aggregate) = self.0.remove(key) else { return 0 };
+        let count = aggregate.count;
+        self.add(to, &aggregate);
+        count
+    }
+
     /// The series called `name`, with their dimensions.
     pub fn named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = (&'a Dimensions, &'a Aggregate)> + 'a {
         self.0.iter().filter(move |(key, _)| key.name == name).map(|(key, aggregate)| (&key.dimensions, aggregate))
@@ -149,6 +159,124 @@ impl FromIterator<(SeriesKey, Aggregate)> for SeriesSet {
             set.add(key, &aggregate);
         }
         set
+    }
+}
+
+/// A text as it stands in an object; a copy only where it has escapes.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Text<'a>(Cow<'a, str>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Text<'a>, D::Error> {
+        struct Visitor;
+        impl<'de> serde::de::Visitor<'de> for Visitor {
+            type Value = Text<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text")
+            }
+
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Text<'de>, E> {
+                Ok(Text(Cow::Borrowed(text)))
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Text<'de>, E> {
+                Ok(Text(Cow::Owned(text.to_owned())))
+            }
+        }
+        deserializer.deserialize_str(Visitor)
+    }
+}
+
+/// Dimensions as they stand in an object, in the order of their names.
+#[derive(Debug)]
+struct Pairs<'a>(Vec<(Text<'a>, Text<'a>)>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Pairs<'a> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Pairs<'a>, D::Error> {
+        struct Visitor;
+        impl<'de> serde::de::Visitor<'de> for Visitor {
+            type Value = Pairs<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("dimensions")
+            }
+
+            fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Pairs<'de>, A::Error> {
+                let mut pairs: Vec<(Text<'de>, Text<'de>)> = Vec::with_capacity(4);
+                while let Some(pair) = map.next_entry::<Text<'de>, Text<'de>>()? {
+                    // As a map would: in order, and of two with the same name the later one.
+                    match pairs.binary_search_by(|held| held.0.cmp(&pair.0)) {
+                        Ok(at) => pairs[at] = pair,
+                        Err(at) => pairs.insert(at, pair),
+                    }
+                }
+                Ok(Pairs(pairs))
+            }
+        }
+        deserializer.deserialize_map(Visitor)
+    }
+}
+
+/// A series of pending metrics, with its texts where they are in the object.
+#[derive(Debug)]
+pub struct SeriesView<'a> {
+    name: Text<'a>,
+    dimensions: Pairs<'a>,
+    aggregate: Aggregate,
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for SeriesView<'a> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<SeriesView<'a>, D::Error> {
+        let entry = Entry::<Text<'a>, Pairs<'a>, Sketch>::deserialize(deserializer)?;
+        let Entry { name, dimensions, count, sum, min, max, last, sketch, unit: _ } = entry;
+        Ok(SeriesView { name, dimensions, aggregate: Aggregate { count, sum, min, max, last, sketch } })
+    }
+}
+
+impl SeriesView<'_> {
+    /// Its name and dimensions as bytes that are the same for the same series only, into `identity`.
+    fn identify(&self, identity: &mut Vec<u8>) {
+        identity.clear();
+        let pairs = self.dimensions.0.iter().flat_map(|(name, value)| [name, value]);
+        for Text(text) in [&self.name].into_iter().chain(pairs) {
+            identity.extend((text.len() as u32).to_le_bytes());
+            identity.extend(text.as_bytes());
+        }
+    }
+
+    fn key(&self) -> SeriesKey {
+        let dimensions = self.dimensions.0.iter().map(|(name, value)| (name.0.to_string(), value.0.to_string()));
+        SeriesKey { name: self.name.0.to_string(), dimensions: dimensions.collect() }
+    }
+}
+
+/// Series that are being merged, found by the bytes of their name and dimensions: a series that is known costs no
+/// allocation. A tree, since whoever writes logs could make the hashes of a table collide.
+#[derive(Default)]
+pub(super) struct SeriesTable {
+    places: BTreeMap<Box<[u8]>, usize>,
+    series: Vec<(SeriesKey, Aggregate)>,
+    /// The identity of the series that is looked for.
+    wanted: Vec<u8>,
+}
+
+impl SeriesTable {
+    /// Adds a series.
+    pub(super) fn add(&mut self, series: &SeriesView<'_>) {
+        series.identify(&mut self.wanted);
+        match self.places.get(self.wanted.as_slice()) {
+            Some(&place) => self.series[place].1.merge(&series.aggregate),
+            None => {
+                self.places.insert(self.wanted.as_slice().into(), self.series.len());
+                self.series.push((series.key(), series.aggregate.clone()));
+            }
+        }
+    }
+
+    /// All of them.
+    pub(super) fn into_set(self) -> SeriesSet {
+        SeriesSet::of_unique(self.series)
     }
 }
 

@@ -55,6 +55,25 @@ impl Sketch {
 
     /// Adds what `other` holds.
     pub fn merge(&mut self, other: &Sketch) {
+        // Most of what comes is a few values that are there already.
+        match (&mut *self, other) {
+            (Sketch::Values(mine), Sketch::Values(theirs))
+                if theirs.len() <= FEW && mine.len() + theirs.len() <= EXACT =>
+            {
+                insert_few(mine, theirs.iter().copied(), f64::total_cmp);
+                return;
+            }
+            (Sketch::Buckets(mine), Sketch::Values(theirs)) if theirs.len() <= FEW => {
+                let buckets = theirs.iter().map(|&(value, count)| (bucket_of(value), count));
+                insert_few(mine, buckets, i32::cmp);
+                return;
+            }
+            (Sketch::Buckets(mine), Sketch::Buckets(theirs)) if theirs.len() <= FEW => {
+                insert_few(mine, theirs.iter().copied(), i32::cmp);
+                return;
+            }
+            _ => {}
+        }
         if let (Sketch::Values(mine), Sketch::Values(theirs)) = (&*self, other) {
             let merged = merge_sorted(mine, theirs, f64::total_cmp);
             *self = if merged.len() <= EXACT { Sketch::Values(merged) } else { Sketch::Buckets(bucketed(&merged)) };
@@ -88,6 +107,23 @@ impl Sketch {
             seen += count;
             (seen >= rank).then_some(value)
         })
+    }
+}
+
+/// So many are looked up one by one; more are merged in one pass.
+const FEW: usize = 8;
+
+/// Adds a few things with counts to an ascending list of such.
+fn insert_few<K: Copy>(
+    mine: &mut Vec<(K, u64)>,
+    theirs: impl Iterator<Item = (K, u64)>,
+    order: impl Fn(&K, &K) -> Ordering,
+) {
+    for (wanted, count) in theirs {
+        match mine.binary_search_by(|held| order(&held.0, &wanted)) {
+            Ok(at) => mine[at].1 += count,
+            Err(at) => mine.insert(at, (wanted, count)),
+        }
     }
 }
 

@@ -5,11 +5,8 @@ use std::hash::BuildHasher;
 use foldhash::fast::FixedState;
 use schema::dimension::sanitised;
 
-/// Different values that a dimension of a metric may have in one batch; further ones become `other`.
-pub(super) const MAX_VALUES: usize = 100;
-
-/// What values beyond [`MAX_VALUES`] become.
-const OTHER: &str = "other";
+pub(super) use crate::metrics::bound::MAX_VALUES;
+use crate::metrics::bound::OTHER;
 
 /// A value as CloudWatch takes it, hashed once for all metrics of its line.
 #[derive(Debug, Clone, Copy)]
