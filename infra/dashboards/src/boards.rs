@@ -202,9 +202,16 @@ fn business() -> Vec<Panel> {
         tile("Documents", "Documents uploaded in the time shown.", "documents_uploaded"),
         Panel::new(Kind::Gauge, "Conversion", TILE, "Visitors who end up with a contract.")
             .query("conversion", level("conversion_rate")),
-        Panel::new(Kind::Graph, "Contracts", THIRD, "Contracts created and signed, in the hour up to each point.")
-            .query("created", count("contracts_created", LAST_HOUR))
-            .query("signed", count("contracts_signed", LAST_HOUR)),
+        Panel::new(
+            Kind::Graph,
+            "Contracts",
+            THIRD,
+            "Contracts created and signed in the hour up to each point, and those that the platform says were created \
+             since midnight.",
+        )
+        .query("created", count("contracts_created", LAST_HOUR))
+        .query("signed", count("contracts_signed", LAST_HOUR))
+        .query("since midnight", highest("daily_contracts")),
         Panel::new(
             Kind::Graph,
             "Contracts that could not be created",
@@ -303,6 +310,13 @@ fn pipeline() -> Vec<Panel> {
         of_functions("Retries", "Calls to AWS that were tried again, and messages that came again.", |function| {
             count("function_retries", Window::Point).of(function)
         }),
+        Panel::new(
+            Kind::Graph,
+            "Bytes received",
+            THIRD,
+            "Bytes of log messages in a second: what most of the costs follow.",
+        )
+        .query("bytes", rate("pipeline_bytes_received")),
         Panel::new(Kind::Graph, "Queues", THIRD, "How long the oldest event has waited, and what was given up.")
             .query("oldest event", highest("queue_oldest_message_age").of(Resource::Queue("EventQueue")))
             .query("dead events", highest("queue_messages").of(Resource::Queue("EventDeadLetterQueue")))
@@ -343,6 +357,8 @@ fn one_service() -> Vec<Panel> {
             .query("95th percentile", quantile("external_api_duration", 0.95)),
         Panel::new(Kind::Graph, "Operations", THIRD, "The 95th percentile of each, of those that failed, too.")
             .query("{operation}", quantile("operation_duration", 0.95).by(&["operation"])),
+        Panel::new(Kind::Graph, "Operations ended", THIRD, "In a second, however they ended.")
+            .query("{operation}", rate("operations").by(&["operation"])),
         Panel::new(Kind::Graph, "CPU, memory, disk", THIRD, "In use. Above 80, 85 and 90 % alerts fire.")
             .query("CPU", level("cpu_usage_percent"))
             .query("memory", level("memory_usage_percent"))
