@@ -20,7 +20,7 @@ use domain::minute::Minute;
 use domain::ports::{PortError, Retry, WriteSamples};
 use jiff::{SignedDuration, Timestamp};
 use log_processor::{Pipelines, handle};
-use metric_flusher::{Exporter, Flusher};
+use metric_flusher::{Exporter, Flusher, TAKING_IN};
 use prometheus_server::{PrometheusServer, Vector};
 use serde_json::json;
 use testkit::memory_bucket::Moment;
@@ -136,6 +136,7 @@ impl World {
             metrics: RecordedMetrics::new(),
             namespace: NAMESPACE.to_owned(),
             extraction: Extraction::CloudWatch,
+            taking_in: TAKING_IN,
             prometheus: Some(Exporter::new(remote, [("environment".to_owned(), "test".to_owned())].into())),
         }
     }

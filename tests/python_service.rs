@@ -16,7 +16,7 @@ use domain::metrics::rollup::Rollup;
 use domain::metrics::series::{Aggregate, SeriesKey};
 use jiff::Timestamp;
 use local::workspace;
-use metric_flusher::{Exporter, Flusher};
+use metric_flusher::{Exporter, Flusher, TAKING_IN};
 use schema::{dimension, endpoint, registry};
 use serde_json::{Map, Value, json};
 use testkit::{InMemoryBucket, InMemoryPrometheus, RecordedMetrics, laws, pipeline, subscription};
@@ -232,7 +232,14 @@ async fn they_are_rolled_up_and_put_by_whom_the_setting_says() {
         let metrics = RecordedMetrics::new();
         let namespace = pipeline::NAMESPACE.to_owned();
         let prometheus = None::<Exporter<InMemoryPrometheus>>;
-        let flusher = Flusher { bucket: bucket.clone(), metrics: metrics.clone(), namespace, extraction, prometheus };
+        let flusher = Flusher {
+            bucket: bucket.clone(),
+            metrics: metrics.clone(),
+            namespace,
+            extraction,
+            prometheus,
+            taking_in: TAKING_IN,
+        };
         // Its lines are of now, and CloudWatch takes none that are far ahead.
         let now = Timestamp::now();
         flusher.flush(Minute::of(now), now).await.unwrap();

@@ -14,7 +14,7 @@ use domain::metrics::rollup::Rollup;
 use domain::ports::Retry;
 use jiff::{SignedDuration, Timestamp};
 use log_processor::{Pipelines, handle};
-use metric_flusher::{Flusher, LEASE};
+use metric_flusher::{Flusher, LEASE, TAKING_IN};
 use serde_json::{Value, json};
 use testkit::memory_bucket::Moment;
 use testkit::pipeline::{NAMESPACE, settings};
@@ -94,7 +94,14 @@ async fn simulate(seed: u64, extraction: Extraction) {
     let bucket = InMemoryBucket::new();
     let metrics = RecordedMetrics::new();
     let (namespace, prometheus) = ("n".into(), None);
-    let flusher = Flusher { bucket: bucket.clone(), metrics: metrics.clone(), namespace, extraction, prometheus };
+    let flusher = Flusher {
+        bucket: bucket.clone(),
+        metrics: metrics.clone(),
+        namespace,
+        extraction,
+        prometheus,
+        taking_in: TAKING_IN,
+    };
     let mut world = World { bucket, flusher, now: start() };
     let deliveries: Vec<Delivery> = (0..DELIVERIES).map(|number| delivery(number, &mut chance)).collect();
 

@@ -2,6 +2,7 @@
 //! are in them.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use domain::Minute;
 use domain::metrics::flush::Extraction;
@@ -28,6 +29,7 @@ pub fn tick(pending: &Pending, count: usize) -> u64 {
         metrics: &calls,
         namespace: "n".into(),
         extraction: Extraction::CloudWatch,
+        taking_in: Duration::MAX / 4,
         prometheus: None::<metric_flusher::Exporter<testkit::InMemoryPrometheus>>,
     };
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime on this thread");

@@ -1,7 +1,9 @@
 //! One tick: finish what an earlier flusher left, then sweep what is new.
 //!
 //! The order is what makes each batch count once (see [`domain::metrics::flush`]): journal, rollups, quarantine of what
-//! CloudWatch would not take, puts, recent rollups, deletions, journal cleared.
+//! CloudWatch would not take, puts, recent rollups, Prometheus' counters, deletions, journal cleared.
+
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use aws::measures;
@@ -23,8 +25,8 @@ use serde::Serialize;
 use crate::prometheus::{Exporter, Sent};
 use crate::rollups;
 
-/// How long a flusher may be at work: longer than the function's time-out, shorter than a tick, so
-/// that a tick never finds the lease of a flusher that is dead.
+/// How long a flusher may be at work: longer than the function's time-out, shorter than a tick. One that fails gives its
+/// lease back; one that was killed keeps it for as long.
 pub const LEASE: SignedDuration = SignedDuration::from_secs(55);
 
 /// Pending objects of one sweep: what they say is merged before it is put, so the more, the fewer calls.
@@ -33,11 +35,15 @@ const MAX_PENDING: usize = 10_000;
 /// Pending objects that are in memory at the same time, of a dozen kilobytes each.
 const CHUNK: usize = 64;
 
-/// Minutes of one sweep, whose rollups are in memory until it ends: a replay of old days has many.
+/// Minutes of one sweep, each of which is a rollup to be read and written: a replay of old days has many.
 const MAX_MINUTES: usize = 500;
 
-/// Sweeps of one tick: as many as fit into the function's time-out.
-const MAX_SWEEPS: usize = 2;
+/// Series of one sweep, those of each minute by themselves, in what is new and in the rollups: about 1 KB each, twice.
+/// It may be passed by what the last [`CHUNK`] brings.
+const MAX_SERIES: usize = 50_000;
+
+/// How long a tick takes things in: with what it does about them, and with Prometheus, that is within its lease.
+pub const TAKING_IN: Duration = Duration::from_secs(20);
 
 /// A flusher on its ports.
 pub struct Flusher<B, M, R> {
@@ -51,6 +57,8 @@ pub struct Flusher<B, M, R> {
     pub extraction: Extraction,
     /// Prometheus, where there is one.
     pub prometheus: Option<Exporter<R>>,
+    /// How long a tick takes things in, [`TAKING_IN`]. What is left waits for the next.
+    pub taking_in: Duration,
 }
 
 /// What a tick did.
@@ -111,6 +119,17 @@ where
 
     async fn sweep_all(&self, tick: Minute, now: Timestamp) -> anyhow::Result<Summary> {
         let mut state = self.load_state(now).await?;
+        let swept = self.sweep_from(&mut state, tick, now).await;
+        if let (Err(_), Some(journal)) = (&swept, &mut state.state.journal) {
+            // The next tick need not wait for it. If this fails as well, it waits.
+            journal.lease_until = now;
+            let _ = self.save(&mut state).await;
+        }
+        swept
+    }
+
+    async fn sweep_from(&self, state: &mut StoredState, tick: Minute, now: Timestamp) -> anyhow::Result<Summary> {
+        let until = Instant::now() + self.taking_in;
         let mut summary = Summary::default();
         if let Some(journal) = &mut state.state.journal {
             if journal.lease_until > now {
@@ -126,12 +145,12 @@ where
             measures::tried_again(1);
             summary.resumed = true;
             journal.lease_until = now + LEASE;
-            self.resume(&mut state, tick, &mut summary).await?;
+            self.resume(state, tick, &mut summary).await?;
         }
-        let mut complete = false;
-        for _ in 0..MAX_SWEEPS {
-            complete = self.sweep(&mut state, tick, now, &mut summary).await?;
-            if complete {
+        let mut is_complete = false;
+        while !is_complete {
+            is_complete = self.sweep(state, tick, now, until, &mut summary).await?;
+            if Instant::now() >= until {
                 break;
             }
         }
@@ -147,23 +166,19 @@ where
             folded = summary.folded,
             "metrics flushed"
         );
-        if !complete {
+        if !is_complete {
             // What was swept is done. But alerts wait for the rest, and an error is what an alarm sees.
-            bail!("more is pending than {MAX_SWEEPS} sweeps take in: the next tick goes on");
+            bail!("more is pending than a tick has time for: the next tick goes on");
         }
         Ok(summary)
     }
 
     async fn load_state(&self, now: Timestamp) -> anyhow::Result<StoredState> {
         Ok(match self.bucket.get(keys::FLUSH_STATE).await? {
-            None => {
-                // Later than any that there was before, should the state have been lost: Prometheus' counters go by it.
-                let generation = u64::try_from(now.as_millisecond()).unwrap_or_default();
-                StoredState { state: FlushState { generation, ..FlushState::default() }, version: None }
-            }
+            None => StoredState { state: FlushState::default().not_before(now), version: None },
             Some(stored) => StoredState {
                 // An unreadable state must not look like an empty one: that would count a sweep twice.
-                state: FlushState::parse(&stored.body).context(keys::FLUSH_STATE)?,
+                state: FlushState::parse(&stored.body).context(keys::FLUSH_STATE)?.not_before(now),
                 version: Some(stored.version),
             },
         })
@@ -178,7 +193,7 @@ where
         self.save(state).await?;
         let mut stored = rollups::Stored::new();
         rollups::load(&self.bucket, state.journal()?.minutes.keys().copied(), &mut stored).await?;
-        self.finish(state, stored, tick, None, summary).await
+        self.finish(state, stored, tick, false, summary).await
     }
 
     /// Takes in what is pending. Answers whether that was all.
@@ -187,22 +202,24 @@ where
         state: &mut StoredState,
         tick: Minute,
         now: Timestamp,
+        until: Instant,
         summary: &mut Summary,
     ) -> anyhow::Result<bool> {
         let pending = self.bucket.list(keys::PENDING_METRICS, MAX_PENDING).await?;
         if pending.is_empty() {
             // The evaluator goes by this: that nothing came is news as well.
-            rollups::refresh_recent(&self.bucket, &rollups::Stored::new(), Some(tick)).await?;
+            rollups::refresh_recent(&self.bucket, &rollups::Stored::new(), tick, true).await?;
             return Ok(true);
         }
         let mut taken = Taken::new(self.extraction);
         for keys in pending.chunks(CHUNK) {
-            if taken.stored.len() >= MAX_MINUTES {
+            // The first of them always, or there would be no end.
+            if !taken.pending.is_empty() && (taken.is_full() || Instant::now() >= until) {
                 break;
             }
             self.take_in(keys, &mut taken, summary).await?;
         }
-        let complete = (taken.pending.len() == pending.len() && pending.len() < MAX_PENDING).then_some(tick);
+        let is_complete = taken.pending.len() == pending.len() && pending.len() < MAX_PENDING;
         drop(pending);
         let mut minutes = taken.merge.finish();
         for (&minute, delta) in &mut minutes {
@@ -214,8 +231,8 @@ where
         let journal = Journal::new(sweep, now + LEASE, taken.pending, minutes, Minute::of(now));
         state.state.journal = Some(journal);
         self.save(state).await?;
-        self.finish(state, taken.stored, tick, complete, summary).await?;
-        Ok(complete.is_some())
+        self.finish(state, taken.stored, tick, is_complete, summary).await?;
+        Ok(is_complete)
     }
 
     /// Reads the objects `keys`, and merges what is new in them.
@@ -252,14 +269,14 @@ where
         Ok(())
     }
 
-    /// Does what the journal says, and clears it. With it, all that had come before the tick `complete` is taken in, if
-    /// that is known. `stored` are the rollups of its minutes.
+    /// Does what the journal says, and clears it. With it, all that had come before the tick is taken in, if that
+    /// `is_complete`. `stored` are the rollups of its minutes.
     async fn finish(
         &self,
         state: &mut StoredState,
         mut stored: rollups::Stored,
         tick: Minute,
-        complete: Option<Minute>,
+        is_complete: bool,
         summary: &mut Summary,
     ) -> anyhow::Result<()> {
         let journal = state.journal()?;
@@ -268,7 +285,7 @@ where
             self.quarantine(journal.sweep, refused, summary).await?;
         }
         self.put_calls(state, summary).await?;
-        rollups::refresh_recent(&self.bucket, &stored, complete).await?;
+        rollups::refresh_recent(&self.bucket, &stored, tick, is_complete).await?;
         let journal = state.journal()?;
         if let Some(prometheus) = &self.prometheus {
             prometheus.count(&self.bucket, tick, journal.sweep, &journal.minutes).await?;
@@ -337,6 +354,12 @@ struct Taken {
 impl Taken {
     fn new(extraction: Extraction) -> Taken {
         Taken { pending: Vec::new(), merge: Merge::new(extraction), stored: rollups::Stored::new() }
+    }
+
+    /// Whether memory has no room for more.
+    fn is_full(&self) -> bool {
+        let held: usize = self.stored.values().map(|(rollup, _)| rollup.series.len()).sum();
+        self.stored.len() >= MAX_MINUTES || self.merge.len() + held >= MAX_SERIES
     }
 }
 

@@ -6,5 +6,5 @@ mod prometheus;
 mod rollups;
 
 pub use config::{Config, PrometheusConfig};
-pub use handler::{Flusher, LEASE, Summary};
+pub use handler::{Flusher, LEASE, Summary, TAKING_IN};
 pub use prometheus::{Exporter, SENDING, Sent};

@@ -9,7 +9,7 @@ use aws::s3_bucket::S3Bucket;
 use aws::secrets::Secrets;
 use domain::Minute;
 use jiff::Timestamp;
-use metric_flusher::{Config, Exporter, Flusher, PrometheusConfig};
+use metric_flusher::{Config, Exporter, Flusher, PrometheusConfig, TAKING_IN};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -25,6 +25,7 @@ async fn main() -> anyhow::Result<()> {
         metrics: CloudWatchPuts::new(&sdk),
         namespace: config.metric_namespace,
         extraction: config.emf_extraction,
+        taking_in: TAKING_IN,
         prometheus: prometheus.transpose().context("Prometheus")?,
     };
     let flusher = &flusher;

@@ -16,6 +16,7 @@ use domain::ports::{
 };
 use serde::Serialize;
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 /// How long all that a tick sends may take. What is not sent by then is sent by the next tick, since its values hold
 /// it all. With it a tick has to end before its lease does.
@@ -27,6 +28,9 @@ const ATTEMPTS: usize = 5;
 /// Refused requests of a tick that are halved to find the series it is about. (One takes ten.) Those beyond are kept
 /// whole.
 const HALVINGS: usize = 100;
+
+/// And how long they may take: what was refused has to be noted within [`SENDING`], or it would be the same at each tick.
+const HALVING: Duration = Duration::from_secs(4);
 
 /// Sends what is counted to a Prometheus.
 #[derive(Debug)]
@@ -166,7 +170,7 @@ impl<R: WriteSamples> Exporter<R> {
 
     async fn write(&self, bucket: &impl PutObject, requests: Vec<Request<'_>>) -> anyhow::Result<Answers> {
         let mut answers = Answers::default();
-        let mut halvings = HALVINGS;
+        let (mut halvings, halve_until) = (HALVINGS, Instant::now() + HALVING);
         for request in requests {
             let mut left = vec![request];
             while let Some(request) = left.pop() {
@@ -181,7 +185,9 @@ impl<R: WriteSamples> Exporter<R> {
                 };
                 let is_late = is_about_time(&error.source.to_string());
                 // A remote refuses all of a request for one series that it does not take.
-                if let Some([first, second]) = request.halves().filter(|_| halvings > 0 && !is_late) {
+                if let Some([first, second]) =
+                    request.halves().filter(|_| halvings > 0 && !is_late && Instant::now() < halve_until)
+                {
                     halvings -= 1;
                     left.extend([second, first]);
                     continue;

@@ -48,21 +48,41 @@ pub(crate) async fn merge(
     stored: &mut Stored,
     deltas: &BTreeMap<Minute, Delta>,
 ) -> anyhow::Result<()> {
+    let mut changed = Vec::new();
     for (minute, delta) in deltas {
-        let Some((rollup, version)) = stored.get_mut(minute) else { bail!("rollup of {minute} was not loaded") };
-        if !apply(rollup, delta) {
-            continue;
+        let Some((rollup, _)) = stored.get_mut(minute) else { bail!("rollup of {minute} was not loaded") };
+        if apply(rollup, delta) {
+            changed.push(*minute);
         }
-        match bucket.replace(&rollup.to_object(), version.as_ref()).await? {
-            Replaced::Done(written) => *version = Some(written),
-            Replaced::Conflict => bail!("rollup of {minute} was changed by somebody else: the next tick goes on"),
+    }
+    let changed: Vec<(Minute, &(Rollup, Option<Version>))> =
+        changed.into_iter().filter_map(|minute| Some((minute, stored.get(&minute)?))).collect();
+    let written: Vec<(Minute, Version)> = stream::iter(changed)
+        .map(|(minute, (rollup, version))| async move {
+            match bucket.replace(&rollup.to_object(), version.as_ref()).await? {
+                Replaced::Done(written) => Ok((minute, written)),
+                Replaced::Conflict => bail!("rollup of {minute} was changed by somebody else: the next tick goes on"),
+            }
+        })
+        .buffer_unordered(CONCURRENCY)
+        .try_collect()
+        .await?;
+    for (minute, written) in written {
+        if let Some((_, version)) = stored.get_mut(&minute) {
+            *version = Some(written);
         }
     }
     Ok(())
 }
 
-/// Brings the rollups of this sweep into `rollups/recent.json`, with the tick up to which all is in it.
-pub(crate) async fn refresh_recent<B>(bucket: &B, stored: &Stored, complete: Option<Minute>) -> anyhow::Result<()>
+/// Brings the rollups of this sweep into `rollups/recent.json`, in the tick `tick`; with it all is in there that came
+/// before, if that `is_complete`.
+pub(crate) async fn refresh_recent<B>(
+    bucket: &B,
+    stored: &Stored,
+    tick: Minute,
+    is_complete: bool,
+) -> anyhow::Result<()>
 where
     B: GetObject + ReplaceObject,
 {
@@ -74,9 +94,11 @@ where
     for (rollup, _) in stored.values() {
         recent.update(rollup);
     }
-    if let Some(tick) = complete {
+    if is_complete {
         recent.flushed(tick);
     }
+    // Of old minutes that a backlog brings, too: the evaluator reads all that is in it.
+    recent.forget(tick);
     match bucket.replace(&recent.to_object(), version.as_ref()).await? {
         Replaced::Done(_) => Ok(()),
         Replaced::Conflict => bail!("{} was changed by somebody else: the next tick goes on", keys::RECENT_ROLLUPS),

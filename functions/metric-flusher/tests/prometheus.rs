@@ -14,7 +14,7 @@ use domain::metrics::prometheus::{IDLE_MINUTES, REFUSED_MINUTES};
 use domain::metrics::series::{Aggregate, Dimensions, SeriesKey, SeriesSet};
 use domain::ports::Retry;
 use jiff::Timestamp;
-use metric_flusher::{Config, Exporter, Flusher, LEASE, Sent};
+use metric_flusher::{Config, Exporter, Flusher, LEASE, Sent, TAKING_IN};
 use testkit::memory_bucket::Moment;
 use testkit::{InMemoryBucket, InMemoryPrometheus, Operation, RecordedMetrics};
 
@@ -38,7 +38,7 @@ impl World {
         let World { bucket, metrics, remote } = self.clone();
         let prometheus = Exporter::new(remote, [("environment".to_owned(), "test".to_owned())].into());
         let (namespace, extraction) = ("LandContracts".to_owned(), Extraction::CloudWatch);
-        Flusher { bucket, metrics, namespace, extraction, prometheus: Some(prometheus) }
+        Flusher { bucket, metrics, namespace, extraction, prometheus: Some(prometheus), taking_in: TAKING_IN }
     }
 
     fn place(&self, id: &str, points: &[(&str, &str, f64)]) {

@@ -3,6 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a test panics where it fails")]
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use domain::Minute;
 use domain::keys;
@@ -30,7 +33,7 @@ fn flusher() -> TestFlusher {
 fn flusher_with(extraction: Extraction) -> TestFlusher {
     let namespace = "LandContracts".into();
     let (bucket, metrics) = (InMemoryBucket::new(), RecordedMetrics::new());
-    Flusher { bucket, metrics, namespace, extraction, prometheus: None }
+    Flusher { bucket, metrics, namespace, extraction, prometheus: None, taking_in: Duration::from_secs(3_600) }
 }
 
 fn now() -> Timestamp {
@@ -259,9 +262,26 @@ async fn a_second_flusher_keeps_away_while_the_first_may_be_alive() {
     let flusher = flusher();
     place(&flusher, &batch("a", &[(minute(), 1.0)]));
     flusher.metrics.fail_next([Retry::Transient]);
+    // It is killed at the put: after the journal nothing is written any more.
+    let mut has_journal = false;
+    flusher.bucket.inject(move |operation, key| {
+        let is_state = operation == Operation::Replace && key == keys::FLUSH_STATE;
+        (is_state && std::mem::replace(&mut has_journal, true)).then_some(Moment::Before)
+    });
     flusher.flush(tick(), now()).await.unwrap_err();
+    flusher.bucket.heal();
     assert_eq!(flusher.flush(tick(), now() + LEASE / 2).await.unwrap(), Summary { busy: true, ..Summary::default() });
     assert_eq!(flusher.metrics.taken().len(), 0);
+}
+
+#[tokio::test]
+async fn a_flusher_that_fails_gives_its_lease_back() {
+    let flusher = flusher();
+    place(&flusher, &batch("a", &[(minute(), 1.0)]));
+    flusher.metrics.fail_next([Retry::Transient]);
+    flusher.flush(tick(), now()).await.unwrap_err();
+    let summary = flusher.flush(tick().plus(1), now()).await.unwrap();
+    assert_eq!((summary.busy, summary.resumed, put_in_total(&flusher)), (false, true, 1.0));
 }
 
 #[tokio::test]
@@ -326,16 +346,57 @@ async fn more_than_one_sweep_takes_is_swept_in_the_same_tick() {
 }
 
 #[tokio::test]
-async fn more_than_a_tick_takes_is_told_and_goes_on_at_the_next() {
-    let flusher = flusher();
-    for number in 0..20_001 {
+async fn more_than_a_tick_has_time_for_is_told_and_goes_on_at_the_next() {
+    let flusher = Flusher { taking_in: Duration::ZERO, ..flusher() };
+    for number in 0..100 {
         place(&flusher, &batch(&format!("b{number}"), &[(minute(), 1.0)]));
     }
     let error = flusher.flush(tick(), now()).await.unwrap_err();
-    assert_eq!(error.to_string(), "more is pending than 2 sweeps take in: the next tick goes on");
-    assert_eq!(rolled_up(&flusher), 20_000.0);
+    assert_eq!(error.to_string(), "more is pending than a tick has time for: the next tick goes on");
+    assert_eq!(rolled_up(&flusher), 64.0, "but something is taken in, however little time there is");
     flusher.flush(tick().plus(1), now()).await.unwrap();
-    assert_eq!((rolled_up(&flusher), put_in_total(&flusher)), (20_001.0, 20_001.0));
+    assert_eq!((rolled_up(&flusher), put_in_total(&flusher)), (100.0, 100.0));
+}
+
+#[tokio::test]
+async fn a_backlog_is_swept_in_parts_that_fit_into_memory() {
+    let flusher = flusher();
+    for number in 0..65 {
+        // Each of its own service, which is never folded: 51,200 series in the first 64 objects.
+        let series = (0..if number < 64 { 800 } else { 1 }).map(|service| {
+            let dimensions = Dimensions::from([("service".to_owned(), format!("s{number}-{service}"))]);
+            (SeriesKey { name: "daily_contracts".to_owned(), dimensions }, Aggregate::of(1.0, 0))
+        });
+        let minutes = BTreeMap::from([(minute(), SeriesSet::from_iter(series))]);
+        place(&flusher, &PendingMetrics { minutes, ..batch(&format!("b{number:02}"), &[]) });
+    }
+    let sweeps = Arc::new(AtomicUsize::new(0));
+    let seen = sweeps.clone();
+    flusher.bucket.inject(move |operation, key| {
+        let is_sweep = operation == Operation::List && key == "metrics/pending/";
+        seen.fetch_add(usize::from(is_sweep), Ordering::Relaxed);
+        None
+    });
+    flusher.flush(tick(), now()).await.unwrap();
+    assert_eq!(sweeps.load(Ordering::Relaxed), 2);
+    assert_eq!(rolled_up(&flusher), 64.0 * 800.0 + 1.0);
+}
+
+#[tokio::test]
+async fn a_backlog_of_old_minutes_does_not_fill_what_the_evaluator_reads() {
+    let flusher = Flusher { taking_in: Duration::ZERO, ..flusher() };
+    for number in 0..100 {
+        let values: Vec<(Minute, f64)> = (0..10).map(|at| (minute().plus(-10 * number - at), 1.0)).collect();
+        place(&flusher, &batch(&format!("b{number:03}"), &values));
+    }
+    flusher.flush(tick(), now()).await.unwrap_err();
+    let recent = RecentRollups::parse(&flusher.bucket.body(keys::RECENT_ROLLUPS).unwrap()).unwrap();
+    assert!(
+        !recent.minutes.is_empty() && recent.minutes.keys().all(|at| tick().since(*at) < 120),
+        "{:?}",
+        recent.minutes.len()
+    );
+    assert_eq!(rolled_up(&flusher), 640.0);
 }
 
 #[tokio::test]

@@ -176,14 +176,14 @@ impl<S: ReadSecret> RemoteWrite<S> {
                 let credentials = credentials.provide_credentials().await;
                 let identity = credentials.map_err(|error| PortError::transient(ACTION, error))?.into();
                 let signed = signature(&self.endpoint.0, body, &identity, region, SystemTime::now());
-                headers.extend(signed.map_err(|error| PortError::permanent(ACTION, error))?);
+                headers.extend(signed.map_err(|error| waiting(PortError::permanent(ACTION, error)))?);
             }
             Authorization::Secret { secrets, id, as_header, held } => {
                 let mut held = held.lock().await;
                 let header = match &*held {
                     Some(header) => header.clone(),
                     None => {
-                        let text = as_header(&secrets.read_secret(id).await?);
+                        let text = as_header(&secrets.read_secret(id).await.map_err(waiting)?);
                         let header = HeaderValue::try_from(text).map_err(|_| unusable(id))?;
                         held.insert(header).clone()
                     }
@@ -196,6 +196,14 @@ impl<S: ReadSecret> RemoteWrite<S> {
             *held.lock().await = None;
         }
         Ok(answer)
+    }
+}
+
+/// What keeps anything from being sent is not about the samples, and can be mended: until then they wait.
+fn waiting(error: PortError) -> PortError {
+    match error.retry {
+        Retry::Permanent => PortError { retry: Retry::Denied, ..error },
+        Retry::Transient | Retry::Denied => error,
     }
 }
 

@@ -155,6 +155,23 @@ async fn a_secret_is_read_once_and_again_when_it_is_not_taken_any_more() {
     assert!(!format!("{error:?}").contains("two"), "{error:?}");
 }
 
+/// Whoever deletes the secret has not made the samples bad: they wait until there is one again.
+#[tokio::test]
+async fn a_secret_that_is_not_there_is_no_refusal_of_the_samples() {
+    #[derive(Debug)]
+    struct Gone;
+    impl ReadSecret for Gone {
+        async fn read_secret(&self, _: &str) -> Result<SecretText, PortError> {
+            Err(PortError::permanent("read secret", "there is no such secret"))
+        }
+    }
+    let sdk = SdkConfig::builder().build();
+    let endpoint = "http://127.0.0.1:9/api/v1/write".parse().unwrap();
+    let remote = RemoteWrite::new(endpoint, Credential::Bearer("the-secret".to_owned()), &sdk, Gone).unwrap();
+    let error = remote.write(b"x").await.unwrap_err();
+    assert_eq!((error.retry, error.source.to_string()), (Retry::Denied, "there is no such secret".to_owned()));
+}
+
 /// Signature version 4 as its documentation has it, computed here once more.
 #[tokio::test]
 async fn a_request_to_amazon_is_signed() {

@@ -182,6 +182,36 @@ fn what_has_no_place_is_left_out_and_told() {
     assert_eq!(counted.map(|counted| (counted.series, counted.left_out)), Some((1, 3)));
 }
 
+/// A series limit passes: what was counted meanwhile is told then, also of a series that does not grow any more.
+#[test]
+fn a_new_series_that_was_refused_is_tried_again_before_it_is_forgotten() {
+    let mut state = State::default();
+    let (shared, none) = (Labels::new(), BTreeSet::<Name>::new());
+    state.apply(1, tick(0), &delta([(key("contracts_created", "api"), Aggregate::of(5.0, 0))]));
+    state.decide(tick(0));
+    let refused: BTreeSet<Name> = state.zeros(&shared).iter().flat_map(|request| request.names()).collect();
+    assert_eq!(refused.len(), 1);
+    state.announced(&refused, &none, tick(0));
+    for after in 1..60 {
+        state.decide(tick(after));
+        assert_eq!(send(&mut state, tick(after)), [BTreeMap::new(), BTreeMap::new()], "minute {after}");
+    }
+    state.decide(tick(60));
+    let [zeros, values] = &send(&mut state, tick(60))[..] else { panic!("two phases") };
+    assert_eq!(zeros.values().map(|(_, value)| *value).collect::<Vec<_>>(), [0.0]);
+    assert_eq!(values.values().map(|(_, value)| *value).collect::<Vec<_>>(), [5.0]);
+}
+
+#[test]
+fn a_gauge_that_is_ahead_of_its_time_hides_no_later_one() {
+    let mut state = State::default();
+    let at = |after: i64| tick(after).start().as_millisecond();
+    state.apply(1, tick(0), &delta([(key("cpu_usage_percent", "api"), Aggregate::of(99.0, at(120)))]));
+    state.apply(2, tick(3), &delta([(key("cpu_usage_percent", "api"), Aggregate::of(10.0, at(3)))]));
+    state.decide(tick(3));
+    assert_eq!(send(&mut state, tick(3))[1].values().next(), Some(&(at(3), 10.0)));
+}
+
 #[test]
 fn a_gauge_shows_the_value_with_the_latest_event_whatever_order_they_come_in() {
     let mut state = State::default();

@@ -6,7 +6,7 @@ use std::task::Poll;
 use domain::metrics::put::Datum;
 use domain::ports::{
     DeleteObjects, GetObject, ListObjects, Object, PortError, PutMetrics, PutObject, ReplaceObject, Replaced, Stored,
-    Version,
+    Version, WriteSamples,
 };
 
 /// A port that yields before each call and after it: whoever polls the caller decides what happens in between.
@@ -67,5 +67,11 @@ impl<P: ReplaceObject> ReplaceObject for Stepwise<P> {
 impl<P: PutMetrics> PutMetrics for Stepwise<P> {
     async fn put_metrics(&self, namespace: &str, data: &[Datum]) -> Result<(), PortError> {
         between(self.0.put_metrics(namespace, data)).await
+    }
+}
+
+impl<P: WriteSamples> WriteSamples for Stepwise<P> {
+    async fn write(&self, request: &[u8]) -> Result<(), PortError> {
+        between(self.0.write(request)).await
     }
 }

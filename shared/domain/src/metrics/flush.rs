@@ -4,7 +4,8 @@
 //! decided when it is written, down to the metrics of each call: a flusher that finds one left behind does what it says,
 //! whatever its own configuration, registry or version would have made of it. Doing it again does no harm: merging into
 //! rollups is idempotent (they hold the batch ids), so are quarantining and deleting, and a call leaves the journal as
-//! soon as it is acknowledged; of a call that CloudWatch refuses, its halves take its place.
+//! soon as it is acknowledged; of a call that CloudWatch refuses, its halves take its place. (A journal of another form is
+//! an error: whoever changes the form sees to it that it can be read.)
 //!
 //! Only a put of which no acknowledgement was noted is put again, and may then count twice, if CloudWatch had taken it
 //! and the answer, or the note, was lost. [`FlushState::repeated_puts`] says how often that came up: it is never too low.
@@ -102,6 +103,13 @@ impl FlushState {
     /// Reads the stored state.
     pub fn parse(body: &[u8]) -> Result<FlushState, serde_json::Error> {
         serde_json::from_slice(body)
+    }
+
+    /// The same with a generation that is later than any before `now`: should the state have been lost, or an old one put
+    /// in its place, sweeps are still told apart from all earlier ones, which Prometheus' counters go by.
+    pub fn not_before(mut self, now: Timestamp) -> FlushState {
+        self.generation = self.generation.max(u64::try_from(now.as_millisecond()).unwrap_or_default());
+        self
     }
 
     /// The object to be written.

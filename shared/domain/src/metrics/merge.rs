@@ -50,6 +50,16 @@ impl Merge {
         is_new
     }
 
+    /// How many series there are so far, those of each minute.
+    pub fn len(&self) -> usize {
+        self.minutes.values().map(|part| part.series.len() + part.extracted.len()).sum()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// What they add, by minute.
     pub fn finish(self) -> BTreeMap<Minute, Delta> {
         let delta = |part: Part| Delta {

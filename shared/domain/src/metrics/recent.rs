@@ -47,17 +47,19 @@ impl RecentRollups {
         }
     }
 
-    /// Notes that the tick `now` has taken in all there was, and forgets what is older than
-    /// [`SPAN_MINUTES`] by then. A line that is ahead of its time (CloudWatch Logs takes them up to two
-    /// hours early) does not push out what is current, and a tick that comes late does not turn time back. What is
-    /// further ahead than that is forgotten as well: nothing would ever make it old.
+    /// Notes that the tick `now` has taken in all there was.
     pub fn flushed(&mut self, now: Minute) {
         self.flushed_until = self.flushed_until.max(Some(now));
-        if let Some(until) = self.flushed_until {
-            let kept = until.plus(1 - SPAN_MINUTES)..=until.plus(AHEAD_MINUTES);
-            self.minutes.retain(|minute, _| kept.contains(minute));
-            self.batches.retain(|minute, _| kept.contains(minute));
-        }
+    }
+
+    /// Forgets what is older than [`SPAN_MINUTES`] by the tick `now`. A line that is ahead of its time (CloudWatch Logs
+    /// takes them up to two hours early) does not push out what is current, and a tick that comes late does not turn time
+    /// back. What is further ahead than that is forgotten as well: nothing would ever make it old.
+    pub fn forget(&mut self, now: Minute) {
+        let until = self.flushed_until.map_or(now, |flushed| flushed.max(now));
+        let kept = until.plus(1 - SPAN_MINUTES)..=until.plus(AHEAD_MINUTES);
+        self.minutes.retain(|minute, _| kept.contains(minute));
+        self.batches.retain(|minute, _| kept.contains(minute));
     }
 
     /// The object to be written.

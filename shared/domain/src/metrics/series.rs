@@ -274,6 +274,11 @@ impl SeriesTable {
         }
     }
 
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.series.len()
+    }
+
     /// All of them.
     pub(super) fn into_set(self) -> SeriesSet {
         SeriesSet::of_unique(self.series)

@@ -136,6 +136,7 @@ pub fn is_about_time(answer: &str) -> bool {
         "out of order",
         "out-of-order",
         "duplicate sample",
+        "duplicate-timestamp",
         "new-value-for-timestamp",
         "out of bounds",
         "too old",

@@ -241,7 +241,8 @@ impl State {
             *room = room.saturating_sub(1);
             Held::new(definition)
         });
-        held.add(definition, aggregate);
+        // A line may be stamped hours ahead of its time, and would hide what others say until then.
+        held.add(definition, aggregate, tick.plus(1).start().as_millisecond());
         Some(is_folded)
     }
 
@@ -342,14 +343,15 @@ impl Held {
         Held { value, phase, told: None, refused: None }
     }
 
-    fn add(&mut self, definition: &Definition, aggregate: &Aggregate) {
+    /// A gauge's event time is not after `latest`.
+    fn add(&mut self, definition: &Definition, aggregate: &Aggregate, latest: i64) {
         match &mut self.value {
             Value::Counter(sum) => *sum = finite(*sum + aggregate.sum),
             Value::Gauge(event, value) => {
                 // Of two values of the same millisecond the greater, as everywhere (see `Aggregate::merge`).
-                let (at, last) = aggregate.last;
+                let (at, last) = (aggregate.last.0.min(latest), aggregate.last.1);
                 if at > *event || (at == *event && last > *value) {
-                    (*event, *value) = aggregate.last;
+                    (*event, *value) = (at, last);
                 }
             }
             Value::Histogram(counts, sum) => {
@@ -368,11 +370,13 @@ impl Held {
             Value::Gauge(event, _) => tick.since(Minute::of_epoch_millis(event)) >= IDLE_MINUTES,
             _ => self.told.is_some_and(|told| tick.since(told) >= IDLE_MINUTES),
         };
+        let was_refused = self.refused.is_some();
         self.refused = self.refused.filter(|refused| tick.since(*refused) < REFUSED_MINUTES);
+        let is_tried_again = was_refused && self.refused.is_none();
         self.phase = match (self.phase, is_idle) {
-            // Its zero was refused, so that nobody knows of it.
-            (Phase::New, true) => return false,
-            (Phase::New, false) => Phase::New,
+            // Its zero was refused again, so that nobody knows of it.
+            (Phase::New, true) if !is_tried_again => return false,
+            (Phase::New, _) => Phase::New,
             (_, true) => Phase::Ending,
             (_, false) => Phase::Active,
         };
