@@ -432,6 +432,41 @@ fn the_functions_and_queues_are_those_of_the_template() {
     }
 }
 
+/// The functions that `metric` is drawn for.
+fn drawn(metric: &str) -> BTreeSet<&'static str> {
+    let boards = boards::all();
+    let series = boards.iter().flat_map(dashboards::panel::Board::expressions).flat_map(|shown| shown.series());
+    let of_function = |resource| if let Resource::Function(name) = resource { Some(name) } else { None };
+    series.filter(|series| series.metric() == metric).filter_map(|one| one.resource.and_then(of_function)).collect()
+}
+
+/// The functions with one of these in their sources.
+fn with_source(calls: &[&str]) -> BTreeSet<&'static str> {
+    let packages = artifacts::packages().unwrap();
+    let has = |function: &&str| {
+        let package = packages.iter().find(|package| function.starts_with(&***package)).unwrap();
+        let sources = fs::read_dir(workspace::root().join("functions").join(package).join("src")).unwrap();
+        let files = sources.map(|entry| entry.unwrap().path()).filter(|path| path.is_file());
+        files.map(|path| fs::read_to_string(path).unwrap()).any(|text| calls.iter().any(|call| text.contains(call)))
+    };
+    FUNCTIONS.into_iter().filter(has).collect()
+}
+
+#[test]
+fn what_functions_tell_of_themselves_is_drawn_for_those_that_tell_it() {
+    assert_eq!(drawn("function_quarantined"), with_source(&["measures::quarantined("]));
+    // Every client of AWS counts what it tries again.
+    assert_eq!(drawn("function_retries"), with_source(&["measures::tried_again(", "aws::load_config("]));
+    // metric-flusher tells of the minutes that it flushes.
+    let mut tell_age = with_source(&["measures::newest"]);
+    tell_age.insert("metric-flusher");
+    assert_eq!(drawn("function_batch_age"), tell_age);
+    // What `run` tells, and Lambda.
+    for of_all in ["function_duration", "lambda_errors"] {
+        assert_eq!(drawn(of_all), FUNCTIONS.into(), "{of_all}");
+    }
+}
+
 #[test]
 fn each_dashboard_has_an_id_of_its_own_and_only_variables_that_it_defines() {
     let mut uids = BTreeSet::new();
