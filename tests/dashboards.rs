@@ -253,9 +253,31 @@ async fn the_values_are_those_that_were_filled_in(server: &PrometheusServer, las
     assert!(by_service.iter().all(|rate| (rate - 100.0 / 60.0).abs() < 1e-6), "{by_service:?}");
 }
 
+/// Hours later, without a sample since then: what was counted in the time shown, or in the last hour, is none.
 async fn an_idle_counter_is_zero_and_not_unknown(server: &PrometheusServer, last: Minute) {
-    let never = expression_of("Quarantined", "A").replace("pipeline_lines_quarantined", "pipeline_lines_never_seen");
-    assert_eq!(values(server, last, &never).await, [0.0]);
+    let morning = last.plus(8 * 60);
+    for (title, reference) in [
+        ("Contracts Created", "A"),
+        ("Registrations", "A"),
+        ("Contracts created", "A"),
+        ("Contracts signed", "A"),
+        ("Value of contracts", "A"),
+        ("Documents", "A"),
+        ("Contracts", "A"),
+        ("Contracts", "B"),
+        ("Contracts that could not be created", "A"),
+        ("Quarantined", "A"),
+        ("Points folded", "A"),
+        ("Values refused", "A"),
+        ("Lines dropped", "A"),
+        ("Security events", "A"),
+    ] {
+        let expression = expression_of(title, reference);
+        assert!(server.value(&expression, just_after(last)).await > 0.0, "{title} {reference}: {expression}");
+        assert_eq!(values(server, morning, &expression).await, [0.0], "{title} {reference}: {expression}");
+    }
+    // What is not counted but read is unknown.
+    assert_eq!(values(server, morning, &expression_of("Active Users", "A")).await, [0.0; 0]);
 }
 
 async fn an_unknown_environment_has_no_values(server: &PrometheusServer, last: Minute) {

@@ -201,7 +201,7 @@ fn requests() -> Vec<Panel> {
         Panel::new(Kind::Number, "Active Users", QUARTER, "Users who are active now.")
             .query("Active Users", highest("active_users")),
         Panel::new(Kind::Number, "Contracts Created", QUARTER, "Contracts created in the last hour.")
-            .query("Contracts per Hour", count("contracts_created", LAST_HOUR)),
+            .query("Contracts per Hour", count("contracts_created", LAST_HOUR).or_zero()),
         Panel::new(
             Kind::Graph,
             "Database Performance",
@@ -223,7 +223,7 @@ fn business() -> Vec<Panel> {
         tile("Contracts created", "In the time shown.", "contracts_created"),
         tile("Contracts signed", "In the time shown.", "contracts_signed"),
         Panel::new(Kind::Number, "Value of contracts", TILE, "Prices in the contracts created in the time shown.")
-            .query("value", sum("contract_value", Window::Shown)),
+            .query("value", sum("contract_value", Window::Shown).or_zero()),
         tile("Documents", "Documents uploaded in the time shown.", "documents_uploaded"),
         Panel::new(Kind::Gauge, "Conversion", TILE, "Visitors who end up with a contract.")
             .query("conversion", level("conversion_rate")),
@@ -234,8 +234,8 @@ fn business() -> Vec<Panel> {
             "Contracts created and signed in the hour up to each point, and those that the platform says were created \
              since midnight.",
         )
-        .query("created", count("contracts_created", LAST_HOUR))
-        .query("signed", count("contracts_signed", LAST_HOUR))
+        .query("created", count("contracts_created", LAST_HOUR).or_zero())
+        .query("signed", count("contracts_signed", LAST_HOUR).or_zero())
         .query("since midnight", highest("daily_contracts")),
         Panel::new(
             Kind::Graph,
