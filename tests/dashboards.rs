@@ -436,6 +436,25 @@ fn widgets_are_what_cloudwatch_takes() {
     }
 }
 
+// ---------------------------------------------------------------- how it is shown
+
+#[test]
+fn shares_can_be_read_to_the_hundredth_of_a_percent() {
+    // An objective is 99.9 %; CloudWatch rounds 0.9989 to 0.999, and Grafana 99.89 % to 99.9 %, if nobody tells them.
+    for (name, dashboard) in dashboards_for("prometheus").into_iter().chain(dashboards_for("cloudwatch")) {
+        let panels = dashboard["panels"].as_array().unwrap();
+        for panel in panels.iter().filter(|panel| panel["type"] != "row") {
+            let defaults = &panel["fieldConfig"]["defaults"];
+            let expected = if defaults["unit"] == "percentunit" { json!(2) } else { Value::Null };
+            assert_eq!(defaults["decimals"], expected, "{name}: {}", panel["title"]);
+        }
+    }
+    let widgets = widgets();
+    let precise = |widget: &&Value| widget["properties"]["singleValueFullPrecision"] == true;
+    let precise: Vec<&Value> = widgets.iter().filter(precise).map(|widget| &widget["properties"]["title"]).collect();
+    assert_eq!(precise, ["Availability, 30 days", "Answered within 1 s, 30 days", "Lines accounted for"]);
+}
+
 // ---------------------------------------------------------------- names and types
 
 #[test]

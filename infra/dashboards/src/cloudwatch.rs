@@ -98,7 +98,13 @@ fn properties(panel: &Panel) -> Result<Json, Mistake> {
             let max = if quantities[0] == Quantity::Percent { 100 } else { 1 };
             properties["yAxis"] = json!({ "left": { "min": 0, "max": max } });
         }
-        Kind::Number => properties["sparkline"] = json!(false),
+        Kind::Number => {
+            properties["sparkline"] = json!(false);
+            if quantities[0] == Quantity::Share {
+                // Rounded, 0.9989 would be the objective of 0.999.
+                properties["singleValueFullPrecision"] = json!(true);
+            }
+        }
         Kind::Table => {}
     }
     if !panel.thresholds.steps.is_empty() && matches!(panel.kind, Kind::Graph | Kind::Gauge) {
@@ -194,6 +200,7 @@ fn axis_unit(quantity: Quantity) -> &'static str {
     match quantity {
         Quantity::Count => "Count",
         Quantity::PerSecond => "1/s",
+        Quantity::BytesPerSecond => "Bytes/s",
         Quantity::Share => "Share (0 to 1)",
         Quantity::Times => "Times",
         Quantity::Percent => "%",

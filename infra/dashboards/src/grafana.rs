@@ -406,6 +406,7 @@ fn unit(quantity: Quantity, flavour: Flavour) -> (&'static str, f64) {
     match quantity {
         Quantity::Count | Quantity::Number => ("short", 1.0),
         Quantity::PerSecond => ("cps", 1.0),
+        Quantity::BytesPerSecond => ("Bps", 1.0),
         Quantity::Share => ("percentunit", 1.0),
         Quantity::Times => ("suffix:x", 1.0),
         Quantity::Percent => ("percent", 1.0),
@@ -455,6 +456,10 @@ fn field_config(panel: &Panel, flavour: Flavour) -> Result<Json, Mistake> {
         "color": { "mode": if panel.kind == Kind::Graph { "palette-classic" } else { "thresholds" } },
         "noValue": "no data",
     });
+    if quantities[0] == Quantity::Share {
+        // An objective of 99.9 % is missed at 99.89 %.
+        defaults["decimals"] = json!(2);
+    }
     if panel.kind == Kind::Graph {
         defaults["min"] = json!(0);
         defaults["custom"] = json!({
