@@ -350,9 +350,9 @@ fn pipeline() -> Vec<Panel> {
         )
         .query("bytes", rate("pipeline_bytes_received")),
         Panel::new(Kind::Graph, "Queues", THIRD, "How long the oldest event has waited, and what was given up.")
-            .query("oldest event", highest("queue_oldest_message_age").of(Resource::Queue("EventQueue")))
-            .query("dead events", highest("queue_messages").of(Resource::Queue("EventDeadLetterQueue")))
-            .query("dead letters", highest("queue_messages").of(Resource::Queue("DeadLetterQueue"))),
+            .query("oldest event", highest("queue_oldest_message_age").of(Resource::Queue("events")))
+            .query("dead events", highest("queue_messages").of(Resource::Queue("event-dead-letters")))
+            .query("dead letters", highest("queue_messages").of(Resource::Queue("dead-letters"))),
     ]
 }
 

@@ -178,8 +178,7 @@ fn exact(value: &Value) -> String {
     match value {
         Value::Exact(value) => value.clone(),
         Value::Of(Resource::Database) => "${DatabaseInstance}".to_owned(),
-        Value::Of(Resource::Function(function)) => format!("${{AWS::StackName}}-{function}"),
-        Value::Of(Resource::Queue(id)) => format!("${{{id}.QueueName}}"),
+        Value::Of(Resource::Function(name) | Resource::Queue(name)) => format!("${{AWS::StackName}}-{name}"),
         // Rows of a service are left out, and a series for each value is searched.
         Value::RowsService | Value::Each => "*".to_owned(),
     }

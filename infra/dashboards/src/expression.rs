@@ -199,7 +199,7 @@ pub enum Resource {
     Database,
     /// The function of the stack that is called this after the stack's name.
     Function(&'static str),
-    /// The queue of the stack with this id in the template.
+    /// The queue of the stack that is called this after the stack's name.
     Queue(&'static str),
 }
 

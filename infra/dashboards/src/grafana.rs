@@ -206,23 +206,11 @@ fn variables(board: &Board, flavour: Flavour) -> Vec<Json> {
     if flavour == Flavour::CloudWatch || !resources.is_empty() {
         list.push(text("stack", "Stack", "land-contracts"));
     }
-    for resource in resources {
-        match resource {
-            Resource::Database => list.push(text("database", "Database", "production-contract-db")),
-            Resource::Function(_) => {} // Named after the stack.
-            Resource::Queue(id) => list.push(queue(id, flavour)),
-        }
+    // (The others are named after the stack.)
+    if resources.contains(&Resource::Database) {
+        list.push(text("database", "Database", "production-contract-db"));
     }
     list
-}
-
-/// A queue's name begins with the stack's and its id in the template, and ends as CloudFormation likes.
-fn queue(id: &str, flavour: Flavour) -> Json {
-    json!({
-        "type": "query", "name": id, "datasource": cloudwatch(flavour), "refresh": 1, "regex": format!("/^${{stack}}-{id}-/"),
-        "sort": 0, "hide": 2, "options": [], "skipUrlSync": false, "multi": false, "includeAll": false, "current": {},
-        "query": dimension_values("AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName"),
-    })
 }
 
 /// CloudWatch's values of a dimension.
@@ -395,8 +383,7 @@ fn dimension(name: &str, value: &Value) -> String {
         Value::Each if name == "service" => "$service".to_owned(),
         Value::Each => "*".to_owned(),
         Value::Of(Resource::Database) => "$database".to_owned(),
-        Value::Of(Resource::Function(function)) => format!("${{stack}}-{function}"),
-        Value::Of(Resource::Queue(id)) => format!("${{{id}}}"),
+        Value::Of(Resource::Function(name) | Resource::Queue(name)) => format!("${{stack}}-{name}"),
     }
 }
 
