@@ -433,6 +433,33 @@ fn widgets_are_what_cloudwatch_takes() {
     }
 }
 
+/// Metrics that the overview asks CloudWatch for whenever it is refreshed, but for those by service, level and the like.
+fn metrics_of_a_refresh(flavour: &str) -> usize {
+    let of_overview = targets(flavour).into_iter().filter(|(place, _)| place.starts_with("overview-"));
+    let asks = |target: &Value| target["metricName"].as_str().is_some_and(|name| !name.is_empty());
+    let each = |value: &Value| value == "*" || value == "$service";
+    let one = |target: &Value| !target["dimensions"].as_object().unwrap().values().any(each);
+    of_overview.filter(|(_, target)| asks(target) && one(target)).count()
+}
+
+#[test]
+fn the_page_of_dashboards_says_what_a_refresh_costs() {
+    let page = fs::read_to_string(workspace::root().join("docs/dashboards.md")).unwrap();
+    let page = page.split_whitespace().collect::<Vec<_>>().join(" ");
+    for (flavour, before) in [("cloudwatch", "the overview asks for"), ("prometheus", "it asks CloudWatch for")] {
+        let refreshed = dashboards_for(flavour).into_values().map(|dashboard| dashboard["refresh"].clone());
+        assert!(refreshed.into_iter().all(|every| every == "5m") && page.contains("(every 5 minutes)"), "{flavour}");
+        let metrics = metrics_of_a_refresh(flavour);
+        // Twelve times an hour, a cent for a thousand.
+        let cents = metrics as f64 * 12.0 / 1_000.0;
+        assert!(page.contains(&format!("{before} {metrics}")), "{flavour}: {metrics}");
+        assert!(page.contains(&format!("{cents:.1} cents an hour")), "{flavour}: {cents}");
+    }
+    // The longest that a panel looks back, and a day more.
+    let days = boards::OBJECTIVE_DAYS + 1;
+    assert!(page.contains(&format!("`--storage.tsdb.retention.time={days}d`")), "{days}");
+}
+
 // ---------------------------------------------------------------- how it is shown
 
 #[test]

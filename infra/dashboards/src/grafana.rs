@@ -50,11 +50,8 @@ pub fn dashboard(board: &Board, flavour: Flavour) -> Result<Json, Mistake> {
         "graphTooltip": 1,
         "timezone": "browser",
         "time": { "from": format!("now-{}", duration(board.hours)), "to": "now" },
-        // Values come once a minute; what CloudWatch is asked costs.
-        "refresh": match flavour {
-            Flavour::Prometheus => "1m",
-            Flavour::CloudWatch => "5m",
-        },
+        // Either asks CloudWatch for something, which costs.
+        "refresh": "5m",
         "templating": { "list": variables(board, flavour) },
         "annotations": { "list": [of_grafana(), annotation(flavour)] },
         "links": [links(flavour)],
