@@ -253,9 +253,31 @@ async fn the_values_are_those_that_were_filled_in(server: &PrometheusServer, las
     assert!(by_service.iter().all(|rate| (rate - 100.0 / 60.0).abs() < 1e-6), "{by_service:?}");
 }
 
+/// Hours later, without a sample since then: what was counted in the time shown, or in the last hour, is none.
 async fn an_idle_counter_is_zero_and_not_unknown(server: &PrometheusServer, last: Minute) {
-    let never = expression_of("Quarantined", "A").replace("pipeline_lines_quarantined", "pipeline_lines_never_seen");
-    assert_eq!(values(server, last, &never).await, [0.0]);
+    let morning = last.plus(8 * 60);
+    for (title, reference) in [
+        ("Contracts Created", "A"),
+        ("Registrations", "A"),
+        ("Contracts created", "A"),
+        ("Contracts signed", "A"),
+        ("Value of contracts", "A"),
+        ("Documents", "A"),
+        ("Contracts", "A"),
+        ("Contracts", "B"),
+        ("Contracts that could not be created", "A"),
+        ("Quarantined", "A"),
+        ("Points folded", "A"),
+        ("Values refused", "A"),
+        ("Lines dropped", "A"),
+        ("Security events", "A"),
+    ] {
+        let expression = expression_of(title, reference);
+        assert!(server.value(&expression, just_after(last)).await > 0.0, "{title} {reference}: {expression}");
+        assert_eq!(values(server, morning, &expression).await, [0.0], "{title} {reference}: {expression}");
+    }
+    // What is not counted but read is unknown.
+    assert_eq!(values(server, morning, &expression_of("Active Users", "A")).await, [0.0; 0]);
 }
 
 async fn an_unknown_environment_has_no_values(server: &PrometheusServer, last: Minute) {
@@ -272,10 +294,7 @@ fn widgets() -> Vec<Value> {
         .replace("${MetricNamespace}", "LandContracts")
         .replace("${AWS::Region}", "eu-west-1")
         .replace("${AWS::StackName}", "land-contracts")
-        .replace("${DatabaseInstance}", "db")
-        .replace("${EventQueue.QueueName}", "q1")
-        .replace("${EventDeadLetterQueue.QueueName}", "q2")
-        .replace("${DeadLetterQueue.QueueName}", "q3");
+        .replace("${DatabaseInstance}", "db");
     let unknown: Vec<&str> = filled.split("${").skip(1).filter(|rest| !rest.starts_with('!')).collect();
     assert!(unknown.is_empty(), "{unknown:?}");
     let body: Value = serde_json::from_str(&filled.replace("${!", "${")).unwrap();
@@ -414,6 +433,52 @@ fn widgets_are_what_cloudwatch_takes() {
     }
 }
 
+/// Metrics that the overview asks CloudWatch for whenever it is refreshed, but for those by service, level and the like.
+fn metrics_of_a_refresh(flavour: &str) -> usize {
+    let of_overview = targets(flavour).into_iter().filter(|(place, _)| place.starts_with("overview-"));
+    let asks = |target: &Value| target["metricName"].as_str().is_some_and(|name| !name.is_empty());
+    let each = |value: &Value| value == "*" || value == "$service";
+    let one = |target: &Value| !target["dimensions"].as_object().unwrap().values().any(each);
+    of_overview.filter(|(_, target)| asks(target) && one(target)).count()
+}
+
+#[test]
+fn the_page_of_dashboards_says_what_a_refresh_costs() {
+    let page = fs::read_to_string(workspace::root().join("docs/dashboards.md")).unwrap();
+    let page = page.split_whitespace().collect::<Vec<_>>().join(" ");
+    for (flavour, before) in [("cloudwatch", "the overview asks for"), ("prometheus", "it asks CloudWatch for")] {
+        let refreshed = dashboards_for(flavour).into_values().map(|dashboard| dashboard["refresh"].clone());
+        assert!(refreshed.into_iter().all(|every| every == "5m") && page.contains("(every 5 minutes)"), "{flavour}");
+        let metrics = metrics_of_a_refresh(flavour);
+        // Twelve times an hour, a cent for a thousand.
+        let cents = metrics as f64 * 12.0 / 1_000.0;
+        assert!(page.contains(&format!("{before} {metrics}")), "{flavour}: {metrics}");
+        assert!(page.contains(&format!("{cents:.1} cents an hour")), "{flavour}: {cents}");
+    }
+    // The longest that a panel looks back, and a day more.
+    let days = boards::OBJECTIVE_DAYS + 1;
+    assert!(page.contains(&format!("`--storage.tsdb.retention.time={days}d`")), "{days}");
+}
+
+// ---------------------------------------------------------------- how it is shown
+
+#[test]
+fn shares_can_be_read_to_the_hundredth_of_a_percent() {
+    // An objective is 99.9 %; CloudWatch rounds 0.9989 to 0.999, and Grafana 99.89 % to 99.9 %, if nobody tells them.
+    for (name, dashboard) in dashboards_for("prometheus").into_iter().chain(dashboards_for("cloudwatch")) {
+        let panels = dashboard["panels"].as_array().unwrap();
+        for panel in panels.iter().filter(|panel| panel["type"] != "row") {
+            let defaults = &panel["fieldConfig"]["defaults"];
+            let expected = if defaults["unit"] == "percentunit" { json!(2) } else { Value::Null };
+            assert_eq!(defaults["decimals"], expected, "{name}: {}", panel["title"]);
+        }
+    }
+    let widgets = widgets();
+    let precise = |widget: &&Value| widget["properties"]["singleValueFullPrecision"] == true;
+    let precise: Vec<&Value> = widgets.iter().filter(precise).map(|widget| &widget["properties"]["title"]).collect();
+    assert_eq!(precise, ["Availability, 30 days", "Answered within 1 s, 30 days", "Lines accounted for"]);
+}
+
 // ---------------------------------------------------------------- names and types
 
 #[test]
@@ -423,12 +488,47 @@ fn the_functions_and_queues_are_those_of_the_template() {
     let template = fs::read_to_string(workspace::root().join("template.yaml")).unwrap();
     for resource in boards::all().iter().flat_map(dashboards::panel::Board::resources) {
         match resource {
-            Resource::Queue(id) => {
-                assert!(template.contains(&format!("\n  {id}:\n    Type: AWS::SQS::Queue\n")), "{id}");
+            Resource::Queue(name) => {
+                assert!(template.contains(&format!("\n      QueueName: !Sub ${{AWS::StackName}}-{name}\n")), "{name}");
             }
             Resource::Function(name) => assert!(FUNCTIONS.contains(&name), "{name}"),
             Resource::Database => assert!(template.contains("\n  DatabaseInstance:\n")),
         }
+    }
+}
+
+/// The functions that `metric` is drawn for.
+fn drawn(metric: &str) -> BTreeSet<&'static str> {
+    let boards = boards::all();
+    let series = boards.iter().flat_map(dashboards::panel::Board::expressions).flat_map(|shown| shown.series());
+    let of_function = |resource| if let Resource::Function(name) = resource { Some(name) } else { None };
+    series.filter(|series| series.metric() == metric).filter_map(|one| one.resource.and_then(of_function)).collect()
+}
+
+/// The functions with one of these in their sources.
+fn with_source(calls: &[&str]) -> BTreeSet<&'static str> {
+    let packages = artifacts::packages().unwrap();
+    let has = |function: &&str| {
+        let package = packages.iter().find(|package| function.starts_with(&***package)).unwrap();
+        let sources = fs::read_dir(workspace::root().join("functions").join(package).join("src")).unwrap();
+        let files = sources.map(|entry| entry.unwrap().path()).filter(|path| path.is_file());
+        files.map(|path| fs::read_to_string(path).unwrap()).any(|text| calls.iter().any(|call| text.contains(call)))
+    };
+    FUNCTIONS.into_iter().filter(has).collect()
+}
+
+#[test]
+fn what_functions_tell_of_themselves_is_drawn_for_those_that_tell_it() {
+    assert_eq!(drawn("function_quarantined"), with_source(&["measures::quarantined("]));
+    // Every client of AWS counts what it tries again.
+    assert_eq!(drawn("function_retries"), with_source(&["measures::tried_again(", "aws::load_config("]));
+    // metric-flusher tells of the minutes that it flushes.
+    let mut tell_age = with_source(&["measures::newest"]);
+    tell_age.insert("metric-flusher");
+    assert_eq!(drawn("function_batch_age"), tell_age);
+    // What `run` tells, and Lambda.
+    for of_all in ["function_duration", "lambda_errors"] {
+        assert_eq!(drawn(of_all), FUNCTIONS.into(), "{of_all}");
     }
 }
 
@@ -439,6 +539,11 @@ fn each_dashboard_has_an_id_of_its_own_and_only_variables_that_it_defines() {
         let uid = dashboard["uid"].as_str().unwrap();
         assert!(uid.len() <= 40 && uids.insert(uid.to_owned()), "{uid}");
         let variables = dashboard["templating"]["list"].as_array().unwrap();
+        // One that CloudWatch fills is empty two weeks after the last value, and an empty dimension makes it refuse all
+        // that is asked with it: so only what is ours is looked up.
+        for variable in variables.iter().filter(|variable| variable["type"] == "query") {
+            assert!(["environment", "service"].contains(&variable["name"].as_str().unwrap()), "{name}: {variable}");
+        }
         let mut defined: BTreeSet<&str> = variables.iter().map(|variable| variable["name"].as_str().unwrap()).collect();
         defined.extend(["__rate_interval", "__range"]);
         let text = dashboard.to_string();

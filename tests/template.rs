@@ -321,9 +321,11 @@ fn names_do_not_collide_between_two_stacks_of_an_account() {
         ("AWS::Events::EventBus", "Name"),
         ("AWS::Events::Rule", "Name"),
     ] {
+        let mut names = BTreeSet::new();
         for (id, resource) in resources(kind) {
             let name = &resource["Properties"][property];
             assert!(name.is_null() || text(name).contains("AWS::StackName"), "{id} is called {name}");
+            assert!(name.is_null() || names.insert(text(name)), "{id} is not the only one called {name}");
         }
     }
 }

@@ -36,6 +36,31 @@ pub const FUNCTIONS: [&str; 8] = [
     "trace-forwarder",
 ];
 
+/// Those that tell how old it is what they work on: `function_batch_age`.
+const TELL_AGE: &[&str] = &[
+    "log-processor",
+    "log-processor-kinesis",
+    "event-recorder",
+    "metric-flusher",
+    "alert-evaluator",
+    "trace-forwarder",
+];
+
+/// Those that put aside what they can not read: `function_quarantined`.
+const QUARANTINE: &[&str] =
+    &["log-processor", "log-processor-kinesis", "event-recorder", "metric-flusher", "trace-forwarder"];
+
+/// Those that count what they try again: `function_retries`. slack-notifier leaves that to Lambda.
+const RETRY: &[&str] = &[
+    "log-processor",
+    "log-processor-kinesis",
+    "event-recorder",
+    "metric-flusher",
+    "alert-evaluator",
+    "daily-reporter",
+    "trace-forwarder",
+];
+
 /// Every dashboard.
 pub fn all() -> Vec<Board> {
     vec![overview(), services()]
@@ -176,7 +201,7 @@ fn requests() -> Vec<Panel> {
         Panel::new(Kind::Number, "Active Users", QUARTER, "Users who are active now.")
             .query("Active Users", highest("active_users")),
         Panel::new(Kind::Number, "Contracts Created", QUARTER, "Contracts created in the last hour.")
-            .query("Contracts per Hour", count("contracts_created", LAST_HOUR)),
+            .query("Contracts per Hour", count("contracts_created", LAST_HOUR).or_zero()),
         Panel::new(
             Kind::Graph,
             "Database Performance",
@@ -198,7 +223,7 @@ fn business() -> Vec<Panel> {
         tile("Contracts created", "In the time shown.", "contracts_created"),
         tile("Contracts signed", "In the time shown.", "contracts_signed"),
         Panel::new(Kind::Number, "Value of contracts", TILE, "Prices in the contracts created in the time shown.")
-            .query("value", sum("contract_value", Window::Shown)),
+            .query("value", sum("contract_value", Window::Shown).or_zero()),
         tile("Documents", "Documents uploaded in the time shown.", "documents_uploaded"),
         Panel::new(Kind::Gauge, "Conversion", TILE, "Visitors who end up with a contract.")
             .query("conversion", level("conversion_rate")),
@@ -209,8 +234,8 @@ fn business() -> Vec<Panel> {
             "Contracts created and signed in the hour up to each point, and those that the platform says were created \
              since midnight.",
         )
-        .query("created", count("contracts_created", LAST_HOUR))
-        .query("signed", count("contracts_signed", LAST_HOUR))
+        .query("created", count("contracts_created", LAST_HOUR).or_zero())
+        .query("signed", count("contracts_signed", LAST_HOUR).or_zero())
         .query("since midnight", highest("daily_contracts")),
         Panel::new(
             Kind::Graph,
@@ -292,24 +317,31 @@ fn pipeline() -> Vec<Panel> {
             "Security events in the time shown, failed logins among them.",
         )
         .query("events", shown("security_events")),
-        of_functions("Failed runs", "Runs that failed; a time-out or a crash, too.", |function| {
+        of_functions("Failed runs", "Runs that failed; a time-out or a crash, too.", &FUNCTIONS, |function| {
             count("lambda_errors", Window::Point).of(function)
         }),
-        of_functions("Run time", "The 95th percentile of each function's runs.", |function| {
+        of_functions("Run time", "The 95th percentile of each function's runs.", &FUNCTIONS, |function| {
             quantile("function_duration", 0.95).of(function)
         }),
         of_functions(
             "Age of batches",
-            "How old the newest is of what a run takes in, in 95 of 100 runs: how late the archive, metrics and alerts \
-             are.",
+            "How old the newest is of what a run takes in, in 95 of 100 runs: how late the archive, metrics, alerts \
+             and traces are.",
+            TELL_AGE,
             |function| quantile("function_batch_age", 0.95).of(function),
         ),
-        of_functions("Quarantined by functions", "Lines, events, spans and metrics kept aside.", |function| {
-            count("function_quarantined", Window::Point).of(function)
-        }),
-        of_functions("Retries", "Calls to AWS that were tried again, and messages that came again.", |function| {
-            count("function_retries", Window::Point).of(function)
-        }),
+        of_functions(
+            "Quarantined by functions",
+            "Lines, events, spans and metrics kept aside.",
+            QUARANTINE,
+            |function| count("function_quarantined", Window::Point).of(function),
+        ),
+        of_functions(
+            "Retries",
+            "Calls to AWS and to other targets that were tried again, and messages that came again.",
+            RETRY,
+            |function| count("function_retries", Window::Point).of(function),
+        ),
         Panel::new(
             Kind::Graph,
             "Bytes received",
@@ -318,15 +350,21 @@ fn pipeline() -> Vec<Panel> {
         )
         .query("bytes", rate("pipeline_bytes_received")),
         Panel::new(Kind::Graph, "Queues", THIRD, "How long the oldest event has waited, and what was given up.")
-            .query("oldest event", highest("queue_oldest_message_age").of(Resource::Queue("EventQueue")))
-            .query("dead events", highest("queue_messages").of(Resource::Queue("EventDeadLetterQueue")))
-            .query("dead letters", highest("queue_messages").of(Resource::Queue("DeadLetterQueue"))),
+            .query("oldest event", highest("queue_oldest_message_age").of(Resource::Queue("events")))
+            .query("dead events", highest("queue_messages").of(Resource::Queue("event-dead-letters")))
+            .query("dead letters", highest("queue_messages").of(Resource::Queue("dead-letters"))),
     ]
 }
 
-/// A line for each function.
-fn of_functions(title: &'static str, description: &'static str, figure: fn(Resource) -> Series) -> Panel {
-    FUNCTIONS.iter().fold(Panel::new(Kind::Graph, title, THIRD, description), |panel, function| {
+/// A line for each of `functions`: those that tell the figure. A line that can never be drawn would look like all is
+/// well, and its metric is asked for all the same.
+fn of_functions(
+    title: &'static str,
+    description: &'static str,
+    functions: &[&'static str],
+    figure: fn(Resource) -> Series,
+) -> Panel {
+    functions.iter().fold(Panel::new(Kind::Graph, title, THIRD, description), |panel, function| {
         panel.query(function, figure(Resource::Function(function)))
     })
 }

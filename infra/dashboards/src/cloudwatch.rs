@@ -98,7 +98,13 @@ fn properties(panel: &Panel) -> Result<Json, Mistake> {
             let max = if quantities[0] == Quantity::Percent { 100 } else { 1 };
             properties["yAxis"] = json!({ "left": { "min": 0, "max": max } });
         }
-        Kind::Number => properties["sparkline"] = json!(false),
+        Kind::Number => {
+            properties["sparkline"] = json!(false);
+            if quantities[0] == Quantity::Share {
+                // Rounded, 0.9989 would be the objective of 0.999.
+                properties["singleValueFullPrecision"] = json!(true);
+            }
+        }
         Kind::Table => {}
     }
     if !panel.thresholds.steps.is_empty() && matches!(panel.kind, Kind::Graph | Kind::Gauge) {
@@ -172,8 +178,7 @@ fn exact(value: &Value) -> String {
     match value {
         Value::Exact(value) => value.clone(),
         Value::Of(Resource::Database) => "${DatabaseInstance}".to_owned(),
-        Value::Of(Resource::Function(function)) => format!("${{AWS::StackName}}-{function}"),
-        Value::Of(Resource::Queue(id)) => format!("${{{id}.QueueName}}"),
+        Value::Of(Resource::Function(name) | Resource::Queue(name)) => format!("${{AWS::StackName}}-{name}"),
         // Rows of a service are left out, and a series for each value is searched.
         Value::RowsService | Value::Each => "*".to_owned(),
     }
@@ -194,6 +199,7 @@ fn axis_unit(quantity: Quantity) -> &'static str {
     match quantity {
         Quantity::Count => "Count",
         Quantity::PerSecond => "1/s",
+        Quantity::BytesPerSecond => "Bytes/s",
         Quantity::Share => "Share (0 to 1)",
         Quantity::Times => "Times",
         Quantity::Percent => "%",

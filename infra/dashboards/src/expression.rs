@@ -199,7 +199,7 @@ pub enum Resource {
     Database,
     /// The function of the stack that is called this after the stack's name.
     Function(&'static str),
-    /// The queue of the stack with this id in the template.
+    /// The queue of the stack that is called this after the stack's name.
     Queue(&'static str),
 }
 
@@ -286,6 +286,11 @@ impl Series {
     fn quantity(&self) -> Result<Quantity, Mistake> {
         let source = self.source()?;
         Ok(match (self.measure, source) {
+            // A counter adds up what its unit says; of a histogram, values are counted.
+            (Measure::Rate, Source::Own(Definition { kind: Kind::Counter, unit: Unit::Bytes, .. })) => {
+                Quantity::BytesPerSecond
+            }
+            (Measure::Count, Source::Own(Definition { kind: Kind::Counter, unit: Unit::Bytes, .. })) => Quantity::Bytes,
             (Measure::Rate, _) => Quantity::PerSecond,
             (Measure::Count | Measure::Within(_), _) => Quantity::Count,
             (_, Source::Own(own)) => Quantity::of(own),
@@ -418,6 +423,8 @@ pub enum Quantity {
     Count,
     /// Things in a second.
     PerSecond,
+    /// Bytes in a second.
+    BytesPerSecond,
     /// A part of a whole, 0 to 1.
     Share,
     /// How many times as much.
@@ -569,6 +576,9 @@ mod tests {
     fn figures_have_the_unit_of_their_metric() {
         check(rate("api_requests"), Ok(Quantity::PerSecond));
         check(rate("api_request_duration"), Ok(Quantity::PerSecond));
+        check(rate("pipeline_bytes_received"), Ok(Quantity::BytesPerSecond));
+        check(count("pipeline_bytes_received", Window::Shown), Ok(Quantity::Bytes));
+        check(rate("document_size"), Ok(Quantity::PerSecond));
         check(count("contracts_created", Window::Hours(1)), Ok(Quantity::Count));
         check(quantile("api_request_duration", 0.95), Ok(Quantity::Milliseconds));
         check(mean("document_size"), Ok(Quantity::Megabytes));

@@ -221,6 +221,14 @@ mod tests {
     }
 
     #[test]
+    fn counters_of_bytes_say_so() {
+        for metric in METRICS.iter().filter(|metric| metric.kind == Kind::Counter) {
+            let unit = if metric.name.contains("_bytes") { Unit::Bytes } else { Unit::Count };
+            assert_eq!(metric.unit, unit, "{}", metric.name);
+        }
+    }
+
+    #[test]
     fn prometheus_names_are_unique_and_in_base_units() {
         let mut names = BTreeSet::new();
         for metric in METRICS {

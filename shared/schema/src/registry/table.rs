@@ -181,6 +181,11 @@ const fn by(source: Source, metric: Definition) -> Definition {
     Definition { source, ..metric }
 }
 
+/// The same metric, of bytes.
+const fn of_bytes(metric: Definition) -> Definition {
+    Definition { unit: Unit::Bytes, ..metric }
+}
+
 /// Every metric that this system emits.
 pub const METRICS: &[Definition] = &[
     // The platform's business.
@@ -347,7 +352,7 @@ pub const METRICS: &[Definition] = &[
     ),
     by(
         Source::Pipeline,
-        counter("pipeline_bytes_received", &["service"], BY_SERVICE, "Bytes of log messages delivered."),
+        of_bytes(counter("pipeline_bytes_received", &["service"], BY_SERVICE, "Bytes of log messages delivered.")),
     ),
     by(
         Source::Pipeline,
@@ -381,7 +386,7 @@ pub const METRICS: &[Definition] = &[
     ),
     own_counter("function_errors", "Runs that failed. Time-outs and crashes are only in Lambda's own count."),
     own_counter("function_lines", "Log events, business events or spans taken in, also again after a failure."),
-    own_counter("function_bytes", "Bytes of these."),
+    of_bytes(own_counter("function_bytes", "Bytes of these.")),
     own_counter("function_quarantined", "What was put to quarantine: log events, business events, spans, metrics."),
     own_counter("function_retries", "Calls to AWS that were tried again, and messages that came again."),
     by(
