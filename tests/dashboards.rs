@@ -522,10 +522,7 @@ fn what_functions_tell_of_themselves_is_drawn_for_those_that_tell_it() {
     assert_eq!(drawn("function_quarantined"), with_source(&["measures::quarantined("]));
     // Every client of AWS counts what it tries again.
     assert_eq!(drawn("function_retries"), with_source(&["measures::tried_again(", "aws::load_config("]));
-    // metric-flusher tells of the minutes that it flushes.
-    let mut tell_age = with_source(&["measures::newest"]);
-    tell_age.insert("metric-flusher");
-    assert_eq!(drawn("function_batch_age"), tell_age);
+    assert_eq!(drawn("function_batch_age"), with_source(&["measures::newest"]));
     // What `run` tells, and Lambda.
     for of_all in ["function_duration", "lambda_errors"] {
         assert_eq!(drawn(of_all), FUNCTIONS.into(), "{of_all}");

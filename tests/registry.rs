@@ -26,6 +26,8 @@ use testkit::{pipeline, subscription};
 
 #[path = "expanded.rs"]
 mod expanded;
+#[path = "told.rs"]
+mod told;
 
 use expanded::{resources, text};
 
@@ -152,16 +154,13 @@ fn told_by_services() -> Vec<String> {
     lines_of(work, || (0..1_000).for_each(|_| business::track_user_registration("buyer")))
 }
 
-/// All that a function tells about its runs.
+/// Runs of functions.
+static RUNS: LazyLock<Vec<told::Run>> = LazyLock::new(told::runs);
+
+/// All that functions tell about their runs. (That whatever runs them tells how they began and ended is tested there.)
 fn told_by_functions() -> Vec<String> {
-    let work = || {
-        aws::measures::took_in(1, 1);
-        aws::measures::quarantined(1);
-        aws::measures::tried_again(1);
-        aws::measures::newest(0);
-        aws::measures::ended(true, Duration::from_millis(1), true);
-    };
-    lines_of(work, || ())
+    let ends = lines_of(|| aws::measures::ended(true, Duration::from_millis(1), true), || ());
+    RUNS.iter().flat_map(|run| run.lines.clone()).chain(ends).collect()
 }
 
 /// What a line in the embedded metric format tells has to be what the registry says.
@@ -179,6 +178,32 @@ fn emf(line: &str) -> BTreeSet<String> {
         }
     }
     names
+}
+
+/// What the lines of a run tell of it, as [`told::Run::expected`] has it.
+fn told_of(run: &told::Run) -> BTreeSet<String> {
+    let mut sums: BTreeMap<String, f64> = BTreeMap::new();
+    for line in &run.lines {
+        let parsed: Value = serde_json::from_str(line).unwrap();
+        for name in emf(line) {
+            let value = parsed[name.as_str()].as_f64().unwrap_or_else(|| panic!("{name} in {line}"));
+            if name == "function_batch_age" {
+                // Where the clock of this machine is wrong, all is still to come, and of now.
+                let (least, most) = (run.age.0.max(0) as f64, run.age.1.max(0) as f64);
+                assert!((least..=most).contains(&value), "{} {}: {line}", run.function, run.run);
+            }
+            *sums.entry(name).or_default() += value;
+        }
+    }
+    let told = sums.into_iter().map(|(name, sum)| {
+        let name = name.strip_prefix("function_").unwrap_or(&name).to_owned();
+        match name.as_str() {
+            "batch_age" => name,
+            "bytes" if sum > 0.0 => name,
+            _ => format!("{name} {sum}"),
+        }
+    });
+    told.collect()
 }
 
 /// Names of what is emitted, by who emits it; each with the unit and the dimensions of the registry.
@@ -216,6 +241,40 @@ fn every_metric_is_emitted_by_whoever_the_registry_says_and_nothing_else_is() {
         }
         assert!(by.iter().any(|by| EMITTED[by].contains(metric.name)), "{} is never emitted", metric.name);
     }
+}
+
+#[test]
+fn each_function_tells_what_it_took_in_and_what_it_kept() {
+    let all = |told: fn(&told::Run) -> BTreeSet<String>| -> Vec<_> {
+        RUNS.iter().map(|run| (run.function, run.run, told(run))).collect()
+    };
+    let expected = |run: &told::Run| run.expected.iter().map(|&told| told.to_owned()).collect();
+    let (found, expected) = (all(told_of), all(expected));
+    let differ: Vec<_> = found.iter().zip(&expected).filter(|(found, expected)| found != expected).collect();
+    assert!(differ.is_empty(), "found and expected: {differ:#?}");
+}
+
+#[test]
+fn what_an_alarm_watches_of_a_function_is_told_by_it() {
+    let told: BTreeSet<(&str, String)> = RUNS
+        .iter()
+        .flat_map(|run| run.lines.iter().flat_map(|line| emf(line)).map(|name| (run.function, name)))
+        .collect();
+    let functions = resources("AWS::Lambda::Function");
+    let mut watched = 0;
+    for (id, alarm) in resources("AWS::CloudWatch::Alarm") {
+        let alarm = &alarm["Properties"];
+        if text(&alarm["Namespace"]) != "MetricNamespace" {
+            continue;
+        }
+        let function = text(&alarm["Dimensions"][0]["Value"]);
+        let name = text(&functions[function.as_str()]["Properties"]["FunctionName"]);
+        let name = name.strip_prefix("${AWS::StackName}-").unwrap();
+        let metric = text(&alarm["MetricName"]);
+        assert!(told.contains(&(name, metric.clone())), "{id} watches {metric}, which {name} does not tell");
+        watched += 1;
+    }
+    assert!(watched >= 7, "{watched}");
 }
 
 #[test]

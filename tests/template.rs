@@ -307,6 +307,47 @@ fn a_scheduled_function_that_stops_raises_an_alarm() {
 }
 
 #[test]
+fn every_alarm_is_heard_and_each_about_a_function_is_about_the_one_it_speaks_of() {
+    let alarms = resources("AWS::CloudWatch::Alarm");
+    for (id, alarm) in &alarms {
+        assert_eq!(alarm["Properties"]["AlarmActions"].as_array().map(Vec::len), Some(1), "{id}");
+        assert_eq!(text(&alarm["Properties"]["AlarmActions"]), "AlertTopic", "{id}");
+    }
+    // Of these the registry's tests know the metric, but not which function is meant.
+    let expected = [
+        ("LinesQuarantined", "LogProcessorFunction", "function_quarantined", "Sum", 0, [1, 1]),
+        ("LogStreamLinesQuarantined", "LogProcessorKinesisFunction", "function_quarantined", "Sum", 0, [1, 1]),
+        ("EventsQuarantined", "EventRecorderFunction", "function_quarantined", "Sum", 0, [1, 1]),
+        ("MetricsQuarantined", "MetricFlusherFunction", "function_quarantined", "Sum", 0, [1, 1]),
+        ("SpansQuarantined", "TraceForwarderFunction", "function_quarantined", "Sum", 0, [1, 1]),
+        ("LinesLate", "LogProcessorFunction", "function_batch_age", "Maximum", 15 * 60 * 1_000, [3, 5]),
+        ("MetricsLate", "AlertEvaluatorFunction", "function_batch_age", "Minimum", 10 * 60 * 1_000, [3, 5]),
+    ];
+    for (id, function, metric, statistic, threshold, periods) in expected {
+        let alarm = &alarms[id]["Properties"];
+        let is = |property: &str, expected: &str| assert_eq!(text(&alarm[property]), expected, "{id} {property}");
+        is("Namespace", "MetricNamespace");
+        is("MetricName", metric);
+        is("Statistic", statistic);
+        is("ComparisonOperator", "GreaterThanThreshold");
+        is("Threshold", &threshold.to_string());
+        // Idle functions tell nothing.
+        is("TreatMissingData", "notBreaching");
+        let [dimension] = &alarm["Dimensions"].as_array().unwrap()[..] else { panic!("one dimension: {id}") };
+        assert_eq!((&dimension["Name"], text(&dimension["Value"]).as_str()), (&"function".into(), function), "{id}");
+        let of = |property: &str| alarm[property].as_i64();
+        let evaluated = of("EvaluationPeriods").unwrap();
+        assert_eq!([of("DatapointsToAlarm").unwrap_or(evaluated), evaluated], periods, "{id}");
+    }
+    let own: BTreeSet<&str> = alarms
+        .iter()
+        .filter(|(_, alarm)| text(&alarm["Properties"]["Namespace"]) == "MetricNamespace")
+        .map(|(id, _)| *id)
+        .collect();
+    assert_eq!(own, expected.iter().map(|(id, ..)| *id).collect());
+}
+
+#[test]
 fn names_do_not_collide_between_two_stacks_of_an_account() {
     for (kind, property) in [
         ("AWS::Lambda::Function", "FunctionName"),

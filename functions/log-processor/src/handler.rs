@@ -58,14 +58,14 @@ pub(crate) async fn keep(outcome: Outcome, bucket: &impl PutObject) -> anyhow::R
 
 /// Lines first, then what counts them: metrics never speak of a line that is not kept.
 async fn store(processed: &Processed, bucket: &impl PutObject) -> anyhow::Result<Summary> {
-    let batch_id = &processed.batch_id;
+    let (batch_id, lines) = (&processed.batch_id, processed.lines);
+    // A run that fails tells it too: that its lines grow old is what the age is for.
+    measures::took_in(lines.received, processed.bytes);
+    processed.newest_millis.into_iter().for_each(measures::newest);
     for object in processed.objects() {
         bucket.put(object).await.with_context(|| format!("batch {batch_id} is not stored completely"))?;
     }
-    let lines = processed.lines;
-    measures::took_in(lines.received, processed.bytes);
     measures::quarantined(lines.quarantined);
-    processed.newest_millis.into_iter().for_each(measures::newest);
     if lines.quarantined > 0 {
         tracing::error!(batch_id, lines = lines.quarantined, key = processed.quarantine[0].key, "lines quarantined");
     }

@@ -5,6 +5,8 @@
 
 use std::time::{Duration, Instant};
 
+use std::collections::BTreeSet;
+
 use anyhow::{Context as _, bail};
 use aws::measures;
 use domain::keys;
@@ -242,12 +244,15 @@ where
             .buffered(rollups::CONCURRENCY)
             .try_collect()
             .await?;
-        let mut views = Vec::with_capacity(read.len());
+        let (mut views, mut bytes) = (Vec::with_capacity(read.len()), 0);
         for (key, stored) in &read {
             // Somebody deleted it since it was listed: whoever did has counted it.
             let Some(stored) = stored else { continue };
             match PendingView::parse(&stored.body) {
-                Ok(view) => views.push(view),
+                Ok(view) => {
+                    views.push(view);
+                    bytes += stored.body.len();
+                }
                 Err(error) => {
                     let object = pending::unreadable(key, stored.body.clone());
                     self.bucket.put(&object).await.context("pending metrics that can not be read could not be kept")?;
@@ -258,7 +263,10 @@ where
                 }
             }
         }
-        rollups::load(&self.bucket, views.iter().flat_map(PendingView::all_minutes), &mut taken.stored).await?;
+        let minutes: BTreeSet<Minute> = views.iter().flat_map(PendingView::all_minutes).collect();
+        measures::took_in(views.len(), bytes);
+        minutes.last().into_iter().for_each(|minute| measures::newest(minute.start().as_millisecond()));
+        rollups::load(&self.bucket, minutes, &mut taken.stored).await?;
         for view in &views {
             let counted = |minute: Minute, batch: &str| {
                 taken.stored.get(&minute).is_some_and(|(rollup, _)| rollup.batches.contains(batch))

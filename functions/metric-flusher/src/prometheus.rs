@@ -244,6 +244,7 @@ where
             );
             let object = Object { key, content_type: "application/json", body };
             bucket.put(&object).await.context("counters that can not be read could not be kept")?;
+            measures::quarantined(1);
             Ok(StoredState { state: State::default(), version })
         }
     }

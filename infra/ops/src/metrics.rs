@@ -253,6 +253,8 @@ api_request_duration               timer     Milliseconds services
             assert!(arguments(line).is_err(), "{line:?}");
         }
         assert!(read(&["--from", "2026-11-22", "--to", "2026-11-21"]).is_err());
+        let misspelt = read(&["--from", "2026-11-21", "--where", "servce=api"]).unwrap_err().to_string();
+        assert!(misspelt.contains("by (servce)"), "{misspelt}");
     }
 
     #[tokio::test]

@@ -29,13 +29,13 @@ fn function() -> [(&'static str, &'static str); 1] {
     [("function", FUNCTION.get().map_or("unknown", String::as_str))]
 }
 
-/// Log events, business events or spans that a run took in, and the bytes of these.
+/// Log events, business events, spans or pending objects that a run took in, and the bytes of these.
 pub fn took_in(lines: usize, bytes: usize) {
     count("function_lines", lines);
     count("function_bytes", bytes);
 }
 
-/// What is kept in quarantine now: log events, business events, spans, metrics.
+/// What is kept in quarantine now: log events, business events, spans, metrics, a state.
 pub fn quarantined(number: usize) {
     count("function_quarantined", number);
 }

@@ -43,8 +43,11 @@ pub enum RequestError {
     /// Too many periods to be read by anybody.
     #[error("{0} periods are more than {MAX_PERIODS}: ask for longer ones")]
     TooMany(i64),
-    /// CloudWatch keeps fine periods for a shorter time.
-    #[error("CloudWatch keeps periods of {minutes} min for {days} days, and {from} is longer ago: ask for longer ones")]
+    /// CloudWatch keeps fine periods for a shorter time, and answers with nothing where it has none.
+    #[error(
+        "CloudWatch keeps periods of {minutes} min for {days} days, and {from} is longer ago: it keeps multiples of \
+         5 min for 63 days, and of 1 h for 455"
+    )]
     Gone {
         /// Length of a period.
         minutes: i64,
@@ -56,6 +59,9 @@ pub enum RequestError {
     /// Not in the registry.
     #[error("there is no metric `{0}`; `ops metrics list` has them all")]
     Unknown(String),
+    /// No series at all.
+    #[error("no metric is put to CloudWatch by ({0}); `ops metrics list` says by what each is")]
+    NoSet(String),
     /// No such series.
     #[error("{metric} is not put to CloudWatch by ({given}), but by {sets}")]
     NoSuchSet {
@@ -71,7 +77,7 @@ pub enum RequestError {
 /// Periods of one report.
 const MAX_PERIODS: i64 = 1_440;
 
-/// From which length on CloudWatch keeps a period for how many days.
+/// Multiples of how many minutes CloudWatch keeps for how many days.
 const KEPT: [(i64, i64); 3] = [(60, 455), (5, 63), (1, 15)];
 
 impl Periods {
@@ -98,7 +104,7 @@ impl Periods {
         if number > MAX_PERIODS {
             return Err(RequestError::TooMany(number));
         }
-        let days = KEPT.iter().find(|(least, _)| minutes >= *least).map_or(15, |(_, days)| *days);
+        let days = KEPT.iter().find(|(unit, _)| minutes % unit == 0).map_or(15, |(_, days)| *days);
         if Minute::of(now).since(first) > days * 1_440 {
             return Err(RequestError::Gone { minutes, days, from: first });
         }
@@ -152,13 +158,13 @@ pub struct Request {
 }
 
 impl Request {
-    /// A report of the metrics `names` (without any: all that have a series without dimensions), each the series with
-    /// exactly these dimensions. Ours are in `namespace`.
+    /// A report of the metrics `names` (without any: all that have such a series, those of AWS among them), each the
+    /// series with exactly these dimensions. Ours are in `namespace`.
     ///
     /// # Errors
     ///
-    /// Where there is no such metric, or it is not put by these dimensions: the answer would be empty, which is no
-    /// answer.
+    /// Where there is no such metric, or it is not put by these dimensions, or none is: the answer would be empty, which
+    /// is no answer.
     pub fn new(
         names: &[String],
         dimensions: &BTreeMap<String, String>,
@@ -169,6 +175,10 @@ impl Request {
         let mut names: Vec<&str> = names.iter().map(String::as_str).collect();
         if names.is_empty() {
             names = METRICS.iter().filter(|metric| metric.has_set(&given)).map(|metric| metric.name).collect();
+            names.extend(FOREIGN.iter().filter(|metric| given == [metric.dimension]).map(|metric| metric.name));
+            if names.is_empty() {
+                return Err(RequestError::NoSet(given.join(", ")));
+            }
         }
         names.sort_unstable();
         names.dedup();
@@ -298,9 +308,10 @@ pub struct MetricFigures {
     pub unit: &'static str,
     /// Which series of it.
     pub dimensions: BTreeMap<String, String>,
-    /// What the periods come to together, as far as they do: of a counter `sum`; of a gauge `last`, `average` and
-    /// `maximum`; of a distribution `count` and `maximum`, and the lowest and highest of each percentile, for those of
-    /// periods make none of the whole. Without data there are none.
+    /// What the periods come to together, as far as they do: of a counter `sum`; of a gauge `last_average` (of the
+    /// last period with data: CloudWatch has no last value), `average` and `maximum`; of a distribution `count` and
+    /// `maximum`, and the lowest and highest of each percentile, for those of periods make none of the whole. Without
+    /// data there are none.
     pub figures: BTreeMap<String, f64>,
     /// What CloudWatch says, by statistic.
     pub statistics: BTreeMap<&'static str, Answer>,
@@ -380,7 +391,7 @@ fn figures(kind: Kind, statistics: &BTreeMap<&'static str, Answer>) -> BTreeMap<
         Kind::Counter => figures.extend(some("sum", &values("Sum"), sum)),
         Kind::Gauge => {
             let last = statistics.get("Average").and_then(|average| average.values().next_back());
-            figures.extend(last.map(|last| ("last".to_owned(), last.value)));
+            figures.extend(last.map(|last| ("last_average".to_owned(), last.value)));
             figures.extend(average(statistics).map(|average| ("average".to_owned(), average)));
             figures.extend(some("maximum", &values("Maximum"), highest));
         }

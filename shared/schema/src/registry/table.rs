@@ -385,9 +385,15 @@ pub const METRICS: &[Definition] = &[
         ),
     ),
     own_counter("function_errors", "Runs that failed. Time-outs and crashes are only in Lambda's own count."),
-    own_counter("function_lines", "Log events, business events or spans taken in, also again after a failure."),
+    own_counter(
+        "function_lines",
+        "Log events, business events or spans taken in, also again after a failure; of metric-flusher pending objects.",
+    ),
     of_bytes(own_counter("function_bytes", "Bytes of these.")),
-    own_counter("function_quarantined", "What was put to quarantine: log events, business events, spans, metrics."),
+    own_counter(
+        "function_quarantined",
+        "What was put to quarantine: log events, business events, spans, metrics, states.",
+    ),
     own_counter("function_retries", "Calls to AWS that were tried again, and messages that came again."),
     by(
         Source::Functions,

@@ -21,6 +21,9 @@ fn only_whole_periods_that_are_over_and_still_kept_are_asked_for() {
         (ten, "2027-01-01T00:00:00Z", 60, "2026-11-22T10:00Z 2026-11-22T12:00Z 2"),
         (ten, now, 1, "2026-11-22T10:00Z 2026-11-22T12:30Z 150"),
         ("2026-11-20T00:00:00Z", noon, 1_440, "2026-11-20T00:00Z 2026-11-22T00:00Z 2"),
+        ("2026-11-08T00:00:00Z", "2026-11-08T12:00:00Z", 12, "2026-11-08T00:00Z 2026-11-08T12:00Z 60"),
+        ("2026-11-02T00:00:00Z", "2026-11-02T12:00:00Z", 90, "2026-11-02T00:00Z 2026-11-02T12:00Z 8"),
+        ("2026-09-03T00:00:00Z", "2026-09-03T12:00:00Z", 120, "2026-09-03T00:00Z 2026-09-03T12:00Z 6"),
     ] {
         let found = periods(from, until, minutes, now).unwrap();
         assert_eq!(format!("{} {} {}", found.from(), found.until(), found.number()), expected);
@@ -36,6 +39,10 @@ fn only_whole_periods_that_are_over_and_still_kept_are_asked_for() {
         ("2026-11-07T12:00:00Z", "2026-11-07T13:00:00Z", 1, "keeps periods of 1 min for 15 days"),
         ("2026-09-18T12:00:00Z", "2026-09-18T13:00:00Z", 5, "keeps periods of 5 min for 63 days"),
         ("2025-08-01T00:00:00Z", "2025-08-03T00:00:00Z", 60, "keeps periods of 60 min for 455 days"),
+        // What is put together of 5 or 60 min makes no period that is not a multiple of these.
+        ("2026-11-02T00:00:00Z", "2026-11-02T12:00:00Z", 12, "keeps periods of 12 min for 15 days"),
+        ("2026-11-02T00:00:00Z", "2026-11-02T12:00:00Z", 72, "keeps periods of 72 min for 15 days"),
+        ("2026-09-03T00:00:00Z", "2026-09-03T12:00:00Z", 90, "keeps periods of 90 min for 63 days"),
     ] {
         let error = periods(from, until, minutes, now).unwrap_err();
         assert!(error.contains(says), "{error}");
@@ -103,6 +110,20 @@ fn without_names_all_that_have_such_a_series_are_reported_in_their_order() {
         assert_eq!(names.contains(&"active_users"), dimensions.is_empty());
         assert_eq!(names.contains(&"function_errors"), dimensions == [("function", "f")]);
     }
+    // Those of AWS are by a dimension of AWS.
+    let of_lambda = request(&[], &[("FunctionName", "f")]).unwrap();
+    let names: Vec<&str> = of_lambda.series.iter().map(|asked| asked.name).collect();
+    assert_eq!(names, ["lambda_delivery_failures", "lambda_errors", "lambda_invocations", "lambda_iterator_age"]);
+    let queries = of_lambda.queries();
+    assert!(queries.iter().all(|query| query.namespace == "AWS/Lambda" && query.dimensions["FunctionName"] == "f"));
+    // No series at all is a mistake of whoever asks, and no report.
+    for (dimensions, says) in [
+        (&[("servce", "api")][..], "no metric is put to CloudWatch by (servce)"),
+        (&[("FunctionName", "f"), ("service", "api")], "no metric is put to CloudWatch by (FunctionName, service)"),
+    ] {
+        let error = request(&[], dimensions).unwrap_err();
+        assert!(error.contains(says), "{error}");
+    }
     let twice = request(&["contracts_signed", "contracts_created", "contracts_signed"], &[]).unwrap();
     assert_eq!(
         twice.series.iter().map(|asked| asked.name).collect::<Vec<_>>(),
@@ -138,7 +159,7 @@ fn a_gap_is_no_zero_and_an_error_is_no_gap() {
         report.to_string(),
         "\
 2026-11-22T10:00Z to 2026-11-22T13:00Z, by 1 h (3), namespace Shop
-active_users                   Count        last 40  average 17.5  maximum 55  (1 of 3 periods without data)
+active_users                   Count        last_average 40  average 17.5  maximum 55  (1 of 3 periods without data)
 api_request_duration           Milliseconds p50 90 to 120  p99 900  maximum 6000.5  count 60  p95 NOT ANSWERED: Forbidden
 contracts_created              Count        sum 7.5
 contracts_signed               Count        no data
@@ -150,6 +171,8 @@ user_registrations             Count        Sum NOT ANSWERED: Forbidden
     let gap = &metric(0)["statistics"]["Average"];
     assert_eq!(gap["gaps"], serde_json::json!(["2026-11-22T11:00Z"]));
     assert_eq!(gap["points"][1], serde_json::json!({ "at": "2026-11-22T12:00Z", "value": 40.0 }));
+    let figures = serde_json::json!({ "last_average": 40.0, "average": 17.5, "maximum": 55.0 });
+    assert_eq!(metric(0)["figures"], figures);
     assert_eq!(metric(1)["statistics"]["p95"], serde_json::json!({ "status": "error", "error": "Forbidden" }));
     assert_eq!(metric(1)["figures"].get("p95_highest"), None);
     assert_eq!(metric(3)["statistics"]["Sum"], serde_json::json!({ "status": "no_data" }));
@@ -163,14 +186,25 @@ fn an_answer_too_few_is_an_error_and_not_silence() {
     assert_eq!(report.metrics[1].statistics["Sum"], Answer::Error { error: "there is no answer".to_owned() });
 }
 
+/// What CloudWatch says of its own: for 15 days it has each minute, then each five, and after 63 days each hour.
+fn is_kept(from: Minute, minutes: i64, now: Timestamp) -> bool {
+    let unit = match Minute::of(now).since(from) {
+        ..=21_600 => 1,
+        21_601..=90_720 => 5,
+        90_721..=655_200 => 60,
+        _ => return false,
+    };
+    minutes % unit == 0
+}
+
 proptest! {
     #[test]
     fn periods_are_whole_within_what_was_asked_and_miss_nothing_that_is(
-        from in 0..2_000_000i64, length in 0..2_000_000i64,
-        minutes in prop::sample::select(vec![1, 5, 15, 60, 360, 1_440]),
+        from in 0..2_000_000i64, length in 0..2_000_000i64, later in 4_000_000..45_000_000i64,
+        minutes in prop::sample::select(vec![1, 5, 12, 15, 60, 72, 90, 360, 1_440]),
     ) {
         let base = at("2026-11-01T00:00:00Z");
-        let (from, now) = (base + SignedDuration::from_secs(from), base + SignedDuration::from_secs(4_000_000));
+        let (from, now) = (base + SignedDuration::from_secs(from), base + SignedDuration::from_secs(later));
         let until = from + SignedDuration::from_secs(length);
         let step = SignedDuration::from_mins(minutes);
         match Periods::between(from, until, minutes, now) {
@@ -178,9 +212,11 @@ proptest! {
                 prop_assert!(found.from().start() >= from && found.from().start() < from + step);
                 prop_assert!(found.until().start() <= until && found.until().start() + step > until);
                 prop_assert!(found.starts().all(|start| start.start().as_second() % (minutes * 60) == 0));
+                prop_assert!(is_kept(found.from(), minutes, now));
             }
             Err(RequestError::Empty { .. }) => prop_assert!(length < 2 * minutes * 60),
-            Err(error) => prop_assert!(matches!(error, RequestError::TooMany(_) | RequestError::Gone { .. }), "{}", error),
+            Err(RequestError::Gone { from, .. }) => prop_assert!(!is_kept(from, minutes, now)),
+            Err(error) => prop_assert!(matches!(error, RequestError::TooMany(_)), "{}", error),
         }
     }
 }

@@ -32,7 +32,7 @@ fn line(f: &mut fmt::Formatter<'_>, metric: &MetricFigures, periods: i64) -> fmt
     write!(f, "{name:NAME$} {:12} ", metric.unit)?;
     let said: Vec<String> = match metric.kind {
         "counter" => ["sum"].iter().filter_map(|name| figure(metric, name)).collect(),
-        "gauge" => ["last", "average", "maximum"].iter().filter_map(|name| figure(metric, name)).collect(),
+        "gauge" => ["last_average", "average", "maximum"].iter().filter_map(|name| figure(metric, name)).collect(),
         _ => {
             let percentiles = ["p50", "p95", "p99"].iter().filter_map(|name| range(metric, name));
             percentiles.chain(["maximum", "count"].iter().filter_map(|name| figure(metric, name))).collect()
