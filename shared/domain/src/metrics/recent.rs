@@ -80,8 +80,10 @@ mod tests {
         for offset in [0, 1, SPAN_MINUTES, SPAN_MINUTES + 90, SPAN_MINUTES + 1_000] {
             recent.update(&Rollup::empty(start.plus(offset)));
         }
-        recent.flushed(start.plus(SPAN_MINUTES));
-        recent.flushed(start.plus(5));
+        for tick in [SPAN_MINUTES, 5] {
+            recent.flushed(start.plus(tick));
+            recent.forget(start.plus(tick));
+        }
         let kept: Vec<i64> = recent.minutes.keys().map(|minute| minute.since(start)).collect();
         assert_eq!(kept, [1, SPAN_MINUTES, SPAN_MINUTES + 90]);
         let read_back = RecentRollups::parse(&recent.to_object().body).unwrap();
