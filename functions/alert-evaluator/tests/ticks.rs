@@ -86,6 +86,7 @@ impl Setup {
     fn flush(&self, now: Timestamp) {
         let mut recent = self.recent.clone();
         recent.flushed(Minute::of(now));
+        recent.forget(Minute::of(now));
         self.bucket.place(keys::RECENT_ROLLUPS, recent.to_object().body);
     }
 

@@ -51,6 +51,7 @@ impl Story {
         let now = minute(to + 1);
         if !self.flusher_stopped {
             self.recent.flushed(now);
+            self.recent.forget(now);
         }
         let due = match due(self.state.as_ref(), now.start(), self.recent.flushed_until, Duration::ZERO) {
             Ok(due) => due,

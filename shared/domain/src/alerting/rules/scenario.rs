@@ -129,6 +129,7 @@ impl Scenario {
                 recent.minutes.insert(minute, set);
             }
             recent.flushed(minute.plus(1));
+            recent.forget(minute.plus(1));
             let due = Due { from: minute, to: minute, skipped: 0 };
             let tick = Tick { due, rules: &rules, recent: &recent, foreign: &foreign, rules_problem: None };
             let next: AlertState = evaluate(&tick, state.take()).state;
