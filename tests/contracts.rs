@@ -280,7 +280,7 @@ async fn a_report_has_the_figures_of_each_kind_and_tells_a_gap_from_an_error() {
     assert!(told.is_complete(), "{told}");
     let figures = |at: usize| told.metrics[at].figures.clone();
     let of = |figures: &[(&str, f64)]| figures.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect();
-    let averages: BTreeMap<String, f64> = of(&[("last", 50.0), ("average", 30.0), ("maximum", 50.0)]);
+    let averages: BTreeMap<String, f64> = of(&[("last_average", 50.0), ("average", 30.0), ("maximum", 50.0)]);
     assert_eq!((figures(0), figures(2)), (averages, of(&[("sum", 7.0)])));
     assert_eq!((figures(1)["count"], figures(1)["maximum"], figures(1)["p50_highest"]), (100.0, 900.0, 100.0));
     let Answer::Data { points, gaps } = &told.metrics[1].statistics["Maximum"] else { panic!("{told}") };
