@@ -3,14 +3,17 @@
 //! What is to be told is committed with the state before anything is sent, so of two evaluators only one
 //! sends; and it stays in the state until it is sent, so a failure only delays it.
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use anyhow::{Context as _, bail};
 use aws::measures;
 use domain::Minute;
 use domain::alerting::DEFAULT_RULES;
-use domain::alerting::engine::{self, Due, ForeignRead, NotDue, Tick};
-use domain::alerting::outbox::Outgoing;
+use domain::alerting::engine::{self, Due, ForeignRead, NotDue, Outcome, Tick};
+use domain::alerting::history::{Notified, Record};
+use domain::alerting::outbox::Claimed;
+use domain::alerting::policy::{self, Policy, Silences};
 use domain::alerting::rules::chosen::{Chosen, choose};
 use domain::alerting::rules::{RuleSet, Variables};
 use domain::alerting::samples::ForeignValues;
@@ -86,7 +89,7 @@ where
         let due = engine::due(stored.as_ref(), now, recent.flushed_until, chosen.rules.evaluation_delay);
         let mut summary = Summary::default();
         let state = match due {
-            Ok(due) => Some(self.evaluate(&chosen, &recent, due, stored, &mut summary).await),
+            Ok(due) => Some(self.evaluate(&chosen, &recent, due, stored, now, &mut summary).await),
             Err(why) => {
                 summary.waiting_for_metrics = why == NotDue::WaitingForMetrics;
                 stored
@@ -104,11 +107,11 @@ where
             tracing::info!("another evaluator was faster; it tells what there is to tell");
             return Ok(Summary { conflict: true, ..Summary::default() });
         };
-        let sent = sending::send(&self.bucket, &self.topic, &self.environment, claimed, send_until).await;
+        let sent = sending::send(&self.bucket, &self.topic, &self.environment, &claimed, send_until).await;
         (summary.sent, summary.cut_short) = (sent.published, sent.cut_short);
-        self.settle(state, version, &sent.claimed).await?;
+        self.settle(state, version, &claimed, &sent.done).await?;
         report(&summary);
-        failures_of(sent)?;
+        failures_of(sent, &claimed)?;
         Ok(summary)
     }
 
@@ -147,17 +150,27 @@ where
         recent: &RecentRollups,
         due: Due,
         state: Option<AlertState>,
+        now: Timestamp,
         summary: &mut Summary,
     ) -> AlertState {
         let foreign = self.read_foreign(&engine::foreign_read(&chosen.rules, due)).await;
         let rules_problem = chosen.problem.as_ref();
         let tick = Tick { due, rules: &chosen.rules, recent, foreign: &foreign, rules_problem };
-        let mut outcome = engine::evaluate(&tick, state);
-        outcome.state.accepted_rules = chosen.accepted.clone();
+        let Outcome { mut state, changes } = engine::evaluate(&tick, state);
+        state.accepted_rules = chosen.accepted.clone();
+        let told = std::mem::take(&mut state.policy);
+        let decision = policy::decide(&Policy::default(), &Silences::default(), told, &changes, now);
+        state.policy = decision.state;
+        changes.iter().for_each(|change| state.outbox.record(Record::Transition(change.transition())));
+        decision.records.into_iter().for_each(|record| state.outbox.record(record));
+        for notification in decision.notifications {
+            state.outbox.record(Record::Notified(Notified::of(&notification)));
+            state.outbox.notify(notification);
+        }
         summary.evaluated = due.to.since(due.from) + 1;
         summary.skipped = due.skipped;
-        summary.transitions = outcome.told.len();
-        outcome.state
+        summary.transitions = changes.len();
+        state
     }
 
     /// What CloudWatch says. If it says nothing, the rules that need it are in error, and the others go on.
@@ -184,13 +197,19 @@ where
     }
 
     /// Notes what was sent, in whatever the state is by now.
-    async fn settle(&self, state: AlertState, version: Version, claimed: &[Outgoing]) -> anyhow::Result<()> {
+    async fn settle(
+        &self,
+        state: AlertState,
+        version: Version,
+        claimed: &Claimed,
+        done: &BTreeSet<String>,
+    ) -> anyhow::Result<()> {
         if claimed.is_empty() {
             return Ok(());
         }
         let (mut state, mut version) = (state, Some(version));
         for _ in 0..SETTLE_TRIES {
-            state.outbox.settle(claimed);
+            state.outbox.settle(claimed, done);
             if self.commit(&state, version.as_ref()).await?.is_some() {
                 return Ok(());
             }
@@ -229,8 +248,8 @@ fn report(summary: &Summary) {
 }
 
 /// What could not be told fails the invocation, so that it is seen; the next tick tries again.
-fn failures_of(sent: Sent) -> anyhow::Result<()> {
-    let (failed, claimed) = (sent.failures.len(), sent.claimed.len());
+fn failures_of(sent: Sent, claimed: &Claimed) -> anyhow::Result<()> {
+    let (failed, claimed) = (sent.failures.len(), claimed.notifications.len());
     match sent.failures.into_iter().next() {
         None => Ok(()),
         Some(first) => Err(first.context(format!("{failed} of {claimed} notifications are not done, the first"))),

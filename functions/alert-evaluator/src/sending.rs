@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use domain::alerting::outbox::Outgoing;
+use domain::alerting::history::Record;
+use domain::alerting::outbox::Claimed;
 use domain::notifying::message::publication;
 use domain::ports::{PortError, Publish, PutObject};
 
@@ -12,61 +13,70 @@ use domain::ports::{PortError, Publish, PutObject};
 /// function that is ended in the middle has sent what nobody knows of, and it is sent again.
 pub const SENDING: Duration = Duration::from_secs(20);
 
-/// What became of the notifications of a tick.
+/// What became of what was claimed.
 pub(crate) struct Sent {
-    /// All of them, with what is done of each.
-    pub claimed: Vec<Outgoing>,
-    /// How many were published.
+    /// Ids of what is done.
+    pub done: BTreeSet<String>,
+    /// How many notifications were published.
     pub published: usize,
-    /// Whether the time was up before all were told.
+    /// Whether the time was up before all was done.
     pub cut_short: bool,
     /// What went wrong, each with its causes.
     pub failures: Vec<anyhow::Error>,
 }
 
 /// Records and publishes each, as long as it is not `until`; one that fails stops no other, but those of
-/// the same alert: RESOLVED must not overtake FIRING.
+/// the same group: RESOLVED must not overtake FIRING.
 pub(crate) async fn send(
     history: &impl PutObject,
     topic: &impl Publish,
     environment: &str,
-    mut claimed: Vec<Outgoing>,
+    claimed: &Claimed,
     until: Instant,
 ) -> Sent {
-    let (mut published, mut cut_short, mut failures) = (0, false, Vec::new());
+    let mut sent = Sent { done: BTreeSet::new(), published: 0, cut_short: false, failures: Vec::new() };
+    for record in &claimed.records {
+        if Instant::now() >= until {
+            sent.cut_short = true;
+            break;
+        }
+        let Record::Transition(transition) = record else {
+            sent.done.insert(record.id());
+            continue;
+        };
+        match history.put(&transition.to_object()).await {
+            Ok(()) => drop(sent.done.insert(record.id())),
+            Err(error) => sent.failures.push(failure(&record.id(), error)),
+        }
+    }
     let mut held_back = BTreeSet::new();
-    let mut time_is_up = || {
-        cut_short |= Instant::now() >= until;
-        cut_short
-    };
-    for outgoing in &mut claimed {
-        let transition = &outgoing.notification.transition;
-        if !outgoing.recorded && !time_is_up() {
-            match history.put(&transition.to_object()).await {
-                Ok(()) => outgoing.recorded = true,
-                Err(error) => failures.push(failure(outgoing, error)),
-            }
+    for notification in &claimed.notifications {
+        if held_back.contains(&notification.group) {
+            continue;
         }
         // The time is asked again: each call may take all that a call can take.
-        if !outgoing.published && !held_back.contains(&transition.fingerprint) && !time_is_up() {
-            match topic.publish(&publication(&outgoing.notification, environment)).await {
-                Ok(()) => {
-                    outgoing.published = true;
-                    published += 1;
-                }
-                Err(error) => {
-                    held_back.insert(transition.fingerprint.clone());
-                    failures.push(failure(outgoing, error));
-                }
+        if Instant::now() >= until {
+            sent.cut_short = true;
+            break;
+        }
+        let episodes = notification.firing.iter().chain(&notification.resolved);
+        let Some(episode) = episodes.into_iter().next() else { continue };
+        match topic.publish(&publication(episode, environment)).await {
+            Ok(()) => {
+                sent.done.insert(notification.id.clone());
+                sent.published += 1;
+            }
+            Err(error) => {
+                held_back.insert(&notification.group);
+                sent.failures.push(failure(&notification.group.to_string(), error));
             }
         }
     }
-    Sent { claimed, published, cut_short, failures }
+    sent
 }
 
-fn failure(outgoing: &Outgoing, error: PortError) -> anyhow::Error {
-    let rule = &outgoing.notification.transition.rule;
+fn failure(what: &str, error: PortError) -> anyhow::Error {
     let retry = error.retry;
-    tracing::error!(error = &error as &dyn std::error::Error, rule, ?retry, "a notification is not done");
-    anyhow::Error::new(error).context(rule.clone())
+    tracing::error!(error = &error as &dyn std::error::Error, what, ?retry, "a notification or record is not done");
+    anyhow::Error::new(error).context(what.to_owned())
 }

@@ -231,7 +231,7 @@ async fn when_the_time_is_up_what_was_sent_is_noted_and_the_next_tick_goes_on() 
     let slow = Evaluator::new(setup.bucket.clone(), FixedMetrics::default(), topic, &config()).unwrap();
     let summary = slow.tick(tick_for(0), until).await.unwrap();
     assert_eq!(summary, Summary { evaluated: 1, transitions: 2, sent: 1, cut_short: true, ..Summary::default() });
-    assert_eq!((setup.subjects(), setup.history().len()), (vec![FIRING.to_owned()], 1));
+    assert_eq!((setup.subjects(), setup.history().len()), (vec![FIRING.to_owned()], 2));
 
     let summary = setup.tick(0).await.unwrap();
     assert_eq!(summary, Summary { sent: 1, ..Summary::default() }, "at once: no claim holds it back");
@@ -249,7 +249,7 @@ async fn what_can_not_be_published_waits_and_stops_nothing_else() {
     let error = setup.tick(0).await.unwrap_err();
     assert_eq!(
         format!("{error:#}"),
-        "1 of 2 notifications are not done, the first: contract_creation_failure: publish: injected fault"
+        "1 of 2 notifications are not done, the first: error/business/contract: publish: injected fault"
     );
     assert_eq!(setup.subjects(), ["[ERROR] FIRING contract_creation_failure (web)"]);
     assert_eq!((setup.history().len(), setup.state().outbox.len()), (2, 1));

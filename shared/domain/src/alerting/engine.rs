@@ -1,4 +1,4 @@
-//! The evaluation: rules, metrics and the last state in; the next state, with what is to be told, out.
+//! The evaluation: rules, metrics and the last state in; the next state, with what has changed, out.
 //!
 //! Every whole minute is evaluated once, in order, when its metrics have had time to arrive and the
 //! flusher has taken them in: while it is stopped or late nothing is evaluated, because no metrics are
@@ -14,9 +14,9 @@ use crate::Minute;
 use crate::metrics::recent::RecentRollups;
 use crate::ports::MetricQuery;
 
+use super::episode::Episode;
 use super::evaluation::{evaluate_alert, resolve_without_value, rules_alert};
 use super::lifecycle::Phase;
-use super::notification::Notification;
 use super::rules::problem::InvalidRules;
 use super::rules::{Labels, Rule, RuleSet};
 use super::samples::{ForeignValues, Samples, oldest_kept};
@@ -118,10 +118,10 @@ pub struct Tick<'a> {
 /// What an evaluation came to.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outcome {
-    /// The next state; `told` is in its outbox already.
+    /// The next state.
     pub state: AlertState,
-    /// What is to be told, in order.
-    pub told: Vec<Notification>,
+    /// Episodes that began or ended, in order.
+    pub changes: Vec<Episode>,
 }
 
 /// Evaluates the minutes that are due.
@@ -133,24 +133,21 @@ pub fn evaluate(tick: &Tick, state: Option<AlertState>) -> Outcome {
         }
     }
     let samples = Samples::new(tick.recent, tick.foreign, state.history_from);
-    let mut told = Vec::new();
+    let mut changes = Vec::new();
     for offset in 0..=tick.due.to.since(tick.due.from) {
         let minute = tick.due.from.plus(offset);
         for rule in &tick.rules.rules {
-            told.extend(evaluate_rule(rule, minute, &samples, &mut state));
+            changes.extend(evaluate_rule(rule, minute, &samples, &mut state));
         }
     }
-    told.extend(evaluate_rule_file(tick.rules_problem, tick.due.to, &mut state));
-    told.extend(resolve_orphans(tick.rules, tick.due.to, &mut state));
+    changes.extend(evaluate_rule_file(tick.rules_problem, tick.due.to, &mut state));
+    changes.extend(resolve_orphans(tick.rules, tick.due.to, &mut state));
     forget(tick.due.to, &mut state);
     state.evaluated_until = tick.due.to;
-    for notification in &told {
-        state.outbox.push(notification.clone());
-    }
-    Outcome { state, told }
+    Outcome { state, changes }
 }
 
-fn evaluate_rule(rule: &Rule, minute: Minute, samples: &Samples, state: &mut AlertState) -> Vec<Notification> {
+fn evaluate_rule(rule: &Rule, minute: Minute, samples: &Samples, state: &mut AlertState) -> Vec<Episode> {
     let mut groups = samples.groups(rule, minute);
     // A group whose series have vanished is still there as long as its alert is.
     groups.extend(state.alerts.values().filter(|alert| is_group_of(alert, rule)).map(|alert| alert.labels.clone()));
@@ -176,7 +173,7 @@ fn is_group_of(alert: &Alert, rule: &Rule) -> bool {
         && rule.group_by.iter().all(|name| alert.labels.contains_key(name))
 }
 
-fn evaluate_rule_file(problem: Option<&InvalidRules>, minute: Minute, state: &mut AlertState) -> Option<Notification> {
+fn evaluate_rule_file(problem: Option<&InvalidRules>, minute: Minute, state: &mut AlertState) -> Option<Episode> {
     let fingerprint = fingerprint(RULES_INVALID, &Labels::new());
     let mut alert = state.alerts.remove(&fingerprint).unwrap_or_else(|| inactive(RULES_INVALID, Labels::new()));
     let told = rules_alert(problem, &fingerprint, &mut alert, minute);
@@ -187,7 +184,7 @@ fn evaluate_rule_file(problem: Option<&InvalidRules>, minute: Minute, state: &mu
 }
 
 /// Ends alerts whose rule, or whose group, is no longer in the rule file: nothing else ever would.
-fn resolve_orphans(rules: &RuleSet, minute: Minute, state: &mut AlertState) -> Vec<Notification> {
+fn resolve_orphans(rules: &RuleSet, minute: Minute, state: &mut AlertState) -> Vec<Episode> {
     let mut told = Vec::new();
     for alert in state.alerts.values_mut() {
         let owned = alert.rule == RULES_INVALID || rules.rules.iter().any(|rule| is_group_of(alert, rule));

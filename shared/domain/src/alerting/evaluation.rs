@@ -4,9 +4,9 @@ use crate::Minute;
 
 use super::condition::Datapoint;
 use super::engine::RULES_INVALID;
-use super::history::{Transition, Turned};
+use super::episode::{Ended, Episode, Origin};
+use super::history::Turned;
 use super::lifecycle::Phase;
-use super::notification::Notification;
 use super::rules::problem::InvalidRules;
 use super::rules::{Labels, Missing, Rule, Severity};
 use super::samples::{Reading, Samples, Window};
@@ -29,7 +29,7 @@ pub(super) fn evaluate_alert(
     alert: &mut Alert,
     minute: Minute,
     samples: &Samples,
-) -> Option<Notification> {
+) -> Option<Episode> {
     let newest = observe(rule, &alert.labels, minute, samples);
     let earlier = (1..rule.n as i64).map(|back| observe(rule, &alert.labels, minute.plus(-back), samples));
     let firing = alert.phase.is_firing();
@@ -49,13 +49,13 @@ pub(super) fn evaluate_alert(
     match turned? {
         Turned::Firing => {
             let breaching_since = if let Phase::Pending { since } = before { since } else { minute };
-            let notification = firing_of(rule, fingerprint, alert, minute, breaching_since);
-            alert.fired = Some(notification.clone());
-            Some(notification)
+            let episode = firing_of(rule, fingerprint, alert, minute, breaching_since);
+            alert.fired = Some(episode.clone());
+            Some(episode)
         }
         Turned::Resolved => {
             let summary = rule.summary.render(alert.value, &alert.labels);
-            Some(alert.fired.take()?.resolved(minute, alert.value, summary, None))
+            Some(alert.fired.take()?.ended(Ended { at: minute, value: alert.value, summary, reason: None }))
         }
     }
 }
@@ -107,32 +107,33 @@ fn datapoint(rule: &Rule, observation: &Observation, firing: bool) -> Datapoint 
     }
 }
 
-fn firing_of(rule: &Rule, fingerprint: &str, alert: &Alert, at: Minute, breaching_since: Minute) -> Notification {
-    let transition = Transition {
-        version: 1,
-        at,
+fn firing_of(rule: &Rule, fingerprint: &str, alert: &Alert, at: Minute, breaching_since: Minute) -> Episode {
+    Episode {
         rule: rule.id.clone(),
         fingerprint: fingerprint.to_owned(),
         class: rule.class.clone(),
-        severity: rule.severity.as_str().to_owned(),
+        severity: rule.severity,
+        service: rule.service(&alert.labels),
         labels: alert.labels.clone(),
-        turned: Turned::Firing,
-        value: alert.value,
         condition: rule.when.to_string(),
         summary: rule.summary.render(alert.value, &alert.labels),
+        value: alert.value,
+        runbook_url: rule.runbook_url.clone(),
+        breaching_since,
         since: at,
-    };
-    let service = rule.service(&alert.labels);
-    Notification { transition, breaching_since, service, runbook_url: rule.runbook_url.clone(), reason: None }
+        fired_before: 0,
+        origin: Origin::Rule {},
+        ended: None,
+    }
 }
 
 /// Ends an alert that no rule evaluates any more. One that did not fire ends quietly.
-pub(super) fn resolve_without_value(alert: &mut Alert, at: Minute, reason: &str) -> Option<Notification> {
+pub(super) fn resolve_without_value(alert: &mut Alert, at: Minute, reason: &str) -> Option<Episode> {
     alert.health = Health::Ok;
     alert.phase = if alert.phase.is_firing() { Phase::Resolved { at } } else { Phase::Inactive {} };
     let fired = alert.fired.take()?;
-    let summary = fired.transition.summary.clone();
-    Some(fired.resolved(at, None, summary, Some(reason.to_owned())))
+    let summary = fired.summary.clone();
+    Some(fired.ended(Ended { at, value: None, summary, reason: Some(reason.to_owned()) }))
 }
 
 /// Moves the alert about the operators' rule file on by one minute.
@@ -141,7 +142,7 @@ pub(super) fn rules_alert(
     fingerprint: &str,
     alert: &mut Alert,
     at: Minute,
-) -> Option<Notification> {
+) -> Option<Episode> {
     let mistakes = problem.map_or(0, |problem| problem.problems.len());
     let verdict = if mistakes > 0 { Datapoint::Breaching } else { Datapoint::Fine };
     let (after, turned) = alert.phase.after(at, verdict, 0, 0);
@@ -150,33 +151,29 @@ pub(super) fn rules_alert(
     match turned? {
         Turned::Firing => {
             let problem = problem?;
-            let transition = Transition {
-                version: 1,
-                at,
+            let fired = Episode {
                 rule: RULES_INVALID.to_owned(),
                 fingerprint: fingerprint.to_owned(),
                 class: "system".to_owned(),
-                severity: Severity::Error.as_str().to_owned(),
+                severity: Severity::Error,
+                service: "all".to_owned(),
                 labels: Labels::new(),
-                turned: Turned::Firing,
-                value: alert.value,
                 condition: "> 0".to_owned(),
                 summary: format!("The rule file has mistakes; the last good rules stay in force.\n{problem}"),
-                since: at,
-            };
-            let fired = Notification {
-                transition,
-                breaching_since: at,
-                service: "all".to_owned(),
+                value: alert.value,
                 runbook_url: None,
-                reason: None,
+                breaching_since: at,
+                since: at,
+                fired_before: 0,
+                origin: Origin::Rule {},
+                ended: None,
             };
             alert.fired = Some(fired.clone());
             Some(fired)
         }
         Turned::Resolved => {
             let summary = "The rule file is in order again.".to_owned();
-            Some(alert.fired.take()?.resolved(at, alert.value, summary, None))
+            Some(alert.fired.take()?.ended(Ended { at, value: alert.value, summary, reason: None }))
         }
     }
 }

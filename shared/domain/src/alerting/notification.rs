@@ -1,41 +1,119 @@
-//! What people are to be told: a transition, with what is needed to word and route it.
+//! What people are sent: one message about the alerts of one group.
 
+use std::fmt;
+
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::Minute;
-use crate::alerting::history::{Transition, Turned};
+use crate::keys;
 
-/// One thing to tell.
+use super::episode::Episode;
+use super::rules::Severity;
+
+/// One message.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Notification {
-    /// What happened.
-    pub transition: Transition,
-    /// The minute in which the breach began; before `transition.since` if the rule has a `for`.
-    pub breaching_since: Minute,
+    /// Hash of group and moment: the same decision, made again, has the same one.
+    pub id: String,
+    /// The moment that decided it.
+    pub at: Timestamp,
+    /// Why it is sent.
+    pub reason: Reason,
+    /// Whom it concerns.
+    pub group: Group,
+    /// What fires, the oldest first.
+    pub firing: Vec<Episode>,
+    /// What was told to fire and is over, the oldest first.
+    pub resolved: Vec<Episode>,
+    /// What a storm is told as; `firing` and `resolved` are empty then.
+    pub digest: Option<Digest>,
+}
+
+/// Alerts that are told together. All of a group have the same severity, so that whoever filters by it is told of the
+/// end of exactly what he was told had begun.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Group {
+    /// How bad they are.
+    pub severity: Severity,
+    /// `business`, `performance`, ...
+    pub class: String,
     /// The service concerned, or `all`.
     pub service: String,
-    /// Where to read what to do.
-    pub runbook_url: Option<String>,
-    /// Why it ended, where it was not the value that ended it.
-    pub reason: Option<String>,
+}
+
+/// Why a notification is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// The group's first alert fires.
+    First,
+    /// Another alert of the group fires.
+    NewAlerts,
+    /// Some of the group's alerts are over.
+    SomeResolved,
+    /// All of them are.
+    AllResolved,
+    /// Nothing has changed for as long as the policy says is long enough to be told again.
+    Repeat,
+    /// There is too much to tell it one by one.
+    Digest,
+}
+
+/// Many groups in one message.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Digest {
+    /// Since when things were held back for it.
+    pub from: Timestamp,
+    /// A line a group, the worst first.
+    pub lines: Vec<DigestLine>,
+}
+
+/// What a digest says of a group.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DigestLine {
+    /// The group.
+    pub group: Group,
+    /// How many of its alerts fire.
+    pub firing: usize,
+    /// How many are over.
+    pub resolved: usize,
+}
+
+impl Reason {
+    /// In words.
+    pub fn text(self) -> &'static str {
+        match self {
+            Reason::First => "it began to fire",
+            Reason::NewAlerts => "more alerts of the group fire",
+            Reason::SomeResolved => "some alerts of the group are over",
+            Reason::AllResolved => "all alerts of the group are over",
+            Reason::Repeat => "it still fires",
+            Reason::Digest => "too many notifications to send each by itself",
+        }
+    }
 }
 
 impl Notification {
-    /// A name of its own: the same transition, decided twice, has the same one.
-    pub fn id(&self) -> String {
-        let Transition { at, fingerprint, turned, .. } = &self.transition;
-        let turned = match turned {
-            Turned::Firing => "firing",
-            Turned::Resolved => "resolved",
-        };
-        format!("{at}-{fingerprint}-{turned}")
+    /// The id of what is told about `group` at `at`.
+    pub fn id_of(group: &Group, at: Timestamp) -> String {
+        let (severity, at) = (group.severity.as_str(), at.as_millisecond().to_be_bytes());
+        keys::fingerprint([severity.as_bytes(), group.class.as_bytes(), group.service.as_bytes(), &at])
     }
+}
 
-    /// The end of what this one began. Class, severity and service stay what they were, whatever the rule
-    /// says by now, so that RESOLVED is routed to exactly those whom FIRING was.
-    pub fn resolved(&self, at: Minute, value: Option<f64>, summary: String, reason: Option<String>) -> Notification {
-        let transition = Transition { at, turned: Turned::Resolved, value, summary, ..self.transition.clone() };
-        Notification { transition, reason, ..self.clone() }
+impl Group {
+    /// The group that `episode` belongs to.
+    pub fn of(episode: &Episode) -> Group {
+        Group { severity: episode.severity, class: episode.class.clone(), service: episode.service.clone() }
+    }
+}
+
+impl fmt::Display for Group {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}/{}", self.severity.as_str(), self.class, self.service)
     }
 }

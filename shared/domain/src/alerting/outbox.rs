@@ -1,110 +1,147 @@
-//! Notifications that are decided but not yet told.
+//! What is decided but not yet written into the history, or not yet told.
 //!
-//! They are committed together with the state that decided them, before anything is sent, and taken out
-//! after. Whoever sends claims them in that commit, so that a second evaluator that comes meanwhile
-//! leaves them alone; a claim ends by itself, so that a crash only delays.
+//! It is committed together with the state that decided it, before anything is written or sent, and taken out after.
+//! Whoever sends claims it in that commit, so that a second evaluator that comes meanwhile leaves it alone; a claim ends
+//! by itself, so that a crash only delays.
 
 use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use super::history::Record;
 use super::notification::Notification;
 
 /// How long a claim holds, from the time that a tick stands for. Its function is surely over by then: the
 /// schedule hands a tick over at most 60 s late, Lambda starts it at most 60 s later, and it may run for 50 s.
 pub const CLAIM: SignedDuration = SignedDuration::from_secs(180);
 
-/// How many one tick sends. What is beyond waits for the next one: a function that ran out of time in the
-/// middle would not have noted what it had sent.
+/// How many notifications one tick sends. What is beyond waits for the next one: a function that ran out of time in
+/// the middle would not have noted what it had sent.
 pub const MAX_CLAIMED: usize = 200;
 
-/// Notifications in the order in which they were decided.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Outbox(Vec<Outgoing>);
+/// How many records one tick writes.
+pub const MAX_RECORDS: usize = 5_000;
 
-/// One of them.
+/// Records and notifications, each in the order in which they were decided.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Outbox {
+    records: Vec<Held<Record>>,
+    notifications: Vec<Held<Notification>>,
+}
+
+/// Something that waits.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Outgoing {
-    /// What to tell.
-    pub notification: Notification,
-    /// Whether it stands in the history.
-    pub recorded: bool,
-    /// Whether it was published.
-    pub published: bool,
-    /// Until then its sender may be at work.
-    pub claimed_until: Option<Timestamp>,
+struct Held<T> {
+    what: T,
+    /// Until then whoever claimed it may be at work.
+    claimed_until: Option<Timestamp>,
+}
+
+/// What a tick has to do.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Claimed {
+    /// To be written into the history, in order.
+    pub records: Vec<Record>,
+    /// To be published, in order.
+    pub notifications: Vec<Notification>,
+}
+
+impl Claimed {
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty() && self.notifications.is_empty()
+    }
 }
 
 impl Outbox {
-    /// Adds what was decided.
-    pub fn push(&mut self, notification: Notification) {
-        self.0.push(Outgoing { notification, recorded: false, published: false, claimed_until: None });
+    /// Adds what the history has to note.
+    pub fn record(&mut self, record: Record) {
+        self.records.push(Held { what: record, claimed_until: None });
     }
 
-    /// Claims what nobody else is sending, up to [`MAX_CLAIMED`], and answers it. What concerns an alert of
-    /// which an earlier notification is being sent stays: RESOLVED must not overtake FIRING.
-    pub fn claim(&mut self, now: Timestamp) -> Vec<Outgoing> {
+    /// Adds what is to be told.
+    pub fn notify(&mut self, notification: Notification) {
+        self.notifications.push(Held { what: notification, claimed_until: None });
+    }
+
+    /// Claims what nobody else is at, up to [`MAX_RECORDS`] and [`MAX_CLAIMED`], and answers it. What concerns a group
+    /// of which an earlier notification is being sent stays: RESOLVED must not overtake FIRING.
+    pub fn claim(&mut self, now: Timestamp) -> Claimed {
+        let mut claimed = Claimed::default();
+        for held in &mut self.records {
+            if held.is_free(now) && claimed.records.len() < MAX_RECORDS {
+                claimed.records.push(held.claim(now));
+            }
+        }
         let mut in_flight = BTreeSet::new();
-        let mut claimed = Vec::new();
-        for outgoing in &mut self.0 {
-            let fingerprint = outgoing.notification.transition.fingerprint.clone();
-            let others = outgoing.claimed_until.is_some_and(|until| until > now);
-            if others || in_flight.contains(&fingerprint) || claimed.len() == MAX_CLAIMED {
-                in_flight.insert(fingerprint);
+        for held in &mut self.notifications {
+            let group = held.what.group.clone();
+            if !held.is_free(now) || in_flight.contains(&group) || claimed.notifications.len() == MAX_CLAIMED {
+                in_flight.insert(group);
                 continue;
             }
-            // A moment that no calendar can show can't be waited for.
-            outgoing.claimed_until = now.checked_add(CLAIM).ok();
-            claimed.push(outgoing.clone());
+            claimed.notifications.push(held.claim(now));
         }
         claimed
     }
 
-    /// Notes what became of claimed ones. Those that are recorded and published leave; the others can be
-    /// claimed again at once.
-    pub fn settle(&mut self, tried: &[Outgoing]) {
-        for outcome in tried {
-            let id = outcome.notification.id();
-            if let Some(held) = self.0.iter_mut().find(|held| held.notification.id() == id) {
-                held.recorded |= outcome.recorded;
-                held.published |= outcome.published;
-                held.claimed_until = None;
-            }
-        }
-        self.0.retain(|held| !(held.recorded && held.published));
+    /// Notes what became of what was claimed: that with an id in `done` leaves, the rest can be claimed again at once.
+    pub fn settle(&mut self, claimed: &Claimed, done: &BTreeSet<String>) {
+        let ids: BTreeSet<String> = claimed.records.iter().map(Record::id).collect();
+        self.records.retain(|held| !done.contains(&held.what.id()));
+        self.records.iter_mut().filter(|held| ids.contains(&held.what.id())).for_each(Held::release);
+        let ids: BTreeSet<&str> = claimed.notifications.iter().map(|one| one.id.as_str()).collect();
+        self.notifications.retain(|held| !done.contains(&held.what.id));
+        self.notifications.iter_mut().filter(|held| ids.contains(held.what.id.as_str())).for_each(Held::release);
     }
 
-    /// How many wait.
+    /// How many notifications and records wait.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.records.len() + self.notifications.len()
     }
 
-    /// Whether none waits.
+    /// Whether nothing waits.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.len() == 0
+    }
+}
+
+impl<T: Clone> Held<T> {
+    fn is_free(&self, now: Timestamp) -> bool {
+        self.claimed_until.is_none_or(|until| until <= now)
+    }
+
+    fn claim(&mut self, now: Timestamp) -> T {
+        // A moment that no calendar can show can't be waited for.
+        self.claimed_until = now.checked_add(CLAIM).ok();
+        self.what.clone()
+    }
+
+    fn release(&mut self) {
+        self.claimed_until = None;
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::alerting::testing::notification;
+    use crate::alerting::testing::{episode, notification};
 
     fn at(time: &str) -> Timestamp {
         format!("2026-11-21T{time}Z").parse().unwrap()
     }
 
-    fn ids(outgoing: &[Outgoing]) -> Vec<String> {
-        outgoing.iter().map(|one| one.notification.transition.rule.clone()).collect()
+    fn services(claimed: &Claimed) -> Vec<&str> {
+        claimed.notifications.iter().map(|one| one.group.service.as_str()).collect()
     }
 
-    fn outbox(rules: &[&str]) -> Outbox {
+    fn outbox(services: &[&str]) -> Outbox {
         let mut outbox = Outbox::default();
-        for (minute, rule) in rules.iter().enumerate() {
-            outbox.push(notification(rule, minute as i64));
+        for (minute, service) in services.iter().enumerate() {
+            outbox.notify(notification(service, minute as i64));
         }
         outbox
     }
@@ -112,41 +149,42 @@ mod tests {
     #[test]
     fn what_one_evaluator_sends_another_leaves_alone_until_the_claim_ends() {
         let mut outbox = outbox(&["a", "b"]);
-        assert_eq!(ids(&outbox.claim(at("10:00:00"))), ["a", "b"]);
+        outbox.record(Record::Transition(episode("a", 0).transition()));
+        let claimed = outbox.claim(at("10:00:00"));
+        assert_eq!((services(&claimed), claimed.records.len()), (vec!["a", "b"], 1));
         assert!(outbox.claim(at("10:00:00")).is_empty());
         assert!(outbox.claim(at("10:02:59")).is_empty());
-        assert_eq!(ids(&outbox.claim(at("10:03:00"))), ["a", "b"], "after a crash");
+        let claimed = outbox.claim(at("10:03:00"));
+        assert_eq!((services(&claimed), claimed.records.len()), (vec!["a", "b"], 1), "after a crash");
     }
 
     #[test]
     fn what_is_done_leaves_and_what_failed_may_be_tried_at_once() {
         // Defect 17: a failed send was swallowed.
-        let mut outbox = outbox(&["a", "b", "c"]);
-        let mut tried = outbox.claim(at("10:00:00"));
-        (tried[0].recorded, tried[0].published) = (true, true);
-        tried[1].recorded = true;
-        tried[2].published = true;
-        outbox.settle(&tried);
+        let mut outbox = outbox(&["a", "b"]);
+        outbox.record(Record::Transition(episode("a", 0).transition()));
+        outbox.record(Record::Transition(episode("b", 0).transition()));
+        let claimed = outbox.claim(at("10:00:00"));
+        let done = [claimed.notifications[0].id.clone(), claimed.records[1].id()].into();
+        outbox.settle(&claimed, &done);
         let again = outbox.claim(at("10:00:01"));
-        assert_eq!(ids(&again), ["b", "c"]);
-        assert!(again[0].recorded && !again[0].published);
-        assert!(!again[1].recorded && again[1].published);
+        assert_eq!((services(&again), &again.records[..]), (vec!["b"], &claimed.records[..1]));
     }
 
     #[test]
     fn a_storm_is_sent_over_several_ticks_in_order() {
         let names: Vec<String> = (0..MAX_CLAIMED + 1).map(|number| format!("rule_{number}")).collect();
         let mut outbox = outbox(&names.iter().map(String::as_str).collect::<Vec<_>>());
-        assert_eq!(ids(&outbox.claim(at("10:00:00"))), names[..MAX_CLAIMED]);
-        assert_eq!(ids(&outbox.claim(at("10:01:00"))), names[MAX_CLAIMED..]);
+        assert_eq!(services(&outbox.claim(at("10:00:00"))), names[..MAX_CLAIMED]);
+        assert_eq!(services(&outbox.claim(at("10:01:00"))), names[MAX_CLAIMED..]);
     }
 
     #[test]
-    fn a_later_notification_of_the_same_alert_does_not_overtake() {
+    fn a_later_notification_of_the_same_group_does_not_overtake() {
         let mut outbox = outbox(&["a"]);
         outbox.claim(at("10:00:00"));
-        outbox.push(notification("a", 5));
-        outbox.push(notification("b", 5));
-        assert_eq!(ids(&outbox.claim(at("10:01:00"))), ["b"]);
+        outbox.notify(notification("a", 5));
+        outbox.notify(notification("b", 5));
+        assert_eq!(services(&outbox.claim(at("10:01:00"))), ["b"]);
     }
 }

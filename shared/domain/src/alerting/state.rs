@@ -8,13 +8,14 @@ use crate::Minute;
 use crate::keys;
 use crate::ports::Object;
 
+use super::episode::Episode;
 use super::lifecycle::Phase;
-use super::notification::Notification;
 use super::outbox::Outbox;
+use super::policy::PolicyState;
 use super::rules::Labels;
 
 /// The only version of this format.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// All of it, in one object, changed by compare-and-swap.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -28,10 +29,18 @@ pub struct AlertState {
     pub evaluated_until: Minute,
     /// Alerts that are not plainly inactive, by fingerprint.
     pub alerts: BTreeMap<String, Alert>,
+    /// When alerts fired in the last 30 days, by fingerprint, in ascending order.
+    pub past: BTreeMap<String, Vec<Minute>>,
+    /// What was told of them, and what is held back.
+    pub policy: PolicyState,
     /// What is decided but not yet told.
     pub outbox: Outbox,
     /// The last rule file of the operators that passed its checks; `None` while the built-in one holds.
     pub accepted_rules: Option<String>,
+    /// The same for the notification policy.
+    pub accepted_policy: Option<String>,
+    /// The same for silences.
+    pub accepted_silences: Option<String>,
 }
 
 /// One alert.
@@ -48,8 +57,8 @@ pub struct Alert {
     pub health: Health,
     /// The value of the last minute.
     pub value: Option<f64>,
-    /// What was told when it began to fire; `Some` as long as it fires.
-    pub fired: Option<Notification>,
+    /// What it was when it began to fire; `Some` as long as it fires.
+    pub fired: Option<Episode>,
 }
 
 /// Whether the last minute could be evaluated.
@@ -84,8 +93,12 @@ impl AlertState {
             history_from: first,
             evaluated_until: first.plus(-1),
             alerts: BTreeMap::new(),
+            past: BTreeMap::new(),
+            policy: PolicyState::default(),
             outbox: Outbox::default(),
             accepted_rules: None,
+            accepted_policy: None,
+            accepted_silences: None,
         }
     }
 
@@ -117,7 +130,7 @@ pub fn fingerprint(rule: &str, labels: &Labels) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::alerting::testing::{minute, notification};
+    use crate::alerting::testing::{episode, minute, notification};
 
     #[test]
     fn a_state_reads_back_as_it_was_written() {
@@ -132,11 +145,11 @@ mod tests {
         .enumerate()
         {
             let labels = Labels::from([("service".to_owned(), number.to_string())]);
-            let fired = phase.is_firing().then(|| notification("high_cpu_usage", 2));
+            let fired = phase.is_firing().then(|| episode("high_cpu_usage", 2));
             let alert = Alert { rule: "high_cpu_usage".to_owned(), labels, phase, health, value: Some(81.5), fired };
             state.alerts.insert(fingerprint(&alert.rule, &alert.labels), alert);
         }
-        state.outbox.push(notification("high_cpu_usage", 2));
+        state.outbox.notify(notification("high_cpu_usage", 2));
         state.accepted_rules = Some("version: 1".to_owned());
         assert_eq!(AlertState::parse(&state.to_object().body).unwrap(), state);
     }
@@ -146,8 +159,8 @@ mod tests {
         for (body, expected) in [
             ("", "not an alert state"),
             ("{}", "not an alert state"),
-            (r#"{"version": 1}"#, "not an alert state"),
-            (r#"{"version": 2, "new": true}"#, "alert state of version 2, this is version 1"),
+            (r#"{"version": 2}"#, "not an alert state"),
+            (r#"{"version": 3, "new": true}"#, "alert state of version 3, this is version 2"),
         ] {
             assert_eq!(AlertState::parse(body.as_bytes()).unwrap_err().to_string(), expected, "{body}");
         }

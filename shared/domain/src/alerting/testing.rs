@@ -2,9 +2,9 @@
 
 use crate::Minute;
 
-use super::history::{Transition, Turned};
-use super::notification::Notification;
-use super::rules::Labels;
+use super::episode::{Episode, Origin};
+use super::notification::{Group, Notification, Reason};
+use super::rules::{Labels, Severity};
 use super::state::fingerprint;
 
 /// Minutes after 2026-11-21T10:00Z.
@@ -12,21 +12,31 @@ pub fn minute(offset: i64) -> Minute {
     "2026-11-21T10:00Z".parse::<Minute>().unwrap().plus(offset)
 }
 
-/// FIRING of a rule without labels.
-pub fn notification(rule: &str, at: i64) -> Notification {
-    let transition = Transition {
-        version: 1,
-        at: minute(at),
+/// One that fires, of a rule without labels.
+pub fn episode(rule: &str, at: i64) -> Episode {
+    Episode {
         rule: rule.to_owned(),
         fingerprint: fingerprint(rule, &Labels::new()),
         class: "business".to_owned(),
-        severity: "error".to_owned(),
+        severity: Severity::Error,
+        service: "all".to_owned(),
         labels: Labels::new(),
-        turned: Turned::Firing,
-        value: Some(4.0),
         condition: "> 3".to_owned(),
         summary: "4 failures".to_owned(),
+        value: Some(4.0),
+        runbook_url: None,
+        breaching_since: minute(at),
         since: minute(at),
-    };
-    Notification { transition, breaching_since: minute(at), service: "all".to_owned(), runbook_url: None, reason: None }
+        fired_before: 0,
+        origin: Origin::Rule {},
+        ended: None,
+    }
+}
+
+/// FIRING of the rule, in a group of its own that is called like it.
+pub fn notification(rule: &str, at: i64) -> Notification {
+    let episode = Episode { service: rule.to_owned(), ..episode(rule, at) };
+    let (group, at) = (Group::of(&episode), minute(at).start());
+    let id = Notification::id_of(&group, at);
+    Notification { id, at, reason: Reason::First, group, firing: vec![episode], resolved: Vec::new(), digest: None }
 }

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::Minute;
 use crate::alerting::condition::display_value;
+use crate::alerting::episode::Episode;
 use crate::alerting::history::{Transition, Turned};
-use crate::alerting::notification::Notification;
 
 use super::wording::{clip, span};
 
@@ -67,31 +67,31 @@ pub enum NotADocument {
 }
 
 impl AlertDocument {
-    /// The document of a notification, with its texts cut to `max_text` bytes each.
-    pub fn new(notification: &Notification, environment: &str, max_text: usize) -> AlertDocument {
+    /// The document of one alert, with its texts cut to `max_text` bytes each.
+    pub fn new(episode: &Episode, environment: &str, max_text: usize) -> AlertDocument {
         let Transition {
             at, rule, fingerprint, class, severity, labels, turned, value, condition, summary, since, ..
-        } = notification.transition.clone();
+        } = episode.transition();
         let cut = |text: &str| clip(text, max_text);
         AlertDocument {
             version: VERSION,
-            id: notification.id(),
+            id: format!("{at}-{fingerprint}-{}", turned.as_str()),
             status: turned,
             rule,
             class,
             severity,
-            service: cut(&notification.service),
+            service: cut(&episode.service),
             environment: environment.to_owned(),
             labels: labels.iter().map(|(name, value)| (cut(name), cut(value))).collect(),
             summary: cut(&summary),
             value,
             condition,
-            breaching_since: notification.breaching_since,
+            breaching_since: episode.breaching_since,
             since,
             at,
             // Half a link leads nowhere.
-            runbook_url: notification.runbook_url.clone().filter(|url| url.len() <= max_text),
-            reason: notification.reason.as_deref().map(cut),
+            runbook_url: episode.runbook_url.clone().filter(|url| url.len() <= max_text),
+            reason: episode.ended.as_ref().and_then(|ended| ended.reason.as_deref()).map(cut),
             fingerprint,
         }
     }

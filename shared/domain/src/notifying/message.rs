@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::alerting::notification::Notification;
+use crate::alerting::episode::Episode;
 use crate::ports::Publication;
 
 use super::document::AlertDocument;
@@ -22,12 +22,12 @@ const MAX_ATTRIBUTE: usize = 256;
 /// Protocols whose subscribers are programs.
 const JSON_PROTOCOLS: [&str; 3] = ["lambda", "sqs", "https"];
 
-/// What is published for a notification.
-pub fn publication(notification: &Notification, environment: &str) -> Publication {
+/// What is published for an episode.
+pub fn publication(episode: &Episode, environment: &str) -> Publication {
     // The texts of one alert are in several bodies, escaped there, so their common limit is found by trying.
     let mut max_text = MAX_BYTES;
     loop {
-        let publication = publication_within(notification, environment, max_text);
+        let publication = publication_within(episode, environment, max_text);
         if size(&publication) <= MAX_BYTES || max_text < 64 {
             return publication;
         }
@@ -35,8 +35,8 @@ pub fn publication(notification: &Notification, environment: &str) -> Publicatio
     }
 }
 
-fn publication_within(notification: &Notification, environment: &str, max_text: usize) -> Publication {
-    let document = AlertDocument::new(notification, environment, max_text);
+fn publication_within(episode: &Episode, environment: &str, max_text: usize) -> Publication {
+    let document = AlertDocument::new(episode, environment, max_text);
     let json = serde_json::to_string(&document).expect("maps with text keys and finite numbers always serialise");
     let mut bodies: BTreeMap<&'static str, String> =
         JSON_PROTOCOLS.iter().map(|&protocol| (protocol, json.clone())).collect();
@@ -83,18 +83,18 @@ pub fn size(publication: &Publication) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::notification;
+    use super::super::testing::{episode, resolved_episode};
     use super::*;
     use proptest::prelude::*;
 
     #[test]
     fn one_publication_has_a_body_for_each_protocol() {
-        let publication = publication(&notification(), "production");
+        let publication = publication(&episode(), "production");
         assert_eq!(publication.subject, "[ERROR] FIRING contract_creation_failure (contract)");
         assert!(publication.bodies["default"].starts_with("FIRING: contract_creation_failure\n"));
         for protocol in JSON_PROTOCOLS {
             let document = AlertDocument::parse(&publication.bodies[protocol]).unwrap();
-            assert_eq!(document, AlertDocument::new(&notification(), "production", usize::MAX));
+            assert_eq!(document, AlertDocument::new(&episode(), "production", usize::MAX));
             // Defect 19: as it is, not as \uXXXX.
             assert!(publication.bodies[protocol].contains("Ошибки создания договоров"));
         }
@@ -103,8 +103,8 @@ mod tests {
     #[test]
     fn attributes_are_complete_for_routing_and_never_empty() {
         // Defect 18: severity and name alone can't tell who is concerned.
-        let mut notification = notification();
-        let attributes = publication(&notification, "production").attributes;
+        let mut episode = episode();
+        let attributes = publication(&episode, "production").attributes;
         let expected = [
             ("class", "business"),
             ("environment", "production"),
@@ -115,11 +115,10 @@ mod tests {
         ];
         assert_eq!(attributes, expected.into_iter().map(|(name, value)| (name, value.to_owned())).collect());
 
-        notification.service = "\n".to_owned();
-        let attributes = publication(&notification, "").attributes;
+        episode.service = "\n".to_owned();
+        let attributes = publication(&episode, "").attributes;
         assert_eq!((attributes["service"].as_str(), attributes["environment"].as_str()), ("unknown", "unknown"));
-        let end = notification.resolved(notification.transition.at, None, String::new(), None);
-        assert_eq!(publication(&end, "production").attributes["status"], "resolved");
+        assert_eq!(publication(&resolved_episode(), "production").attributes["status"], "resolved");
     }
 
     #[test]
@@ -133,9 +132,9 @@ mod tests {
                 "[ERROR] FIRING contract_creation_failure (a-very-long-name-of-a-service-that-somebody-thought-wa...",
             ),
         ] {
-            let mut notification = notification();
-            notification.transition.labels.insert("service".to_owned(), service.to_owned());
-            let subject = publication(&notification, "production").subject;
+            let mut episode = episode();
+            episode.labels.insert("service".to_owned(), service.to_owned());
+            let subject = publication(&episode, "production").subject;
             assert_eq!(subject, expected);
             assert!(subject.len() <= MAX_SUBJECT);
         }
@@ -143,12 +142,11 @@ mod tests {
 
     #[test]
     fn what_is_too_long_is_cut_and_still_read() {
-        let mut notification = notification();
-        notification.transition.summary = "ошибка \"x\"\n".repeat(40_000);
-        notification.reason = Some("р".repeat(300_000));
-        notification.runbook_url = Some(format!("https://example.com/{}", "x".repeat(300_000)));
-        notification.service = "с".repeat(300_000);
-        let publication = publication(&notification, "production");
+        let mut episode = episode();
+        episode.summary = "ошибка \"x\"\n".repeat(40_000);
+        episode.runbook_url = Some(format!("https://example.com/{}", "x".repeat(300_000)));
+        episode.service = "с".repeat(300_000);
+        let publication = publication(&episode, "production");
         let size = size(&publication);
         assert!(size <= MAX_BYTES && size > MAX_BYTES / 8, "{size}");
         let document = AlertDocument::parse(&publication.bodies["lambda"]).unwrap();
@@ -165,11 +163,11 @@ mod tests {
             times in 1..600usize,
             labels in prop::collection::btree_map(".{1,20}", ".{0,2000}", 0..5),
         ) {
-            let mut notification = notification();
-            notification.service = service;
-            notification.transition.summary = summary.repeat(times);
-            notification.transition.labels = labels;
-            let publication = publication(&notification, "production");
+            let mut episode = episode();
+            episode.service = service;
+            episode.summary = summary.repeat(times);
+            episode.labels = labels;
+            let publication = publication(&episode, "production");
             prop_assert!(size(&publication) <= MAX_BYTES);
             prop_assert!(publication.subject.len() <= MAX_SUBJECT);
             prop_assert!(publication.subject.bytes().all(|byte| (b' '..=b'~').contains(&byte)));

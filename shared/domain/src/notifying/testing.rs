@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::Minute;
-use crate::alerting::history::{Transition, Turned};
-use crate::alerting::notification::Notification;
+use crate::alerting::episode::{Ended, Episode, Origin};
+use crate::alerting::rules::Severity;
 
 use super::document::AlertDocument;
 
@@ -13,37 +13,38 @@ fn minute(offset: i64) -> Minute {
 }
 
 /// FIRING of the contract service.
-pub fn notification() -> Notification {
-    let transition = Transition {
-        version: 1,
-        at: minute(13),
+pub fn episode() -> Episode {
+    Episode {
         rule: "contract_creation_failure".to_owned(),
         fingerprint: "00ff".to_owned(),
         class: "business".to_owned(),
-        severity: "error".to_owned(),
+        severity: Severity::Error,
+        service: "contract".to_owned(),
         labels: BTreeMap::from([("service".to_owned(), "contract".to_owned())]),
-        turned: Turned::Firing,
-        value: Some(4.0),
         condition: "> 3".to_owned(),
         summary: "Ошибки создания договоров: 4".to_owned(),
-        since: minute(13),
-    };
-    Notification {
-        transition,
-        breaching_since: minute(11),
-        service: "contract".to_owned(),
+        value: Some(4.0),
         runbook_url: Some("https://wiki.company.com/runbooks/contract-failures".to_owned()),
-        reason: None,
+        breaching_since: minute(11),
+        since: minute(13),
+        fired_before: 2,
+        origin: Origin::Rule {},
+        ended: None,
     }
+}
+
+/// Its end, 27 minutes later, without a value.
+pub fn resolved_episode() -> Episode {
+    let summary = "Ошибки создания договоров: 0".to_owned();
+    episode().ended(Ended { at: minute(40), value: None, summary, reason: None })
 }
 
 /// Its document.
 pub fn document() -> AlertDocument {
-    AlertDocument::new(&notification(), "production", usize::MAX)
+    AlertDocument::new(&episode(), "production", usize::MAX)
 }
 
-/// That of its end, 27 minutes later, without a value.
+/// That of its end.
 pub fn resolved() -> AlertDocument {
-    let summary = "Ошибки создания договоров: 0".to_owned();
-    AlertDocument::new(&notification().resolved(minute(40), None, summary, None), "production", usize::MAX)
+    AlertDocument::new(&resolved_episode(), "production", usize::MAX)
 }
