@@ -102,16 +102,16 @@ impl<'a> Samples<'a> {
             // CloudWatch has its own history.
             Asked::Foreign(series) => return Selection::Foreign(self.foreign.get(series)),
         };
-        let mut groups: BTreeMap<Labels, Group<'a>> = BTreeMap::new();
+        let mut groups: BTreeMap<Rc<Labels>, Group<'a>> = BTreeMap::new();
         if group_by.is_empty() {
-            groups.insert(Labels::new(), Group::default());
+            groups.insert(Rc::default(), Group::default());
         }
         // A set of dimensions has series of its own, so that nothing is counted twice (defect 8).
         let dimensions: BTreeSet<&str> = filters.keys().chain(group_by).map(String::as_str).collect();
         for series in self.own.get(&(metric, dimensions.into_iter().collect())).into_iter().flatten() {
             if filters.iter().all(|(name, filter)| filter.matches(&series.dimensions[name])) {
                 let labels = group_by.iter().map(|name| (name.clone(), series.dimensions[name].clone()));
-                groups.entry(labels.collect()).or_default().series.push(Rc::clone(series));
+                groups.entry(Rc::new(labels.collect())).or_default().series.push(Rc::clone(series));
             }
         }
         Selection::Own { groups, known: self.known }
@@ -160,7 +160,7 @@ pub enum Selection<'a> {
     /// Of our metrics.
     Own {
         /// By their labels.
-        groups: BTreeMap<Labels, Group<'a>>,
+        groups: BTreeMap<Rc<Labels>, Group<'a>>,
         /// Where an absent minute means that nothing came.
         known: Option<Window>,
     },
@@ -181,14 +181,13 @@ type Remembered<T> = RefCell<VecDeque<(Window, T)>>;
 
 impl Selection<'_> {
     /// The groups that had a value up to and with `until`; the one without labels always.
-    pub fn groups(&self, until: Minute) -> Vec<&Labels> {
-        static ALL: Labels = Labels::new();
+    pub fn groups(&self, until: Minute) -> Vec<Rc<Labels>> {
         match self {
             Selection::Own { groups, .. } => {
                 let seen = groups.iter().filter(|(labels, group)| labels.is_empty() || group.came_by(until));
-                seen.map(|(labels, _)| labels).collect()
+                seen.map(|(labels, _)| Rc::clone(labels)).collect()
             }
-            Selection::Foreign(_) => vec![&ALL],
+            Selection::Foreign(_) => vec![Rc::default()],
         }
     }
 
@@ -236,18 +235,17 @@ impl Selection<'_> {
         Some((counted.0 as f64, counted.1 as f64))
     }
 
-    /// The newest minute of the window in which the group `labels` had a value. `Err` where the metrics could not be
-    /// read.
-    pub fn newest(&self, labels: &Labels, window: Window) -> Result<Option<Minute>, ()> {
+    /// The newest minute of the window in which the group `labels` had a value, if it had. `None` where the metrics
+    /// could not be read.
+    pub fn newest(&self, labels: &Labels, window: Window) -> Option<Option<Minute>> {
         match self {
             Selection::Own { groups, .. } => {
                 let series = groups.get(labels).into_iter().flat_map(|group| &group.series);
                 let newest = |series: &Rc<Series>| series.between(window).last().map(|(minute, _)| *minute);
-                Ok(series.filter_map(newest).max())
+                Some(series.filter_map(newest).max())
             }
-            Selection::Foreign(None) => Err(()),
-            Selection::Foreign(Some(values)) => {
-                Ok(values.range(window.from..=window.to).next_back().map(|(minute, _)| *minute))
+            Selection::Foreign(values) => {
+                values.map(|values| values.range(window.from..=window.to).next_back().map(|(minute, _)| *minute))
             }
         }
     }
@@ -393,7 +391,12 @@ mod tests {
         let labels = labels.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
         let foreign = ForeignValues::new();
         let window = Window { from: minute(from), to: minute(to) };
-        Samples::new(recent, &foreign, minute(0)).read(&rule.queries["q"], &labels, window)
+        let samples = Samples::new(recent, &foreign, minute(0));
+        samples.select(query(rule), &rule.group_by).read(query(rule), &labels, window)
+    }
+
+    fn query(rule: &Rule) -> &Query {
+        &rule.threshold().unwrap().queries["q"]
     }
 
     #[test]
@@ -441,10 +444,12 @@ mod tests {
         let all = rule("{metric: api_requests, stat: Sum}", "[]");
         assert_eq!(read(&recent, &all, &[], 1, 1), Reading::Value(4.0));
         let foreign = ForeignValues::new();
-        let groups = Samples::new(&recent, &foreign, minute(0)).groups(&failed, minute(1));
+        let samples = Samples::new(&recent, &foreign, minute(0));
+        let selected = samples.select(query(&failed), &failed.group_by);
+        let groups = selected.groups(minute(1));
         let services: Vec<_> = groups.iter().map(|labels| labels["service"].as_str()).collect();
         assert_eq!(services, ["api", "web"]);
-        assert!(Samples::new(&recent, &foreign, minute(0)).groups(&failed, minute(0)).is_empty(), "not yet");
+        assert!(selected.groups(minute(0)).is_empty(), "not yet");
     }
 
     #[test]
@@ -477,16 +482,18 @@ mod tests {
             let recent = RecentRollups::default();
             let foreign = ForeignValues::from([(series, values)]);
             let samples = Samples::new(&recent, &foreign, minute(0));
+            let selected = samples.select(query(&rule), &[]);
             let read = |from, to| {
-                samples.read(&rule.queries["q"], &Labels::new(), Window { from: minute(from), to: minute(to) })
+                selected.read(query(&rule), &Labels::new(), Window { from: minute(from), to: minute(to) })
             };
             assert_eq!(read(1, 3), Reading::Value(expected), "{statistic}");
             assert_eq!(read(7, 9), Reading::Nothing);
             let nothing = ForeignValues::new();
             let unanswered = Samples::new(&recent, &nothing, minute(0));
             let window = Window::ending(minute(3), 3);
-            assert_eq!(unanswered.read(&rule.queries["q"], &Labels::new(), window), Reading::Unanswered);
-            assert!(samples.knows(&rule.queries["q"], Window::ending(minute(0), 60)), "CloudWatch has its own history");
+            let unanswered = unanswered.select(query(&rule), &[]);
+            assert_eq!(unanswered.read(query(&rule), &Labels::new(), window), Reading::Unanswered);
+            assert!(selected.knows(Window::ending(minute(0), 60)), "CloudWatch has its own history");
         }
     }
 
@@ -508,7 +515,7 @@ mod tests {
             recent.flushed_until = flushed.map(minute);
             let samples = Samples::new(&recent, &foreign, minute(history_from));
             let window = Window { from: minute(from), to: minute(to) };
-            assert_eq!(samples.knows(&rule.queries["q"], window), expected, "{why}");
+            assert_eq!(samples.select(query(&rule), &[]).knows(window), expected, "{why}");
         }
     }
 }

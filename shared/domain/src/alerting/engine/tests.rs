@@ -46,10 +46,10 @@ impl Story {
 
     /// Flushes, evaluates everything up to `to` and answers what was told.
     fn tick(&mut self, to: i64) -> Vec<String> {
-        self.tick_with(to, None)
+        self.tick_with(to, &[])
     }
 
-    fn tick_with(&mut self, to: i64, rules_problem: Option<&InvalidRules>) -> Vec<String> {
+    fn tick_with(&mut self, to: i64, problems: &[FileProblem]) -> Vec<String> {
         let now = minute(to + 1);
         if !self.flusher_stopped {
             self.recent.flushed(now);
@@ -59,7 +59,7 @@ impl Story {
             Ok(due) => due,
             Err(why) => return vec![format!("{why:?}")],
         };
-        let tick = Tick { due, rules: &self.rules, recent: &self.recent, foreign: &self.foreign, rules_problem };
+        let tick = Tick { problems, ..Tick::new(now.start(), Some(due), &self.rules, &self.recent, &self.foreign) };
         let outcome = evaluate(&tick, self.state.take());
         self.state = Some(outcome.state);
         outcome.changes.iter().inspect(|change| self.changes.push((*change).clone())).map(line).collect()

@@ -131,7 +131,7 @@ impl Scenario {
             recent.flushed(minute.plus(1));
             recent.forget(minute.plus(1));
             let due = Due { from: minute, to: minute, skipped: 0 };
-            let tick = Tick { due, rules: &rules, recent: &recent, foreign: &foreign, rules_problem: None };
+            let tick = Tick::new(minute.plus(1).start(), Some(due), &rules, &recent, &foreign);
             let next: AlertState = evaluate(&tick, state.take()).state;
             let found = next.alerts.get(&fingerprint).map_or("inactive", |alert| alert.phase.name());
             if let Some(expected) = self.expect.get(&offset)
