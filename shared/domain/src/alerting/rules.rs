@@ -17,6 +17,7 @@ pub mod scenario;
 pub mod summary;
 
 mod query;
+mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

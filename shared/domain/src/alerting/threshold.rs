@@ -84,7 +84,8 @@ fn observe(threshold: &Threshold, selected: &[Selected], labels: &Labels, minute
     let window = Window::ending(minute, threshold.window);
     let known = selected.iter().all(|(_, _, selection)| selection.knows(window));
     let mut answered = true;
-    let mut value_of = |(name, query, selection): &Selected<'_>| {
+    let mut values: Vec<(&str, Option<f64>)> = Vec::with_capacity(selected.len());
+    for (name, query, selection) in selected {
         let value = match selection.read(query, labels, window) {
             Reading::Value(value) => Some(value),
             Reading::Nothing if query.fill_zero && known => Some(0.0),
@@ -94,9 +95,8 @@ fn observe(threshold: &Threshold, selected: &[Selected], labels: &Labels, minute
                 None
             }
         };
-        (name.to_owned(), value)
-    };
-    let values: Vec<(&str, Option<f64>)> = selected.iter().map(|selected| value_of(selected)).collect();
+        values.push((name, value));
+    }
     let value = threshold.expression.evaluate(&|name| values.iter().find(|(known, _)| *known == name)?.1);
     Observation { value, answered, known }
 }
