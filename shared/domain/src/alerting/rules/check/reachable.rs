@@ -45,7 +45,7 @@ pub(super) fn check(rule: &Threshold) -> Result<(), Unreachable> {
         && is_counted(query)
         && !query.fill_zero
         && rule.missing != Missing::Breaching
-        && !Range { least: 1.0, most: f64::INFINITY }.has(when)
+        && !(Range { least: 1.0, most: f64::INFINITY }).has(when)
     {
         let message = format!("where nothing came, `{name}` has no value, so it is never {when}");
         let hint = "`fill: zero` makes nothing 0; `missing: breaching` makes it a breach".to_owned();
