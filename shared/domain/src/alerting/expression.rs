@@ -301,7 +301,14 @@ mod tests {
 
     #[test]
     fn what_can_not_be_computed_has_no_value() {
-        for text in ["errors / zero", "zero / zero", "errors + absent", "0 * absent", "1 / (requests - 60)", "max(errors, absent)"] {
+        for text in [
+            "errors / zero",
+            "zero / zero",
+            "errors + absent",
+            "0 * absent",
+            "1 / (requests - 60)",
+            "max(errors, absent)",
+        ] {
             assert_eq!(value(text), None, "{text}");
         }
     }

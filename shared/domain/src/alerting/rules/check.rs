@@ -81,11 +81,7 @@ const FIELDS: &[Fields] = &[
         optional: &["where", "forget_after", "group_by"],
     },
     Fields { kind: "heartbeat", required: &["severity", "metric", "every"], optional: &["where", "grace"] },
-    Fields {
-        kind: "composite",
-        required: &["severity", "expr"],
-        optional: &["for", "keep_firing_for", "group_by"],
-    },
+    Fields { kind: "composite", required: &["severity", "expr"], optional: &["for", "keep_firing_for", "group_by"] },
     Fields {
         kind: "event",
         required: &["severity", "resolve_after"],

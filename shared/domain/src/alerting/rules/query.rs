@@ -236,9 +236,9 @@ impl Check<'_> {
         raw: &RawFilters,
         group_by: &[String],
     ) -> Option<(Source, BTreeMap<String, Filter>)> {
-        let named = raw.first_key_value().filter(|(name, choice)| {
-            *name == metric.dimension && raw.len() == 1 && choice.value.0.len() == 1
-        });
+        let named = raw
+            .first_key_value()
+            .filter(|(name, choice)| *name == metric.dimension && raw.len() == 1 && choice.value.0.len() == 1);
         let (Some((name, choice)), true) = (named, group_by.is_empty()) else {
             let message = format!("{} is a metric of AWS: the rule has to name its one resource", metric.name);
             let hint = format!("where: {{{}: ...}} and no group_by", metric.dimension);

@@ -215,7 +215,10 @@ impl Scenario {
         for (id, labels) in &self.others {
             let firing = self.point(id, offset).map_or(0, |point| point.value as u64);
             for number in 1..=firing {
-                set.add(SeriesKey { name: stand_in_metric().to_owned(), dimensions: stand_in_labels(id, labels, number) }, &Aggregate::of(1.0, at));
+                set.add(
+                    SeriesKey { name: stand_in_metric().to_owned(), dimensions: stand_in_labels(id, labels, number) },
+                    &Aggregate::of(1.0, at),
+                );
             }
         }
         set
@@ -284,7 +287,9 @@ fn expectations(raw: &RawTest, rule: &Rule, step: i64) -> Result<Expectations, I
         }
         let phases: Vec<(Option<String>, String)> = match &expected.value {
             Expected::All(phase) => vec![(None, phase.clone())],
-            Expected::Each(phases) => phases.iter().map(|(label, phase)| (Some(label.clone()), phase.clone())).collect(),
+            Expected::Each(phases) => {
+                phases.iter().map(|(label, phase)| (Some(label.clone()), phase.clone())).collect()
+            }
         };
         for (label, phase) in &phases {
             if ![Phase::Inactive {}.name(), "pending", "firing", "resolved"].contains(&phase.as_str()) {

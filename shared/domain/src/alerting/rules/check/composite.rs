@@ -32,7 +32,12 @@ impl Check<'_> {
 
     /// Checks what can only be told when all rules are known: `rules` are those that are in order by themselves, by
     /// their places in the file; `ids` are all of the file.
-    pub(super) fn references(&mut self, raws: &[Spanned<RawRule>], ids: &BTreeSet<&str>, rules: &BTreeMap<usize, Rule>) {
+    pub(super) fn references(
+        &mut self,
+        raws: &[Spanned<RawRule>],
+        ids: &BTreeSet<&str>,
+        rules: &BTreeMap<usize, Rule>,
+    ) {
         let by_id: BTreeMap<&str, &Rule> = rules.values().map(|rule| (rule.id.as_str(), rule)).collect();
         for (at, rule) in rules {
             let Kind::Composite(composite) = &rule.kind else { continue };

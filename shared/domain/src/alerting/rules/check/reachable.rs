@@ -26,6 +26,7 @@ struct Range {
 
 const ANYTHING: Range = Range { least: f64::NEG_INFINITY, most: f64::INFINITY };
 const NOT_NEGATIVE: Range = Range { least: 0.0, most: f64::INFINITY };
+const AT_LEAST_ONE: Range = Range { least: 1.0, most: f64::INFINITY };
 
 /// Whether `when` and `clear` of the rule can both hold at some time, as far as that can be known.
 pub(super) fn check(rule: &Threshold) -> Result<(), Unreachable> {
@@ -41,11 +42,11 @@ pub(super) fn check(rule: &Threshold) -> Result<(), Unreachable> {
     }
     // Defect 11: where nothing came there is no value, and where something came it is 1 at least.
     if let Expression::Query(name) = &rule.expression
-        && let query = &rule.queries[name]
+        && let Some(query) = rule.queries.get(name)
         && is_counted(query)
         && !query.fill_zero
         && rule.missing != Missing::Breaching
-        && !(Range { least: 1.0, most: f64::INFINITY }).has(when)
+        && !AT_LEAST_ONE.has(when)
     {
         let message = format!("where nothing came, `{name}` has no value, so it is never {when}");
         let hint = "`fill: zero` makes nothing 0; `missing: breaching` makes it a breach".to_owned();

@@ -152,8 +152,7 @@ impl Check<'_> {
         match alerts_of(burns) {
             Ok(alerts) => Some(alerts),
             Err((label, one, other)) => {
-                let message =
-                    format!("{} and {} are both the {label} of this objective", one.as_str(), other.as_str());
+                let message = format!("{} and {} are both the {label} of this objective", one.as_str(), other.as_str());
                 let hint = "one severity of error and critical for the page, one of info and warning for the ticket";
                 self.problem(raw, message, Some(hint.to_owned()))
             }
@@ -183,7 +182,11 @@ impl Check<'_> {
             return Some(factor.value);
         }
         let message = format!("a burn rate above {} can't be reached", factor.value);
-        let hint = format!("if everything fails, an objective of {} % burns {}", round(objective * 100.0), round(total_failure));
+        let hint = format!(
+            "if everything fails, an objective of {} % burns {}",
+            round(objective * 100.0),
+            round(total_failure)
+        );
         self.problem(factor, message, Some(hint))
     }
 
