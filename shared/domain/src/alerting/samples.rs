@@ -474,9 +474,9 @@ mod tests {
     #[test]
     fn what_cloudwatch_tells_by_minute_is_combined_over_the_window() {
         for (statistic, expected) in [("Sum", 60.0), ("Average", 20.0), ("Minimum", 10.0), ("Maximum", 30.0)] {
-            let query =
+            let text =
                 format!("{{metric: database_connections, stat: {statistic}, where: {{DBInstanceIdentifier: db}}}}");
-            let rule = rule(&query, "[]");
+            let rule = rule(&text, "[]");
             let series = rule.foreign().next().unwrap().clone();
             let values = (0..4).map(|at| (minute(at), at as f64 * 10.0)).collect();
             let recent = RecentRollups::default();
