@@ -270,7 +270,11 @@ fn a_mistake_is_refused_with_its_place_its_rule_and_a_hint() {
         ),
         // The shape.
         ("window:", "windw:", "9:3: unknown field `windw` (did you mean `window`?)"),
-        ("  when: {gt: 3}\n", "", "3:3: missing field `when` (a rule of kind metric has severity, queries, expr, window, when)"),
+        (
+            "  when: {gt: 3}\n",
+            "",
+            "3:3: missing field `when` (a rule of kind metric has severity, queries, expr, window, when)",
+        ),
         ("gt: 3", "gt: three", "10:14: invalid floating point"),
         ("  when: {gt: 3}", "  when: {gt: 3}\n  when: {gt: 4}", "11:3: duplicate mapping key `when`"),
         ("group_by: [service]", "group_by: [service", "12:14: illegal placement of ':' indicator"),
