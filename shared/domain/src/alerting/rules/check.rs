@@ -47,13 +47,13 @@ pub const RESERVED_IDS: &[&str] =
 
 /// Which fields a rule has beside those of every rule: `id`, `kind`, `class`, `service`, `annotations`, `evidence` and
 /// `tests`.
-struct Fields {
-    kind: &'static str,
-    required: &'static [&'static str],
-    optional: &'static [&'static str],
+pub(super) struct Fields {
+    pub(super) kind: &'static str,
+    pub(super) required: &'static [&'static str],
+    pub(super) optional: &'static [&'static str],
 }
 
-const FIELDS: &[Fields] = &[
+pub(super) const FIELDS: &[Fields] = &[
     Fields {
         kind: "metric",
         required: &["severity", "queries", "expr", "window", "when"],
