@@ -99,7 +99,7 @@ const OF_METRICS: &[(Is, &str, &str, &str)] = &[
             "11:15: 1 of 18446744073709551615 datapoints (m is at least 1 and at most n, and n is at most 120)"),
 (Sense, "gt: 3}",
             "gt: 3}\n  datapoints: {m: 1, n: 120}",
-            "3:3: window and datapoints together reach back 129 minutes (at most 108)"),
+            "3:3: window and datapoints together reach back 131 minutes (at most 108)"),
 (Sense, "version: 1",
             "version: 1\ndefaults: {evaluation_delay: 59s}",
             "2:30: an evaluation_delay of 59s is not taken (from 1m to 10m: lines take about a minute to arrive)"),
