@@ -24,6 +24,9 @@ use crate::traffic::{Day, Line};
 /// How long after an incident its alerts may begin, in minutes.
 const AFTERMATH_MINUTES: i64 = 15;
 
+/// Minutes that a tick evaluates: what it answers does not depend on it.
+const TICK_MINUTES: usize = 10;
+
 /// What comes of the day's lines and events, by minute.
 #[derive(Default)]
 struct Derived {
@@ -85,7 +88,7 @@ fn security_events(minute: Minute, lines: &[Line]) -> Vec<SecurityEvent> {
     counts.into_iter().map(event).collect()
 }
 
-/// Every episode that began or ended, tick by tick.
+/// Every episode that began or ended.
 fn changes(day: &Day) -> Vec<Episode> {
     let variables = Variables::from([("DATABASE_INSTANCE".to_owned(), "db".to_owned())]);
     let rules = RuleSet::load("default.yaml", DEFAULT_RULES, &variables).unwrap();
@@ -101,14 +104,16 @@ fn changes(day: &Day) -> Vec<Episode> {
     let mut recent = RecentRollups::default();
     let mut state = None;
     let mut changes = Vec::new();
-    for minute in day.minutes() {
-        recent.minutes.extend(derived.metrics.get(&minute).map(|set| (minute, set.clone())));
-        recent.flushed(minute.plus(1));
-        recent.forget(minute.plus(1));
-        let due = Due { from: minute, to: minute, skipped: 0 };
-        let events = derived.security.get(&minute).map_or(&[][..], Vec::as_slice);
-        let tick = Tick::new(minute.start(), Some(due), &rules, &recent, &foreign);
-        let outcome = evaluate(&Tick { events, ..tick }, state.take());
+    let minutes: Vec<Minute> = day.minutes().collect();
+    for ticked in minutes.chunks(TICK_MINUTES) {
+        let (from, to) = (ticked[0], ticked[ticked.len() - 1]);
+        recent.minutes.extend(derived.metrics.range(from..=to).map(|(minute, set)| (*minute, set.clone())));
+        recent.flushed(to.plus(1));
+        recent.forget(to.plus(1));
+        let events: Vec<SecurityEvent> =
+            derived.security.range(from..=to).flat_map(|(_, events)| events.clone()).collect();
+        let tick = Tick::new(to.start(), Some(Due { from, to, skipped: 0 }), &rules, &recent, &foreign);
+        let outcome = evaluate(&Tick { events: &events, ..tick }, state.take());
         changes.extend(outcome.changes);
         state = Some(outcome.state);
     }
