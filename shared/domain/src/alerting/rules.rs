@@ -25,7 +25,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::alerting::datapoints;
-use crate::metrics::registry::Definition;
+use crate::metrics::registry::{self, Definition};
 use crate::ports::MetricQuery;
 
 use evidence::Evidence;
@@ -209,6 +209,26 @@ impl Filter {
                 value.len() == 3 && value.starts_with(*digit) && value.bytes().all(|byte| byte.is_ascii_digit())
             }
         }
+    }
+}
+
+impl Query {
+    /// Whether it tells how many came.
+    pub fn is_counted(&self) -> bool {
+        match (&self.source, self.statistic) {
+            (Source::Own(_), Statistic::SampleCount) => true,
+            (Source::Own(metric), Statistic::Sum) => metric.kind == registry::Kind::Counter,
+            _ => false,
+        }
+    }
+
+    /// What it asks for, in words that are the same as long as it asks for the same; however the metric is described.
+    pub fn identity(&self) -> String {
+        let metric = match &self.source {
+            Source::Own(metric) => metric.name.to_owned(),
+            Source::Foreign(series) => format!("{series:?}"),
+        };
+        format!("{metric} {:?} {:?}", self.statistic, self.filters)
     }
 }
 
