@@ -330,7 +330,9 @@ pub(super) fn read(text: &str) -> Read {
 }
 
 fn parse<T: DeserializeOwned>(text: &str) -> Result<T, Error> {
-    serde_saphyr::from_str_with_options(text, options! { with_snippet: false })
+    // The library's own bounds are for files of 5,000 rules.
+    let budget = serde_saphyr::budget! { max_nodes: 4_000_000, max_events: 8_000_000 };
+    serde_saphyr::from_str_with_options(text, options! { with_snippet: false, budget: budget })
 }
 
 /// The text with these lines empty, so that all others stay where they are.

@@ -130,6 +130,14 @@ fn all_mistakes_are_told_at_once() {
 }
 
 #[test]
+fn ten_thousand_rules_are_not_too_many() {
+    let (head, rule) = RULE.split_at(RULE.find("- id").unwrap());
+    let ids = (0..10_000).map(|number| rule.replacen("contract_creation_failure", &format!("r{number}"), 1));
+    let text: String = std::iter::once(head.to_owned()).chain(ids).collect();
+    assert_eq!(RuleSet::load("rules.yaml", &text, &variables()).unwrap().rules.len(), 10_000);
+}
+
+#[test]
 fn a_rule_of_a_wrong_shape_does_not_hide_the_mistakes_of_others() {
     let base = mistakes::KINDS;
     let text = base.replacen("objective: 99.9", "objektive: 99.9", 1).replacen("within: 1000", "within: a lot", 1);
