@@ -172,7 +172,7 @@ impl<'a> Tick<'a> {
     }
 }
 
-/// What is wrong with a file of the operators, so that the last good one stays in force.
+/// What is wrong with a file of the operators, so that it is not used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileProblem {
     /// Id of the alert about it: one of [`FILES`].
@@ -358,9 +358,7 @@ impl Work<'_> {
         let value = Some(mistakes as f64);
         let finding = Finding { labels: Rc::default(), verdict, value, health: Health::Ok, ends: None };
         let summary = match problem {
-            Some(FileProblem { text, .. }) => {
-                format!("The {file} has mistakes; the last good one stays in force.\n{text}")
-            }
+            Some(FileProblem { text, .. }) => format!("The {file} has mistakes; {}.\n{text}", self.in_force(id)),
             None => format!("The {file} is in order again."),
         };
         let told = |_: &Labels, _: Option<f64>| Told {
@@ -373,8 +371,23 @@ impl Work<'_> {
             origin: Origin::Rule {},
         };
         let mut held = self.board.take(id);
+        // Other mistakes are another episode: whoever mends the file reads what is wrong with it now.
+        let is_other = |alert: &Alert| alert.fired.as_ref().is_some_and(|fired| fired.summary != summary);
+        if let (Some(_), Some(held)) = (problem, held.values_mut().find(|held| is_other(&held.alert))) {
+            self.changes.extend(end(&mut held.alert, now, value, "its mistakes are others now"));
+        }
         self.changes.extend(advance(id, finding, now, (0, 0), &mut held, &mut self.state.past, told));
         self.board.put(id, held);
+    }
+
+    /// What holds instead of a file of the operators that has mistakes.
+    fn in_force(&self, id: &str) -> &'static str {
+        let (accepted, otherwise) = match id {
+            RULES_INVALID => (&self.state.accepted_rules, "the built-in one is in force"),
+            POLICY_INVALID => (&self.state.accepted_policy, "the built-in one is in force"),
+            _ => (&self.state.accepted_silences, "none is in force"),
+        };
+        if accepted.is_some() { "the last good one stays in force" } else { otherwise }
     }
 
     /// Ends alerts whose rule, or whose group, is no longer in the rule file, and forgets what was remembered for them:

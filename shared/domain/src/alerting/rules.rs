@@ -29,7 +29,7 @@ use crate::metrics::registry::{self, Definition};
 use crate::ports::MetricQuery;
 
 use evidence::Evidence;
-use kind::{Kind, Threshold};
+use kind::{Absence, Kind, Threshold};
 use scenario::Scenario;
 use summary::Summary;
 
@@ -279,9 +279,9 @@ impl Rule {
                 let windows = slo.alerts.iter().flat_map(|alert| &alert.burns).flat_map(|burn| [burn.long, burn.short]);
                 windows.filter(|&window| window <= 60).max().unwrap_or(1)
             }
-            Kind::Absence(absence) => absence.after,
-            // CloudWatch has the newest minutes of some metrics late.
-            Kind::Heartbeat(_) => 15,
+            Kind::Absence(Absence { query: Query { source: Source::Foreign(_), .. }, after, .. }) => *after,
+            // What was heard is remembered; but the newest minutes of some metrics come late.
+            Kind::Absence(_) | Kind::Heartbeat(_) => 15,
             Kind::Composite(_) | Kind::Event(_) => 1,
         }
     }

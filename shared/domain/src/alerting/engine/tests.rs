@@ -396,6 +396,20 @@ fn a_bad_rule_file_is_an_alert_until_it_is_mended() {
     assert_eq!(story.tick(3), ["4 resolved rules_invalid 0"]);
     let summary = &story.changes[0].summary;
     assert!(summary.contains("config/rules.yaml:2:8: no rules"), "{summary}");
+    assert!(summary.starts_with("The rule file has mistakes; the built-in one is in force."), "{summary}");
+}
+
+#[test]
+fn other_mistakes_of_a_file_are_told_anew() {
+    let problem = |text: &str| [FileProblem { alert: RULES_INVALID, mistakes: 1, text: text.to_owned() }];
+    let mut story = Story::of(FAILURES);
+    story.tick(0);
+    story.state.as_mut().unwrap().accepted_rules = Some("version: 1".to_owned());
+    assert_eq!(story.tick_with(1, &problem("one")), ["2 firing rules_invalid 1"]);
+    assert_eq!(story.tick_with(2, &problem("two")), ["3 resolved rules_invalid 1", "3 firing rules_invalid 1"]);
+    let summary = &story.changes[2].summary;
+    assert_eq!(summary, "The rule file has mistakes; the last good one stays in force.\ntwo");
+    assert_eq!(story.tick(3), ["4 resolved rules_invalid 0"]);
 }
 
 #[test]
