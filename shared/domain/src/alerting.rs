@@ -32,6 +32,8 @@ pub mod outbox;
 
 pub mod history;
 
+pub mod export;
+
 #[cfg(test)]
 mod testing;
 
