@@ -48,6 +48,8 @@ pub mod outbox;
 
 pub mod history;
 
+pub mod export;
+
 #[cfg(test)]
 mod testing;
 

@@ -342,7 +342,7 @@ fn without(text: &str, taken: Range<usize>) -> String {
 }
 
 /// The library's text for users, without the place at its end: ours stands at the beginning.
-fn said(error: &Error) -> (String, Option<String>) {
+pub(in crate::alerting) fn said(error: &Error) -> (String, Option<String>) {
     if let Error::SerdeUnknownField { field, expected, .. } = error {
         return (format!("unknown field `{field}`"), name_hint(field, expected.iter().copied()));
     }
