@@ -5,7 +5,7 @@
 
 mod chromium;
 
-use aws::event_bus::{EventBus, NewEvent};
+use aws::event_bus::EventBus;
 use aws::s3_bucket::S3Bucket;
 use aws::secrets::Secrets;
 use aws::sns_topic::SnsTopic;
@@ -13,7 +13,9 @@ use aws_sdk_kinesis::primitives::Blob;
 use aws_sdk_kinesis::types::PutRecordsRequestEntry;
 use domain::Minute;
 use domain::alerting::history::Turned;
-use domain::ports::{ListObjects as _, Object, Publication, Publish as _, PutObject as _, ReadSecret as _};
+use domain::ports::{
+    BusEvent, ListObjects as _, Object, Publication, Publish as _, PutEvents as _, PutObject as _, ReadSecret as _,
+};
 use jiff::Timestamp;
 use local::artifacts::{self, Profile};
 use local::demo::{self, Calendar};
@@ -376,7 +378,7 @@ async fn events_that_come_twice_or_out_of_order_or_are_none_are_kept_and_counted
     let bucket = S3Bucket::new(&stack.deployment.sdk, stack.deployment.bucket().unwrap());
     let count = async |prefix: &str| bucket.list(prefix, 100).await.unwrap().len();
     let now = Minute::of(Timestamp::now());
-    let event = |detail_type: &str, minutes_ago: i64, detail: Value| NewEvent {
+    let event = |detail_type: &str, minutes_ago: i64, detail: Value| BusEvent {
         source: "land-contracts.contract".to_owned(),
         detail_type: detail_type.to_owned(),
         detail: detail.to_string(),
@@ -389,7 +391,7 @@ async fn events_that_come_twice_or_out_of_order_or_are_none_are_kept_and_counted
     let bad = event("ContractCreated", 1, json!({ "event_id": "9", "user_role": "buyer", "contract_value": "a lot" }));
     let unheard = event("ContractArchived", 2, json!({ "event_id": "10", "active_users": 7 }));
     // The newest first, the second twice, and among them what violates its schema and what has none.
-    bus.publish(&[created(1), created(3), bad.clone(), created(2), created(2), unheard.clone()]).await.unwrap();
+    bus.put_events(&[created(1), created(3), bad.clone(), created(2), created(2), unheard.clone()]).await.unwrap();
     let queue = aws_sdk_sqs::Client::new(&stack.deployment.sdk);
     let url = stack.deployment.output("EventQueueUrl").unwrap();
     // What could not be written comes again after a second, and not after six minutes.
@@ -403,7 +405,7 @@ async fn events_that_come_twice_or_out_of_order_or_are_none_are_kept_and_counted
 
     // Published again, after all has been counted; and one that could not be written at first.
     let open_again = nobody_may_write(&stack, "archive/").await;
-    bus.publish(&[created(2), bad, unheard, created(4)]).await.unwrap();
+    bus.put_events(&[created(2), bad, unheard, created(4)]).await.unwrap();
     eventually("the quarantined one again", async || count("metrics/pending/").await == 1).await;
     open_again().await;
     eventually("the events that could not be written", async || count("metrics/pending/").await == 4).await;

@@ -32,6 +32,10 @@ pub mod outbox;
 
 pub mod history;
 
+pub mod alarms;
+
+pub mod inbox;
+
 #[cfg(test)]
 mod testing;
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::Minute;
@@ -9,6 +10,7 @@ use crate::keys;
 use crate::ports::Object;
 
 use super::episode::Episode;
+use super::inbox::Inbox;
 use super::lifecycle::Phase;
 use super::outbox::Outbox;
 use super::policy::PolicyState;
@@ -31,6 +33,10 @@ pub struct AlertState {
     pub alerts: BTreeMap<String, Alert>,
     /// When alerts fired in the last 30 days, by fingerprint, in ascending order.
     pub past: BTreeMap<String, Vec<Minute>>,
+    /// What came in from outside.
+    pub inbox: Inbox,
+    /// The latest time that a tick stood for: no later one decides as if it were before.
+    pub ticked_at: Option<Timestamp>,
     /// What was told of them, and what is held back.
     pub policy: PolicyState,
     /// What is decided but not yet told.
@@ -94,6 +100,8 @@ impl AlertState {
             evaluated_until: first.plus(-1),
             alerts: BTreeMap::new(),
             past: BTreeMap::new(),
+            inbox: Inbox::default(),
+            ticked_at: None,
             policy: PolicyState::default(),
             outbox: Outbox::default(),
             accepted_rules: None,
