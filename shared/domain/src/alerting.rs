@@ -36,6 +36,8 @@ pub mod alarms;
 
 pub mod inbox;
 
+pub mod files;
+
 #[cfg(test)]
 mod testing;
 

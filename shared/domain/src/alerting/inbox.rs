@@ -25,7 +25,7 @@ pub const MAX_TAKEN: usize = 200;
 const REMEMBERED: SignedDuration = SignedDuration::from_hours(24);
 
 /// The folder in quarantine of what can not be read.
-const QUARANTINE: &str = "alert-events";
+pub const QUARANTINE: &str = "alert-events";
 
 /// Something from outside.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

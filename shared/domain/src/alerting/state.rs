@@ -10,6 +10,7 @@ use crate::keys;
 use crate::ports::Object;
 
 use super::episode::Episode;
+use super::files::Files;
 use super::inbox::Inbox;
 use super::lifecycle::Phase;
 use super::outbox::Outbox;
@@ -35,6 +36,8 @@ pub struct AlertState {
     pub past: BTreeMap<String, Vec<Minute>>,
     /// What came in from outside.
     pub inbox: Inbox,
+    /// The operators' files, as they were found.
+    pub files: Files,
     /// The latest time that a tick stood for: no later one decides as if it were before.
     pub ticked_at: Option<Timestamp>,
     /// What was told of them, and what is held back.
@@ -101,6 +104,7 @@ impl AlertState {
             alerts: BTreeMap::new(),
             past: BTreeMap::new(),
             inbox: Inbox::default(),
+            files: Files::default(),
             ticked_at: None,
             policy: PolicyState::default(),
             outbox: Outbox::default(),
