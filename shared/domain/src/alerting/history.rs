@@ -396,6 +396,6 @@ mod tests {
         assert_eq!(batches.iter().map(|batch| batch.records().len()).collect::<Vec<_>>(), [1_000, 1_000, 100]);
         assert_eq!(batches.iter().flat_map(Batch::records).cloned().collect::<Vec<_>>(), many);
         assert!(Batch::of(Vec::new()).is_empty());
-        assert_eq!(batches[0].transitions().count(), 286);
+        assert_eq!(batches[0].transitions().count(), 285);
     }
 }
