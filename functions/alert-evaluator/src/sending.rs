@@ -88,8 +88,8 @@ impl<B: PutObject, P: Publish, L: AppendLog> Receivers<'_, B, P, L> {
     /// twice then, with the same ids.
     async fn note(&self, batch: &Batch, now: Timestamp) -> Result<(), PortError> {
         let objects: Vec<Object> = batch.archived(self.environment).into_iter().chain(batch.transitions()).collect();
-        stream::iter(&objects)
-            .map(|object| self.bucket.put(object))
+        stream::iter(objects)
+            .map(|object| async move { self.bucket.put(&object).await })
             .buffer_unordered(CONCURRENCY)
             .try_collect::<()>()
             .await?;

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use alert_evaluator::{Config, Evaluator, Summary};
+use alert_evaluator::{Config, Evaluator, Ports, Summary};
 use aws::lambda::Tick;
 use domain::Minute;
 use domain::alerting::history::{Transition, Turned};
@@ -20,15 +20,16 @@ use domain::notifying::document::AlertDocument;
 use domain::ports::{MetricQuery, MinuteValues, PortError, Publication, Publish, ReadMetrics, Retry};
 use jiff::Timestamp;
 use testkit::memory_bucket::Moment;
-use testkit::{FixedMetrics, InMemoryBucket, Operation, RecordedPublications, event_file};
+use testkit::{FixedMetrics, InMemoryBucket, Operation, RecordedLog, RecordedPublications, event_file};
 
-type TestEvaluator = Evaluator<InMemoryBucket, FixedMetrics, RecordedPublications>;
+type TestEvaluator = Evaluator<InMemoryBucket, FixedMetrics, RecordedPublications, RecordedLog>;
 
 /// An evaluator with handles on its ports.
 struct Setup {
     evaluator: TestEvaluator,
     bucket: InMemoryBucket,
     topic: RecordedPublications,
+    log: RecordedLog,
     recent: RecentRollups,
 }
 
@@ -36,15 +37,25 @@ fn config() -> Config {
     Config {
         bucket_name: "bucket".into(),
         alert_topic_arn: "arn:aws:sns:eu-west-1:123456789012:alerts".into(),
+        history_log_group: "/land-contracts/observability/alert-history".into(),
         database_instance: "production-contract-db".into(),
         environment: "production".into(),
     }
 }
 
 fn setup_with(metrics: FixedMetrics) -> Setup {
-    let (bucket, topic) = (InMemoryBucket::new(), RecordedPublications::new());
-    let evaluator = Evaluator::new(bucket.clone(), metrics, topic.clone(), &config()).unwrap();
-    Setup { evaluator, bucket, topic, recent: RecentRollups::default() }
+    let (bucket, topic, log) = (InMemoryBucket::new(), RecordedPublications::new(), RecordedLog::new());
+    let evaluator = evaluator(&bucket, metrics, topic.clone(), &log);
+    Setup { evaluator, bucket, topic, log, recent: RecentRollups::default() }
+}
+
+fn evaluator<M, P>(bucket: &InMemoryBucket, metrics: M, topic: P, log: &RecordedLog) -> Evaluator<InMemoryBucket, M, P, RecordedLog>
+where
+    M: ReadMetrics,
+    P: Publish,
+{
+    let ports = Ports { bucket: bucket.clone(), metrics, topic, log: log.clone() };
+    Evaluator::new(ports, &config()).unwrap()
 }
 
 fn setup() -> Setup {
@@ -228,7 +239,7 @@ async fn when_the_time_is_up_what_was_sent_is_noted_and_the_next_tick_goes_on() 
     setup.flush(tick_for(0));
     let until = Instant::now() + Duration::from_secs(1);
     let topic = Slow { topic: setup.topic.clone(), answers_at: until };
-    let slow = Evaluator::new(setup.bucket.clone(), FixedMetrics::default(), topic, &config()).unwrap();
+    let slow = evaluator(&setup.bucket, FixedMetrics::default(), topic, &setup.log);
     let summary = slow.tick(tick_for(0), until).await.unwrap();
     assert_eq!(summary, Summary { evaluated: 1, transitions: 2, sent: 1, cut_short: true, ..Summary::default() });
     assert_eq!((setup.subjects(), setup.history().len()), (vec![FIRING.to_owned()], 2));
@@ -311,7 +322,7 @@ impl Publish for Meanwhile<RecordedPublications> {
 }
 
 fn rival(setup: &Setup) -> TestEvaluator {
-    Evaluator::new(setup.bucket.clone(), FixedMetrics::default(), setup.topic.clone(), &config()).unwrap()
+    evaluator(&setup.bucket, FixedMetrics::default(), setup.topic.clone(), &setup.log)
 }
 
 #[tokio::test]
@@ -320,7 +331,7 @@ async fn of_two_evaluators_that_read_the_same_state_only_one_tells() {
     setup.errors(0, "contract", 5.0);
     setup.flush(tick_for(0));
     let metrics = Meanwhile { port: FixedMetrics::default(), rival: rival(&setup), now: tick_for(0) };
-    let slower = Evaluator::new(setup.bucket.clone(), metrics, setup.topic.clone(), &config()).unwrap();
+    let slower = evaluator(&setup.bucket, metrics, setup.topic.clone(), &setup.log);
     let summary = slower.tick(tick_for(0), soon()).await.unwrap();
     assert_eq!(summary, Summary { conflict: true, ..Summary::default() });
     assert_eq!((setup.subjects(), setup.history().len()), (vec![FIRING.to_owned()], 1));
@@ -332,7 +343,7 @@ async fn an_evaluator_that_comes_while_another_one_sends_leaves_it_alone() {
     setup.errors(0, "contract", 5.0);
     setup.flush(tick_for(1));
     let topic = Meanwhile { port: setup.topic.clone(), rival: rival(&setup), now: tick_for(1) };
-    let sender = Evaluator::new(setup.bucket.clone(), FixedMetrics::default(), topic, &config()).unwrap();
+    let sender = evaluator(&setup.bucket, FixedMetrics::default(), topic, &setup.log);
     sender.tick(tick_for(0), soon()).await.unwrap();
     assert_eq!(setup.subjects(), [FIRING]);
     let state = setup.state();
