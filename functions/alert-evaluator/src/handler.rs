@@ -10,14 +10,16 @@ use anyhow::{Context as _, bail};
 use aws::measures;
 use domain::Minute;
 use domain::alerting::DEFAULT_RULES;
-use domain::alerting::engine::{self, Due, ForeignRead, NotDue, Outcome, Tick};
+use domain::alerting::engine::{
+    self, FileProblem, ForeignRead, NotDue, Outcome, POLICY_INVALID, RULES_INVALID, SILENCES_INVALID, Tick,
+};
 use domain::alerting::episode::Episode;
-use domain::alerting::files::{Found, POLICY_INVALID, SILENCES_INVALID};
 use domain::alerting::history::{Notified, Record};
 use domain::alerting::inbox::{self, Incoming};
 use domain::alerting::outbox::Claimed;
 use domain::alerting::policy::{self, Policy, Silences};
-use domain::alerting::rules::chosen::{Chosen, choose};
+use domain::alerting::rules::chosen::choose;
+use domain::alerting::rules::problem::InvalidRules;
 use domain::alerting::rules::{RuleSet, Variables};
 use domain::alerting::samples::ForeignValues;
 use domain::alerting::state::AlertState;
@@ -185,47 +187,52 @@ where
         let Loaded { state: stored, version, rules, policy, silences, recent, inbox } = self.load().await?;
         let now = stored.as_ref().and_then(|state| state.ticked_at).map_or(now, |last| last.max(now));
         recent.flushed_until.into_iter().for_each(|minute| measures::newest(minute.start().as_millisecond()));
-        let chosen = self.choose_rules(rules.as_ref(), stored.as_ref());
-        let mut summary = Summary::default();
-        let due = engine::due(stored.as_ref(), now, recent.flushed_until, chosen.rules.evaluation_delay);
+        let mut summary = Summary { taken_in: inbox.new.len(), ..Summary::default() };
         let before = stored.clone();
-        let (mut state, mut changes) = match due {
-            Ok(due) => {
-                let outcome = self.evaluate(&chosen, &recent, due, stored).await;
-                summary.evaluated = due.to.since(due.from) + 1;
-                summary.skipped = due.skipped;
-                (outcome.state, outcome.changes)
-            }
-            Err(why) => {
-                summary.waiting_for_metrics = why == NotDue::WaitingForMetrics;
-                if summary.waiting_for_metrics {
-                    report_waiting(recent.flushed_until, now);
-                }
-                // Nothing is known before the flusher's first tick. What is in the inbox waits for it.
-                let Some(state) = stored else { return Ok(Attempt::Nothing(summary)) };
-                (state, Vec::new())
-            }
-        };
+        let mut state = stored.unwrap_or_else(|| AlertState::starting(Minute::of(now)));
         state.ticked_at = Some(now);
-        summary.taken_in = inbox.new.len();
-        let (alarms, _events) = state.inbox.take(inbox.new, now);
-        state.inbox.forget(now);
-        changes.extend(alarms);
 
-        let mut records = Vec::new();
-        let rules_problem = chosen.problem.as_ref();
-        for (key, stored, problem, alert) in [
-            (keys::RULES, &rules, rules_problem, None),
-            (keys::POLICY, &policy, None, Some(POLICY_INVALID)),
-            (keys::SILENCES, &silences, None, Some(SILENCES_INVALID)),
+        let body = |stored: &Option<Stored>| stored.as_ref().map(|stored| stored.body.clone());
+        let (rules, policy, silences) = (body(&rules), body(&policy), body(&silences));
+        let last_good = state.accepted_rules.as_deref();
+        let chosen = choose(keys::RULES, rules.as_deref(), last_good, &self.built_in, &self.variables);
+        let policy_of = Policy::choose(keys::POLICY, policy.as_deref(), state.accepted_policy.as_deref());
+        let silences_of = Silences::choose(keys::SILENCES, silences.as_deref(), state.accepted_silences.as_deref());
+        let (mut records, mut problems) = (Vec::new(), Vec::new());
+        for (key, body, problem, alert) in [
+            (keys::RULES, &rules, &chosen.problem, RULES_INVALID),
+            (keys::POLICY, &policy, &policy_of.problem, POLICY_INVALID),
+            (keys::SILENCES, &silences, &silences_of.problem, SILENCES_INVALID),
         ] {
-            let found = Found { key, body: stored.as_ref().map(|stored| &stored.body[..]), problem, alert };
-            let (record, episode) = state.files.find(found, now);
-            records.extend(record);
-            changes.extend(episode);
+            let text = problem.as_ref().map(ToString::to_string);
+            records.extend(state.files.find(key, body.as_deref(), text, now));
+            problems.extend(problem.as_ref().map(|problem| refused(key, problem, alert)));
         }
+        state.accepted_rules = chosen.accepted;
+        state.accepted_policy = policy_of.accepted;
+        state.accepted_silences = silences_of.accepted;
+
+        let due = engine::due(Some(&state), now, recent.flushed_until, chosen.rules.evaluation_delay);
+        if due == Err(NotDue::WaitingForMetrics) {
+            summary.waiting_for_metrics = true;
+            report_waiting(recent.flushed_until, now);
+        }
+        let due = due.ok();
+        (summary.evaluated, summary.skipped) = due.map_or((0, 0), |due| (due.to.since(due.from) + 1, due.skipped));
+        let foreign = match due {
+            Some(due) => self.read_foreign(&engine::foreign_read(&chosen.rules, due)).await,
+            None => ForeignValues::new(),
+        };
+        let (mut changes, events) = state.take_in(inbox.new, now);
+        let tick = Tick {
+            events: &events,
+            problems: &problems,
+            ..Tick::new(now, due, &chosen.rules, &recent, &foreign)
+        };
+        let Outcome { mut state, changes: evaluated } = engine::evaluate(&tick, Some(state));
+        changes.extend(evaluated);
         summary.transitions = changes.len();
-        decide(&mut state, &Policy::default(), &Silences::default(), &changes, records, now);
+        decide(&mut state, &policy_of.holds, &silences_of.holds, &changes, records, now);
 
         let claimed = state.outbox.claim(now);
         if before.as_ref() == Some(&state) {
@@ -331,32 +338,6 @@ where
         }
     }
 
-    fn choose_rules(&self, stored: Option<&Stored>, state: Option<&AlertState>) -> Chosen {
-        let last_good = state.and_then(|state| state.accepted_rules.as_deref());
-        let body = stored.map(|stored| stored.body.as_slice());
-        let chosen = choose(keys::RULES, body, last_good, &self.built_in, &self.variables);
-        if let Some(problem) = &chosen.problem {
-            let error = problem as &dyn std::error::Error;
-            tracing::error!(error, mistakes = problem.problems.len(), "the rule file is not used");
-        }
-        chosen
-    }
-
-    async fn evaluate(
-        &self,
-        chosen: &Chosen,
-        recent: &RecentRollups,
-        due: Due,
-        state: Option<AlertState>,
-    ) -> Outcome {
-        let foreign = self.read_foreign(&engine::foreign_read(&chosen.rules, due)).await;
-        let rules_problem = chosen.problem.as_ref();
-        let tick = Tick { due, rules: &chosen.rules, recent, foreign: &foreign, rules_problem };
-        let mut outcome = engine::evaluate(&tick, state);
-        outcome.state.accepted_rules = chosen.accepted.clone();
-        outcome
-    }
-
     /// What CloudWatch says. If it says nothing, the rules that need it are in error, and the others go on.
     async fn read_foreign(&self, read: &ForeignRead) -> ForeignValues {
         if read.queries.is_empty() {
@@ -403,6 +384,13 @@ where
         }
         bail!("{} changes too often to note what was sent, which may be sent again", keys::ALERT_STATE)
     }
+}
+
+/// What the engine is told of a file that can't be used. It is logged as well.
+fn refused(key: &str, problem: &InvalidRules, alert: &'static str) -> FileProblem {
+    let error = problem as &dyn std::error::Error;
+    tracing::error!(error, mistakes = problem.problems.len(), key, "a file of the operators is not used");
+    FileProblem { alert, mistakes: problem.problems.len(), text: problem.to_string() }
 }
 
 /// Has the policy decide about what has changed, and puts into the outbox what is to be told and noted of it.

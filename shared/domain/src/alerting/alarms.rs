@@ -27,14 +27,12 @@ use crate::Minute;
 use crate::keys;
 
 use super::condition::display_value;
+use super::engine::{NO_DATA, RULE};
 use super::episode::{Ended, Episode, Origin};
 use super::rules::{Labels, Severity};
 
 /// EventBridge's `detail-type` of a change of state.
 pub const DETAIL_TYPE: &str = "CloudWatch Alarm State Change";
-
-/// The rule of the alert that an alarm has no data.
-pub const NO_DATA: &str = "no_data";
 
 /// How long the last state of an alarm is remembered. What comes later than that, from a dead letter queue say (which
 /// keeps things for 14 days), is taken for new.
@@ -254,7 +252,7 @@ impl AlarmChange {
 
     fn is_without_data(&self) -> Episode {
         let mut labels = self.about.labels.clone();
-        labels.insert("rule".to_owned(), self.name.clone());
+        labels.insert(RULE.to_owned(), self.name.clone());
         Episode {
             rule: NO_DATA.to_owned(),
             fingerprint: keys::fingerprint([NO_DATA.as_bytes(), self.arn.as_bytes()]),

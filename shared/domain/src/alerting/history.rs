@@ -32,28 +32,10 @@ pub enum Record {
     Notified(Notified),
     /// An alert that would have been told is not.
     Muted(Muted),
-    /// A silence is in force from now on, or is over.
-    Silenced(Silenced),
+    /// A silence began, or is over.
+    Silence(SilenceTurned),
     /// One of the operators' files is in force from now on, or is refused, or is gone.
     Configured(Configured),
-}
-
-/// A silence, for the history.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Silenced {
-    /// The moment that found it so.
-    pub at: Timestamp,
-    /// Its id.
-    pub id: String,
-    /// Its matchers.
-    pub what: String,
-    /// Who wants it.
-    pub author: String,
-    /// Why.
-    pub comment: String,
-    /// Whether it is over; else it has begun.
-    pub is_over: bool,
 }
 
 /// What became of one of the operators' files.
@@ -102,6 +84,26 @@ pub struct Muted {
     pub by: String,
 }
 
+/// A silence that began or is over.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SilenceTurned {
+    /// The moment that noticed it.
+    pub at: Timestamp,
+    /// Id of the silence.
+    pub silence: String,
+    /// Whether it is in force from now on, or no longer.
+    pub began: bool,
+    /// What it matches, as people write it.
+    pub matchers: String,
+    /// Who wanted it.
+    pub author: String,
+    /// Why.
+    pub comment: String,
+    /// When it is to end; of one that is over, when it was to.
+    pub ends: Timestamp,
+}
+
 impl Record {
     /// A name of its own: the same record, made again, has the same one.
     pub fn id(&self) -> String {
@@ -114,9 +116,9 @@ impl Record {
                 let parts = [fingerprint.as_bytes(), by.as_bytes(), &at.as_millisecond().to_be_bytes()];
                 format!("muted-{}", keys::fingerprint(parts))
             }
-            Record::Silenced(Silenced { at, id, is_over, .. }) => {
-                let parts = [id.as_bytes(), &[u8::from(*is_over)], &at.as_millisecond().to_be_bytes()];
-                format!("silenced-{}", keys::fingerprint(parts))
+            Record::Silence(SilenceTurned { at, silence, began, .. }) => {
+                let parts = [silence.as_bytes(), &[u8::from(*began)], &at.as_millisecond().to_be_bytes()];
+                format!("silence-{}", keys::fingerprint(parts))
             }
             Record::Configured(Configured { at, file, hash, .. }) => {
                 let hash = hash.as_deref().unwrap_or_default();
@@ -132,7 +134,7 @@ impl Record {
             Record::Transition(transition) => transition.at.start(),
             Record::Notified(Notified { at, .. })
             | Record::Muted(Muted { at, .. })
-            | Record::Silenced(Silenced { at, .. })
+            | Record::Silence(SilenceTurned { at, .. })
             | Record::Configured(Configured { at, .. }) => *at,
         }
     }
@@ -143,8 +145,8 @@ impl Record {
             Record::Transition(Transition { rule, turned, .. }) => format!("alert {rule} {}", turned.as_str()),
             Record::Notified(Notified { group, reason, .. }) => format!("told of {group}: {}", reason.text()),
             Record::Muted(Muted { rule, by, .. }) => format!("alert {rule} not told: {by}"),
-            Record::Silenced(Silenced { id, is_over: false, .. }) => format!("silence {id} in force"),
-            Record::Silenced(Silenced { id, .. }) => format!("silence {id} over"),
+            Record::Silence(SilenceTurned { silence, began: true, .. }) => format!("silence {silence} in force"),
+            Record::Silence(SilenceTurned { silence, .. }) => format!("silence {silence} over"),
             Record::Configured(Configured { file, refused: Some(_), .. }) => format!("{file} refused"),
             Record::Configured(Configured { file, hash: Some(_), .. }) => format!("{file} in force"),
             Record::Configured(Configured { file, .. }) => format!("{file} is gone, what is built in is in force"),
@@ -211,7 +213,7 @@ impl Batch {
     pub fn transitions(&self) -> impl Iterator<Item = Object> {
         self.0.iter().filter_map(|record| match record {
             Record::Transition(transition) => Some(transition.to_object()),
-            Record::Notified(_) | Record::Muted(_) | Record::Silenced(_) | Record::Configured(_) => None,
+            Record::Notified(_) | Record::Muted(_) | Record::Silence(_) | Record::Configured(_) => None,
         })
     }
 

@@ -12,11 +12,12 @@ use serde_json::Value;
 
 use crate::keys;
 use crate::logs::quarantine::Quarantined;
-use crate::logs::security::{self, SecurityEvent};
+use crate::logs::security;
 use crate::ports::Object;
 
 use super::alarms::{self, AlarmChange, AlarmError, Alarms};
 use super::episode::Episode;
+use super::event::SecurityEvent;
 
 /// How many objects one tick takes in; each is read by a call of its own. What is beyond waits for the next one.
 pub const MAX_TAKEN: usize = 200;
@@ -34,7 +35,7 @@ pub enum Incoming {
     /// An alarm of CloudWatch has changed its state.
     Alarm(AlarmChange),
     /// Lines of a service tell of security.
-    Security(SecurityEvent),
+    Security(security::SecurityEvent),
 }
 
 /// Why an event is not taken in.
@@ -67,7 +68,7 @@ impl Incoming {
             alarms::DETAIL_TYPE => Ok(Incoming::Alarm(AlarmChange::read(&event)?)),
             _ if alarms::is_direct(&event) => Ok(Incoming::Alarm(AlarmChange::read(&event)?)),
             security::DETAIL_TYPE if text("source") == security::SOURCE => {
-                let event = SecurityEvent::deserialize(&event["detail"])?;
+                let event = security::SecurityEvent::deserialize(&event["detail"])?;
                 if event.version == 1 {
                     Ok(Incoming::Security(event))
                 } else {
@@ -151,7 +152,7 @@ impl Inbox {
             self.taken.insert(id, now);
             match one {
                 Incoming::Alarm(change) => episodes.extend(self.alarms.take(&change)),
-                Incoming::Security(event) => events.push(event),
+                Incoming::Security(event) => events.push(for_rules(event)),
             }
         }
         (episodes, events)
@@ -164,6 +165,16 @@ impl Inbox {
     }
 }
 
+/// A security event as rules look at it: of its fields, those that all its lines have the same value of.
+fn for_rules(event: security::SecurityEvent) -> SecurityEvent {
+    let security::SecurityEvent { id, last, event_type, service, level, count, fields, .. } = event;
+    let single = |(name, values): (String, BTreeMap<String, u64>)| {
+        let (value, lines) = values.into_iter().next()?;
+        (lines == count).then_some((name, value))
+    };
+    SecurityEvent { id, at: last, event_type, service, level, count, fields: fields.into_iter().filter_map(single).collect() }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -173,8 +184,8 @@ mod tests {
         format!("2026-11-21T{time}Z").parse().unwrap()
     }
 
-    fn security(id: &str, time: &str) -> SecurityEvent {
-        SecurityEvent {
+    fn security(id: &str, time: &str) -> security::SecurityEvent {
+        security::SecurityEvent {
             version: 1,
             id: id.to_owned(),
             environment: "production".to_owned(),
@@ -184,13 +195,16 @@ mod tests {
             first: at(time),
             last: at(time),
             level: "WARNING".to_owned(),
-            fields: BTreeMap::new(),
+            fields: BTreeMap::from([
+                ("reason".to_owned(), BTreeMap::from([("locked".to_owned(), 2)])),
+                ("ip_address".to_owned(), BTreeMap::from([("[ip:1]".to_owned(), 1), ("[ip:2]".to_owned(), 1)])),
+            ]),
             trace_ids: Vec::new(),
             batch_id: "b".to_owned(),
         }
     }
 
-    fn bridged(detail: &SecurityEvent) -> Value {
+    fn bridged(detail: &security::SecurityEvent) -> Value {
         let bus = detail.to_bus();
         json!({"version": "0", "id": "x", "detail-type": bus.detail_type, "source": bus.source, "account": "1",
             "time": "2026-11-21T10:05:03Z", "region": "eu-west-1", "resources": [],
@@ -243,6 +257,7 @@ mod tests {
         let (_, taken) = inbox.take(events(), at("10:01:00"));
         let ids: Vec<&str> = taken.iter().map(|event| event.id.as_str()).collect();
         assert_eq!(ids, ["a", "b"], "in the order in which it happened");
+        assert_eq!(taken[0].fields, BTreeMap::from([("reason".to_owned(), "locked".to_owned())]));
         assert!(!inbox.is_new(&events()[0].id()));
         inbox.forget(at("10:01:00") + REMEMBERED);
         assert_eq!(inbox.take(events(), at("10:02:00")).1, []);

@@ -12,8 +12,9 @@ use crate::ports::Object;
 use super::absence::Heard;
 use super::episode::Episode;
 use super::files::Files;
-use super::inbox::Inbox;
-use super::event::Counts;
+use super::inbox::{Inbox, Incoming};
+use super::evaluation::remember;
+use super::event::{Counts, SecurityEvent};
 use super::lifecycle::Phase;
 use super::outbox::Outbox;
 use super::policy::PolicyState;
@@ -139,6 +140,16 @@ impl AlertState {
     /// Whether any minute was evaluated. Until then the state holds only what events have come to.
     pub fn has_evaluated(&self) -> bool {
         self.evaluated_until >= self.history_from
+    }
+
+    /// Takes in what has come from outside, at `now` (see [`Inbox::take`]). Alarms that fire know how often they did.
+    pub fn take_in(&mut self, incoming: Vec<Incoming>, now: Timestamp) -> (Vec<Episode>, Vec<SecurityEvent>) {
+        let (mut episodes, events) = self.inbox.take(incoming, now);
+        for episode in episodes.iter_mut().filter(|episode| episode.is_firing()) {
+            episode.fired_before = remember(&mut self.past, &episode.fingerprint, episode.since);
+        }
+        self.inbox.forget(now);
+        (episodes, events)
     }
 
     /// Reads the stored state.

@@ -72,12 +72,6 @@ pub struct SecurityEvent {
 }
 
 impl SecurityEvent {
-    /// What rules match it by.
-    pub fn labels(&self) -> BTreeMap<String, String> {
-        let labels = [("event_type", &self.event_type), ("service", &self.service), ("level", &self.level)];
-        labels.map(|(name, value)| (name.to_owned(), value.clone())).into()
-    }
-
     /// The event for a bus. Its time is that of the last line.
     pub fn to_bus(&self) -> BusEvent {
         BusEvent {
