@@ -338,19 +338,27 @@ where
         }
     }
 
-    /// What CloudWatch says. If it says nothing, the rules that need it are in error, and the others go on.
+    /// What CloudWatch says. The rules that read a series of which it says nothing are in error; the others go on.
     async fn read_foreign(&self, read: &ForeignRead) -> ForeignValues {
         if read.queries.is_empty() {
             return ForeignValues::new();
         }
-        match self.ports.metrics.read_metrics(&read.queries, read.from, read.until).await {
-            Ok(values) => read.queries.iter().cloned().zip(values).collect(),
-            Err(error) => {
-                let error = &error as &dyn std::error::Error;
-                tracing::error!(error, "rules on metrics of AWS could not be evaluated");
-                ForeignValues::new()
+        let answers = self.ports.metrics.read_metrics(&read.queries, read.from, read.until).await;
+        let mut values = ForeignValues::new();
+        let mut unanswered = Vec::new();
+        for (query, answer) in read.queries.iter().zip(answers) {
+            match answer {
+                Ok(answer) => {
+                    values.insert(query.clone(), answer);
+                }
+                Err(error) => unanswered.push(error),
             }
         }
+        if let Some(first) = unanswered.first() {
+            let error = first as &dyn std::error::Error;
+            tracing::error!(error, series = unanswered.len(), "rules on metrics of AWS can't be evaluated");
+        }
+        values
     }
 
     /// Writes the state; `None` where another evaluator has written since it was read.
