@@ -204,7 +204,7 @@ async fn a_flusher_that_has_stopped_resolves_nothing_and_alerts_of_nothing() {
     let mut setup = setup();
     let waiting = Summary { waiting_for_metrics: true, ..Summary::default() };
     assert_eq!(setup.tick_without_flusher(0).await.unwrap(), waiting);
-    assert!(setup.bucket.body(keys::ALERT_STATE).is_none(), "the history has not begun");
+    assert!(!setup.state().has_evaluated(), "the history has not begun");
 
     setup.errors(0, "contract", 5.0);
     setup.errors(30, "web", 5.0);
@@ -256,11 +256,11 @@ async fn when_the_time_is_up_what_was_sent_is_noted_and_the_next_tick_goes_on() 
     let slow = evaluator(&setup.bucket, FixedMetrics::default(), topic, &setup.log);
     let summary = slow.tick(tick_for(0), until).await.unwrap();
     assert_eq!(summary, Summary { evaluated: 1, transitions: 2, sent: 1, cut_short: true, ..Summary::default() });
-    assert_eq!((setup.subjects(), setup.history().len()), (vec![FIRING.to_owned()], 0), "people come first");
+    assert_eq!((setup.subjects(), setup.history().len()), (vec!["[ERROR] FIRING contract_creation_failure (web)".to_owned()], 0), "people come first");
 
     let summary = setup.tick(0).await.unwrap();
     assert_eq!(summary, Summary { sent: 1, ..Summary::default() }, "at once: no claim holds it back");
-    assert_eq!(setup.subjects()[1..], ["[ERROR] FIRING contract_creation_failure (web)"]);
+    assert_eq!(setup.subjects()[1..], [FIRING]);
     assert_eq!((setup.history().len(), setup.state().outbox.len()), (2, 0));
 }
 
@@ -274,14 +274,14 @@ async fn what_can_not_be_published_waits_and_stops_nothing_else() {
     let error = setup.tick(0).await.unwrap_err();
     assert_eq!(
         format!("{error:#}"),
-        "1 of 3 notifications and batches of records are not done, the first: error/business/contract: publish: injected \
+        "1 of 3 notifications and batches of records are not done, the first: error/business/web: publish: injected \
          fault"
     );
-    assert_eq!(setup.subjects(), ["[ERROR] FIRING contract_creation_failure (web)"]);
+    assert_eq!(setup.subjects(), [FIRING]);
     assert_eq!((setup.history().len(), setup.state().outbox.len()), (2, 1));
 
     assert_eq!(setup.tick(1).await.unwrap().sent, 1);
-    assert_eq!(setup.subjects()[1..], [FIRING]);
+    assert_eq!(setup.subjects()[1..], ["[ERROR] FIRING contract_creation_failure (web)"]);
     assert_eq!((setup.history().len(), setup.state().outbox.len()), (2, 0));
 }
 

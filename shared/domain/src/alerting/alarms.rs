@@ -85,7 +85,7 @@ pub struct About {
     pub class: String,
     /// The service concerned, or `all`.
     pub service: String,
-    /// Dimensions of its metrics, where they agree, with `account` and `region`.
+    /// Dimensions of its metrics, where they agree.
     pub labels: Labels,
     /// `> 3`; of a composite alarm its rule.
     pub condition: String,
@@ -128,7 +128,6 @@ pub enum AlarmError {
 #[derive(Deserialize)]
 struct Bridged {
     time: String,
-    account: String,
     region: String,
     #[serde(default)]
     resources: Vec<String>,
@@ -140,7 +139,6 @@ struct Bridged {
 #[serde(rename_all = "camelCase")]
 struct Direct {
     alarm_arn: String,
-    account_id: String,
     time: String,
     region: String,
     alarm_data: Data,
@@ -208,12 +206,12 @@ impl AlarmChange {
     /// Where it is of neither form.
     pub fn read(event: &Value) -> Result<AlarmChange, AlarmError> {
         if is_direct(event) {
-            let Direct { alarm_arn, account_id, time, region, alarm_data } = Direct::deserialize(event)?;
-            return of(alarm_arn, &account_id, &region, &time, alarm_data);
+            let Direct { alarm_arn, time, region, alarm_data } = Direct::deserialize(event)?;
+            return of(alarm_arn, &region, &time, alarm_data);
         }
-        let Bridged { time, account, region, resources, detail } = Bridged::deserialize(event)?;
+        let Bridged { time, region, resources, detail } = Bridged::deserialize(event)?;
         let arn = resources.into_iter().find(|arn| arn.contains(":alarm:")).ok_or(AlarmError::Arn)?;
-        of(arn, &account, &region, &time, detail)
+        of(arn, &region, &time, detail)
     }
 
     /// A name of its own: the same change, by whichever door and however often, has the same one.
@@ -277,7 +275,7 @@ impl AlarmChange {
     }
 }
 
-fn of(arn: String, account: &str, region: &str, time: &str, data: Data) -> Result<AlarmChange, AlarmError> {
+fn of(arn: String, region: &str, time: &str, data: Data) -> Result<AlarmChange, AlarmError> {
     let value = data.state.value.as_deref().unwrap_or_default();
     let state = match value {
         "OK" => State::Ok,
@@ -287,18 +285,16 @@ fn of(arn: String, account: &str, region: &str, time: &str, data: Data) -> Resul
     };
     let said_at = moment(time)?;
     let at = if data.state.timestamp.is_empty() { said_at } else { moment(&data.state.timestamp)? };
-    let about = about(&arn, account, region, &data);
+    let about = about(&arn, region, &data);
     let is_new = data.previous_state.is_none_or(|previous| previous.value.is_none());
     let suppressed_by = data.state.actions_suppressed_by.filter(|by| !by.is_empty());
     Ok(AlarmChange { arn, name: data.alarm_name, state, at, said_at, suppressed_by, is_new, about })
 }
 
-fn about(arn: &str, account: &str, region: &str, data: &Data) -> About {
+fn about(arn: &str, region: &str, data: &Data) -> About {
     let (said, description) = words(data.configuration.description.as_deref().unwrap_or_default());
-    let mut labels = dimensions(&data.configuration.metrics);
+    let labels = dimensions(&data.configuration.metrics);
     let service = said.get("service").copied().map(str::to_owned).or_else(|| labels.get("service").cloned());
-    labels.insert("account".to_owned(), account.to_owned());
-    labels.insert("region".to_owned(), region.to_owned());
     let reason = data.state.reason.as_deref().unwrap_or_default();
     let figures = data.state.reason_data.as_ref().and_then(figures);
     let summary = [description.as_str(), reason].into_iter().filter(|text| !text.is_empty());
