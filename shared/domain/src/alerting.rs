@@ -54,6 +54,8 @@ pub mod inbox;
 
 pub mod files;
 
+pub mod export;
+
 #[cfg(test)]
 mod testing;
 
