@@ -7,8 +7,8 @@ use domain::Minute;
 use domain::metrics::put::{Datum, Values};
 use domain::metrics::report::Periods;
 use domain::ports::{
-    ExportSpans, MetricQuery, MinuteValues, PortError, PostWebhook, Publication, Publish, PutMetrics, PutSegments,
-    ReadFigures, ReadMetrics, ReadSecret, Retry, SecretText, Unanswered, Unprocessed,
+    ExportSpans, MetricQuery, MinuteValues, PortError, Publication, Publish, PutMetrics, PutSegments, ReadFigures,
+    ReadMetrics, ReadSecret, Retry, SecretText, Unanswered, Unprocessed,
 };
 use domain::traces::otlp::Answer;
 
@@ -69,10 +69,6 @@ macro_rules! recorder {
 recorder!(
     /// Messages published.
     RecordedPublications of Publication
-);
-recorder!(
-    /// Bodies posted.
-    RecordedWebhook of String
 );
 
 /// A call's namespace and its metrics.
@@ -150,12 +146,6 @@ impl PutMetrics for RecordedMetrics {
 impl Publish for RecordedPublications {
     async fn publish(&self, publication: &Publication) -> Result<(), PortError> {
         take(&self.0, "publish", publication.clone())
-    }
-}
-
-impl PostWebhook for RecordedWebhook {
-    async fn post(&self, body: &str) -> Result<(), PortError> {
-        take(&self.0, "post to the webhook", body.to_owned())
     }
 }
 
