@@ -17,12 +17,14 @@ pub mod scenario;
 pub mod summary;
 
 mod query;
+mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::alerting::datapoints;
 use crate::metrics::registry::Definition;
 use crate::ports::MetricQuery;
 
@@ -233,9 +235,7 @@ impl Rule {
     /// All that it reads of metrics, by the names that its tests call them.
     pub fn queries(&self) -> Vec<(&str, &Query)> {
         match &self.kind {
-            Kind::Metric(threshold) => {
-                threshold.queries.iter().map(|(name, query)| (name.as_str(), query)).collect()
-            }
+            Kind::Metric(threshold) => threshold.queries.iter().map(|(name, query)| (name.as_str(), query)).collect(),
             Kind::Slo(slo) => slo.queries(),
             Kind::Absence(absence) => vec![("metric", &absence.query)],
             Kind::Heartbeat(heartbeat) => vec![("metric", &heartbeat.query)],
@@ -254,13 +254,15 @@ impl Rule {
     /// How many minutes up to the evaluated one it looks at in the recent rollups and in CloudWatch.
     pub fn reach(&self) -> i64 {
         match &self.kind {
-            Kind::Metric(threshold) => threshold.window + threshold.n as i64 - 1,
+            Kind::Metric(threshold) => threshold.window + datapoints::range(threshold.n) as i64 - 1,
             Kind::Slo(slo) => {
                 let windows = slo.alerts.iter().flat_map(|alert| &alert.burns).flat_map(|burn| [burn.long, burn.short]);
                 windows.filter(|&window| window <= 60).max().unwrap_or(1)
             }
             Kind::Absence(absence) => absence.after,
-            Kind::Heartbeat(_) | Kind::Composite(_) | Kind::Event(_) => 1,
+            // CloudWatch has the newest minutes of some metrics late.
+            Kind::Heartbeat(_) => 15,
+            Kind::Composite(_) | Kind::Event(_) => 1,
         }
     }
 }

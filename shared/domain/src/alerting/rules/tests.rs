@@ -1,4 +1,8 @@
-//! The built-in rules do what they say, and every mistake is refused with its place and a hint.
+//! The built-in rules do what they say, and the rules of a file are what it says.
+
+mod kinds;
+mod mistakes;
+mod schema;
 
 use super::chosen::choose;
 use super::scenario::Mismatch;
@@ -78,210 +82,13 @@ fn a_test_that_expects_something_else_fails() {
 #[test]
 fn what_a_rule_does_not_say_has_its_default() {
     let rule = rule();
-    assert_eq!(rule.clear.to_string(), "<= 3");
-    assert_eq!((rule.m, rule.n, rule.hold, rule.keep_firing_for), (1, 1, 0, 0));
-    assert_eq!(rule.missing, Missing::NotBreaching);
-    assert_eq!(rule.runbook_url, None);
-    assert_eq!(RuleSet::load("rules.yaml", RULE, &variables()).unwrap().evaluation_delay, Duration::from_secs(90));
-}
-
-#[test]
-fn a_mistake_is_refused_with_its_place_its_rule_and_a_hint() {
-    let mut otherwise = Vec::new();
-    for (old, new, expected) in [
-        // A typo in a name.
-        (
-            "metric: contract_creation_errors",
-            "metric: contract_creation_error",
-            "7:22: unknown metric `contract_creation_error` (did you mean `contract_creation_errors`?)",
-        ),
-        (
-            "metric: contract_creation_errors",
-            "metric: function_errors",
-            "7:22: function_errors is what functions tell about themselves: no rollup has it (an alarm of CloudWatch can \
-             watch it)",
-        ),
-        // Defect 9: the source document's timers were called so.
-        (
-            "metric: contract_creation_errors",
-            "metric: api_request_duration_duration",
-            "7:22: unknown metric `api_request_duration_duration` (did you mean `api_request_duration`?)",
-        ),
-        ("severity: error", "severity: errror", "5:13: unknown severity `errror` (did you mean `error`?)"),
-        // Defect 2: `p95` was sent as a plain statistic.
-        (
-            "stat: Sum",
-            "stat: p195",
-            "7:54: unknown statistic `p195` (there is Sum, Average, Minimum, Maximum, SampleCount, and p with a number up to 100)",
-        ),
-        // Defect 12: the average of increments is always 1, and never more than 3.
-        (
-            "stat: Sum, fill: zero",
-            "stat: Average",
-            "7:54: Average of contract_creation_errors, which counts: each increment is 1 (a counter has a Sum)",
-        ),
-        (
-            "metric: contract_creation_errors, stat: Sum, fill: zero",
-            "metric: cpu_usage_percent, stat: Sum",
-            "7:47: Sum of cpu_usage_percent, which is a level (Average, Minimum or Maximum)",
-        ),
-        ("stat: Sum, fill: zero", "stat: Sum, fill: one", "7:65: unknown fill `one` (there is zero)"),
-        (
-            "metric: contract_creation_errors, stat: Sum, fill: zero",
-            "metric: document_size, stat: p50, fill: zero",
-            "7:43: `fill: zero` with p50 (only Sum and SampleCount are zero where nothing came)",
-        ),
-        (
-            "fill: zero",
-            "fill: zero, min_samples: 3",
-            "7:84: a window that is filled has no samples to count (either `fill` or `min_samples`)",
-        ),
-        // Defect 8: a rule's dimensions were not those of any series.
-        (
-            "group_by: [service]\n  annotations: {summary: \"{{value}} in {{labels.service}}\"}",
-            "group_by: [reason]\n  annotations: {summary: \"{{value}}\"}",
-            "7:13: contract_creation_errors is not kept by (reason): `where` and `group_by` (it is kept by (), (service))",
-        ),
-        (
-            "metric: contract_creation_errors, stat: Sum",
-            "metric: api_requests, stat: Sum, where: {status_code: 9xx}",
-            "7:68: `9xx` is no class of status codes (5xx, say)",
-        ),
-        (
-            "metric: contract_creation_errors, stat: Sum",
-            "metric: api_requests, stat: Sum, where: {status_code: \"\"}",
-            "7:68: no value of status_code is empty",
-        ),
-        // Defect 10: nothing said which database.
-        (
-            "metric: contract_creation_errors, stat: Sum",
-            "metric: database_connections, stat: Average",
-            "7:50: `fill: zero` with Average",
-        ),
-        (
-            "metric: contract_creation_errors, stat: Sum, fill: zero",
-            "metric: database_connections, stat: Average",
-            "7:13: database_connections is a metric of AWS: the rule has to name its one resource (where: {DBInstanceIdentifier: ...} and no group_by)",
-        ),
-        (
-            "metric: contract_creation_errors, stat: Sum, fill: zero",
-            "metric: database_connections, stat: p95",
-            "7:50: p95 of database_connections by minute says nothing of the window (Sum, Average, Minimum, Maximum or SampleCount)",
-        ),
-        ("expr: errors", "expr: errrors", "8:9: there is no query `errrors` (did you mean `errors`?)"),
-        (
-            "expr: errors",
-            "expr: errors +",
-            "8:9: `errors +` is not an expression: a number, the name of a query, or `(` at character 9",
-        ),
-        ("expr: errors", "expr: 7", "7:13: the query `errors` is not in the expression"),
-        ("over: 10m", "over: 0m", "9:18: a window of no minutes has no values (at least 1m)"),
-        ("over: 10m", "over: 90s", "9:18: `90s` is not a whole number of minutes"),
-        ("over: 10m", "over: 10", "9:18: `10` is not a duration like 90s, 10m or 1h"),
-        ("over: 10m", "over: 3h", "3:3: window and datapoints together reach back 180 minutes (at most 108)"),
-        // Defect 6: an unknown comparison silently never fired.
-        ("gt: 3", "qt: 3", "10:9: unknown comparison `qt` (did you mean `gt`?)"),
-        ("gt: 3", "eq: 3", "10:9: unknown comparison `eq` (there is gt, gte, lt, lte)"),
-        ("gt: 3", "gt: 3, lt: 1", "10:9: `when` has to be one comparison ({gt: 3}, say)"),
-        ("{gt: 3}", "{}", "10:9: `when` has to be one comparison ({gt: 3}, say)"),
-        ("gt: 3", "gt: .nan", "10:9: the threshold NaN is not a number to compare with"),
-        (
-            "gt: 3}",
-            "gt: 3}\n  clear: {lte: 5}",
-            "11:10: a value can be > 3 and <= 5 at once (`clear` has to point the other way and must not reach `when`)",
-        ),
-        (
-            "gt: 3}",
-            "gt: 3}\n  datapoints: {m: 3, n: 2}",
-            "11:15: 3 of 2 datapoints (m is at least 1 and at most n, and n is at most 120)",
-        ),
-        // As a number with a sign it is negative, and the reach was small.
-        (
-            "gt: 3}",
-            "gt: 3}\n  datapoints: {m: 1, n: 18446744073709551615}",
-            "11:15: 1 of 18446744073709551615 datapoints (m is at least 1 and at most n, and n is at most 120)",
-        ),
-        (
-            "gt: 3}",
-            "gt: 3}\n  datapoints: {m: 1, n: 120}",
-            "3:3: window and datapoints together reach back 129 minutes (at most 108)",
-        ),
-        (
-            "version: 1",
-            "version: 1\ndefaults: {evaluation_delay: 59s}",
-            "2:30: an evaluation_delay of 59s is not taken (from 1m to 10m: lines take about a minute to arrive)",
-        ),
-        (
-            "version: 1",
-            "version: 1\ndefaults: {evaluation_delay: 30d}",
-            "2:30: an evaluation_delay of 30d is not taken (from 1m to 10m: lines take about a minute to arrive)",
-        ),
-        (
-            "version: 1",
-            "version: 1\ndefaults: {evaluation_delay: 99999999999999999999s}",
-            "2:30: `99999999999999999999s` is longer than 30 days",
-        ),
-        ("gt: 3}", "gt: 3}\n  for: -1m", "11:8: `-1m` is not a duration like 90s, 10m or 1h"),
-        ("gt: 3}", "gt: 3}\n  missing: no_data", "11:12: unknown missing `no_data` (did you mean `nodata`?)"),
-        (
-            "id: contract_creation_failure",
-            "id: \"Bad id\\n\"",
-            "3:7: `Bad id\n` can't be the id (lower-case letters, digits and `_`, a letter first, at most 48)",
-        ),
-        ("id: contract_creation_failure", "id: rules_invalid", "3:7: this id is reserved (choose another one)"),
-        (
-            "{{labels.service}}",
-            "{{labels.role}}",
-            "12:26: unknown placeholder `{{labels.role}}` in the summary (there is {{value}}, and {{labels.<name>}} for each name in group_by)",
-        ),
-        ("{{labels.service}}", "${DATABASE}", "12:26: there is no variable `DATABASE` (there is DATABASE_INSTANCE)"),
-        ("{{labels.service}}", "${DATABASE", "12:26: `${` without `}`"),
-        (
-            "\"}",
-            "\", runbook_url: \"javascript:alert(1)\"}",
-            "12:74: `javascript:alert(1)` is not an http or https URL",
-        ),
-        (
-            "\"}",
-            "\"}\n  tests: [{series: {error: \"1\"}, expect: {1m: firing}}]",
-            "13:11: the test gives a series for `error`, which is no query of the rule",
-        ),
-        (
-            "\"}",
-            "\"}\n  tests: [{series: {errors: \"1y3\"}, expect: {1m: firing}}]",
-            "13:11: `1y3` in the test's series is not like 5, 0x10, _x5 or 6000*30x5",
-        ),
-        (
-            "\"}",
-            "\"}\n  tests: [{series: {errors: \"1 2x18446744073709551615\"}, expect: {1m: firing}}]",
-            "13:11: the test is longer than a day",
-        ),
-        (
-            "\"}",
-            "\"}\n  tests: [{series: {errors: \"2x99999999999999999999\"}, expect: {1m: firing}}]",
-            "13:11: `2x99999999999999999999` in the test's series is not like 5, 0x10, _x5 or 6000*30x5",
-        ),
-        (
-            "\"}",
-            "\"}\n  tests: [{series: {errors: \"1\"}, expect: {1m: fires}}]",
-            "13:11: the test expects `fires`; there is inactive, pending, firing, resolved",
-        ),
-        // The shape.
-        ("window:", "windw:", "9:3: unknown field `windw` (did you mean `window`?)"),
-        ("  when: {gt: 3}\n", "", "11:3: missing field `when`"),
-        ("gt: 3", "gt: three", "10:14: invalid floating point"),
-        ("  when: {gt: 3}", "  when: {gt: 3}\n  when: {gt: 4}", "11:3: duplicate mapping key `when`"),
-        ("group_by: [service]", "group_by: [service", "12:14: illegal placement of ':' indicator"),
-        ("version: 1", "version: 2", "1:10: version 2, this is version 1"),
-    ] {
-        assert!(RULE.contains(old), "{old}");
-        let text = mistakes(&RULE.replacen(old, new, 1));
-        let (place, message) = expected.split_once(' ').unwrap();
-        if !text.starts_with(&format!("rules.yaml:{place}")) || !text.contains(message) {
-            otherwise.push(format!("{new}\nexpected: {expected}\n   found: {text}"));
-        }
-    }
-    assert!(otherwise.is_empty(), "{}", otherwise.join("\n\n"));
+    let threshold = rule.threshold().unwrap();
+    assert_eq!(threshold.clear.to_string(), "<= 3");
+    assert_eq!((threshold.m, threshold.n, rule.hold, rule.keep_firing_for), (1, 1, 0, 0));
+    assert_eq!(threshold.missing, Missing::NotBreaching);
+    assert_eq!((rule.runbook_url, rule.evidence, rule.concerns), (None, None, None));
+    let rules = RuleSet::load("rules.yaml", RULE, &variables()).unwrap();
+    assert_eq!((rules.evaluation_delay, rules.namespace.as_str()), (Duration::from_secs(90), "LandContracts"));
 }
 
 #[test]
@@ -341,7 +148,7 @@ fn a_bad_file_leaves_the_last_good_rules_in_force() {
     let good = RULE.replacen("gt: 3", "gt: 30", 1);
     let bad = RULE.replacen("gt: 3", "qt: 3", 1);
     let built_in = built_in();
-    let rules = |threshold: f64| move |set: &RuleSet| set.rules[0].when.threshold == threshold;
+    let rules = |threshold: f64| move |set: &RuleSet| set.rules[0].threshold().unwrap().when.threshold == threshold;
     for (why, stored, last_good, in_force, accepted, mistakes) in [
         ("there is none", None, None, rules(80.0), None, 0),
         ("there is none any more", None, Some(good.as_str()), rules(80.0), None, 0),
@@ -364,9 +171,13 @@ fn an_alert_is_routed_by_the_service_that_it_concerns() {
     let labels = Labels::from([("service".to_owned(), "web".to_owned())]);
     assert_eq!(rule.service(&labels), "web");
     assert_eq!(rule.service(&Labels::new()), "all");
-    let query = rule.queries.get_mut("errors").unwrap();
+    let Kind::Metric(threshold) = &mut rule.kind else { panic!("{:?}", rule.kind) };
+    let query = threshold.queries.get_mut("errors").unwrap();
     query.filters.insert("service".to_owned(), Filter::Exact("contract".to_owned()));
     assert_eq!(rule.service(&Labels::new()), "contract");
+    rule.concerns = Some("user".to_owned());
+    assert_eq!(rule.service(&Labels::new()), "user");
+    assert_eq!(rule.service(&labels), "web");
 }
 
 #[test]
