@@ -5,7 +5,7 @@
 //! |---|---|
 //! | [`PutObject`] | `s3:PutObject` |
 //! | [`GetObject`] | `s3:GetObject` (and `s3:ListBucket`, without which a missing key answers 403) |
-//! | [`ListObjects`] | `s3:ListBucket` |
+//! | [`ListObjects`], [`ListDated`] | `s3:ListBucket` |
 //! | [`DeleteObject`], [`DeleteObjects`] | `s3:DeleteObject` |
 //! | [`ReplaceObject`] | `s3:PutObject`, conditional |
 //! | [`PutMetrics`] | `cloudwatch:PutMetricData` |
@@ -14,7 +14,8 @@
 //! | [`PutEvents`] | `events:PutEvents` |
 //! | [`AppendLog`] | `logs:CreateLogStream`, `logs:PutLogEvents` |
 //! | [`ReadSecret`] | `secretsmanager:GetSecretValue` |
-//! | [`PostWebhook`] | none: HTTPS to the outside |
+//! | [`PresignObject`] | `s3:GetObject`, when the link is used |
+//! | [`CallSlack`] | none: HTTPS to the outside |
 //! | [`PutSegments`] | `xray:PutTraceSegments` |
 //! | [`ReadTrace`] | `xray:BatchGetTraces` |
 //! | [`ExportSpans`] | none: HTTPS to the outside |
@@ -23,7 +24,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
+use std::time::Duration;
 
+use jiff::Timestamp;
 use schema::trace::TraceId;
 use serde::Serialize;
 
@@ -124,6 +127,30 @@ pub trait GetObject: Sync {
 pub trait ListObjects: Sync {
     /// Keys that begin with `prefix`, in ascending order, at most `limit` of them.
     fn list(&self, prefix: &str, limit: usize) -> impl Future<Output = Result<Vec<String>, PortError>> + Send;
+}
+
+/// An object as a listing tells of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// Full key in the bucket.
+    pub key: String,
+    /// When it was written last.
+    pub written: Timestamp,
+    /// How long it is, in bytes.
+    pub size: u64,
+}
+
+/// Lists objects with their age.
+pub trait ListDated: Sync {
+    /// Objects whose keys begin with `prefix`, in ascending order of keys, at most `limit` of them.
+    fn list_dated(&self, prefix: &str, limit: usize) -> impl Future<Output = Result<Vec<Listed>, PortError>> + Send;
+}
+
+/// Makes links that whoever has them can read an object by.
+pub trait PresignObject: Sync {
+    /// A link to the object at `key`, whether it is there or not, that ends after `lifetime`, or with the credentials
+    /// that it is signed with: those of a function end after some hours.
+    fn presign(&self, key: &str, lifetime: Duration) -> impl Future<Output = Result<String, PortError>> + Send;
 }
 
 /// Deletes an object.
@@ -312,10 +339,34 @@ pub trait ReadSecret: Sync {
     fn read_secret(&self, id: &str) -> impl Future<Output = Result<SecretText, PortError>> + Send;
 }
 
-/// Posts JSON to a webhook.
-pub trait PostWebhook: Sync {
-    /// Succeeds on a 2xx answer. 429 and 5xx are transient, other answers permanent.
-    fn post(&self, body: &str) -> impl Future<Output = Result<(), PortError>> + Send;
+/// Where Slack is called.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SlackCall {
+    /// The address; that of a webhook is a secret.
+    pub url: SecretText,
+    /// The token of a bot, for a method of the API.
+    pub token: Option<SecretText>,
+    /// What is sent, as JSON.
+    pub body: String,
+}
+
+/// What a server answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answered {
+    /// The status.
+    pub status: u16,
+    /// How long it wants to be left alone.
+    pub retry_after: Option<Duration>,
+    /// The body; nothing where it is too long or breaks off.
+    pub body: Vec<u8>,
+}
+
+/// Calls Slack: an incoming webhook, or a method of its API.
+pub trait CallSlack: Sync {
+    /// Posts once. Any answer is one, whatever it says (see [`crate::notifying::slack::answer`]); where there is none, the
+    /// error is transient, and what was sent may have arrived. What can't be called is a permanent error, which does not
+    /// tell the address.
+    fn call(&self, call: &SlackCall) -> impl Future<Output = Result<Answered, PortError>> + Send;
 }
 
 /// A segment document that X-Ray has not processed.

@@ -9,7 +9,7 @@ use domain::logs::put_events::NewEvent;
 use domain::metrics::put::{Datum, Values};
 use domain::metrics::report::Periods;
 use domain::ports::{
-    AppendLog, BusEvent, ExportSpans, MetricQuery, MinuteValues, PortError, PostWebhook, Publication, Publish, PutEvents,
+    AppendLog, BusEvent, ExportSpans, MetricQuery, MinuteValues, PortError, Publication, Publish, PutEvents,
     PutMetrics, PutSegments, ReadFigures, ReadMetrics, ReadSecret, Retry, SecretText, Unanswered, Unprocessed,
 };
 use domain::traces::otlp::Answer;
@@ -71,10 +71,6 @@ macro_rules! recorder {
 recorder!(
     /// Messages published.
     RecordedPublications of Publication
-);
-recorder!(
-    /// Bodies posted.
-    RecordedWebhook of String
 );
 
 recorder!(
@@ -173,12 +169,6 @@ impl PutMetrics for RecordedMetrics {
 impl Publish for RecordedPublications {
     async fn publish(&self, publication: &Publication) -> Result<(), PortError> {
         take(&self.0, "publish", publication.clone())
-    }
-}
-
-impl PostWebhook for RecordedWebhook {
-    async fn post(&self, body: &str) -> Result<(), PortError> {
-        take(&self.0, "post to the webhook", body.to_owned())
     }
 }
 
