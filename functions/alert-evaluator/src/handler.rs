@@ -25,15 +25,17 @@ use domain::alerting::samples::ForeignValues;
 use domain::alerting::state::AlertState;
 use domain::keys;
 use domain::metrics::recent::RecentRollups;
+use domain::notifying::message::Sender;
 use domain::ports::{
-    AppendLog, DeleteObjects, GetObject, ListObjects, MAX_DELETED, PortError, Publish, PutObject, ReadMetrics,
-    ReplaceObject, Replaced, Stored, Version,
+    AppendLog, DeleteObjects, GetObject, ListDated, ListObjects, MAX_DELETED, PortError, PresignObject, Publish,
+    PutObject, ReadMetrics, ReplaceObject, Replaced, Stored, Version,
 };
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::Config;
+use crate::evidence::Known;
 use crate::sending::{Receivers, Sent};
 
 /// How often a tick, or the note of what was sent, is tried again when other evaluators write in between.
@@ -57,7 +59,7 @@ pub struct Ports<B, M, P, L> {
 /// An evaluator on its ports.
 pub struct Evaluator<B, M, P, L> {
     ports: Ports<B, M, P, L>,
-    environment: String,
+    sender: Sender,
     variables: Variables,
     built_in: RuleSet,
 }
@@ -112,6 +114,10 @@ struct Committed {
     claimed: Claimed,
     now: Timestamp,
     summary: Summary,
+    /// What evidence is looked for in.
+    rules: RuleSet,
+    recent: RecentRollups,
+    foreign: ForeignValues,
 }
 
 /// What an attempt at a tick came to.
@@ -126,7 +132,7 @@ enum Attempt {
 
 impl<B, M, P, L> Evaluator<B, M, P, L>
 where
-    B: GetObject + PutObject + ReplaceObject + ListObjects + DeleteObjects,
+    B: GetObject + PutObject + ReplaceObject + ListObjects + ListDated + DeleteObjects + PresignObject,
     M: ReadMetrics,
     P: Publish,
     L: AppendLog,
@@ -139,7 +145,8 @@ where
     pub fn new(ports: Ports<B, M, P, L>, config: &Config) -> anyhow::Result<Evaluator<B, M, P, L>> {
         let variables = Variables::from([("DATABASE_INSTANCE".to_owned(), config.database_instance.clone())]);
         let built_in = RuleSet::load("the built-in rules", DEFAULT_RULES, &variables)?;
-        Ok(Evaluator { ports, environment: config.environment.clone(), variables, built_in })
+        let Config { environment, region, amazon_q, .. } = config.clone();
+        Ok(Evaluator { ports, sender: Sender { environment, region, amazon_q }, variables, built_in })
     }
 
     /// Keeps an event from outside, an alarm's or about security, and does a tick with it. `wall` is the wall clock's
@@ -241,15 +248,18 @@ where
         }
         let Some(version) = self.commit(&state, version.as_ref()).await? else { return Ok(Attempt::Conflict) };
         self.clear(&inbox.keys).await;
-        Ok(Attempt::Committed(Box::new(Committed { state, version, claimed, now, summary })))
+        let rules = chosen.rules;
+        Ok(Attempt::Committed(Box::new(Committed { state, version, claimed, now, summary, rules, recent, foreign })))
     }
 
     /// Tells what is claimed, and notes it.
     async fn tell(&self, committed: Committed, send_until: Instant) -> anyhow::Result<Summary> {
-        let Committed { state, version, claimed, now, mut summary } = committed;
+        let Committed { state, version, claimed, now, mut summary, rules, recent, foreign } = committed;
         let Ports { bucket, topic, log, .. } = &self.ports;
-        let receivers = Receivers { bucket, topic, log, environment: &self.environment };
-        let sent = receivers.send(&claimed, now, send_until).await;
+        let receivers = Receivers { bucket, topic, log, sender: &self.sender };
+        let (environment, history_from) = (&self.sender.environment, state.history_from);
+        let known = Known { environment, rules: &rules, recent: &recent, foreign: &foreign, history_from, now };
+        let sent = receivers.send(&claimed, known, send_until).await;
         (summary.sent, summary.cut_short) = (sent.published, sent.cut_short);
         self.settle(state, version, &claimed, &sent.done).await?;
         report(&summary);

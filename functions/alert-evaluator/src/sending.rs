@@ -4,16 +4,25 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use domain::alerting::history::{self, Batch};
+use domain::alerting::notification::Notification;
 use domain::alerting::outbox::Claimed;
-use domain::notifying::message::publication;
-use domain::ports::{AppendLog, Object, PortError, Publish, PutObject};
+use domain::notifying::message::{Sender, publication};
+use domain::ports::{AppendLog, GetObject, ListDated, Object, PortError, PresignObject, Publish, PutObject};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use jiff::Timestamp;
+
+use crate::evidence::{self, Known};
 
 /// How long a tick goes on taking notifications to be sent, from its beginning. The last call that is
 /// begun then, and the note of what was sent, have to fit into what is left of the function's time: a
 /// function that is ended in the middle has sent what nobody knows of, and it is sent again.
 pub const SENDING: Duration = Duration::from_secs(20);
+
+/// Of that, how long evidence is looked for. After it messages go out with what they say of themselves: an alert does not
+/// wait for its evidence.
+const EVIDENCE: Duration = Duration::from_secs(10);
+
+/// How long evidence for one notification is looked for at most.
+const EVIDENCE_OF_ONE: Duration = Duration::from_secs(3);
 
 /// Objects under way at the same time.
 const CONCURRENCY: usize = 16;
@@ -39,14 +48,20 @@ pub(crate) struct Receivers<'a, B, P, L> {
     pub topic: &'a P,
     /// The history in CloudWatch.
     pub log: &'a L,
-    /// Name of the environment.
-    pub environment: &'a str,
+    /// What all messages have in common.
+    pub sender: &'a Sender,
 }
 
-impl<B: PutObject, P: Publish, L: AppendLog> Receivers<'_, B, P, L> {
+impl<B, P, L> Receivers<'_, B, P, L>
+where
+    B: GetObject + PutObject + ListDated + PresignObject,
+    P: Publish,
+    L: AppendLog,
+{
     /// Publishes and records, as long as it is not `until`. People first. One notification that fails stops no other,
     /// but those of the same group: RESOLVED must not overtake FIRING.
-    pub async fn send(&self, claimed: &Claimed, now: Timestamp, until: Instant) -> Sent {
+    pub async fn send(&self, claimed: &Claimed, known: Known<'_>, until: Instant) -> Sent {
+        let evidence_until = until.checked_sub(SENDING.saturating_sub(EVIDENCE)).unwrap_or(until);
         let mut sent = Sent::default();
         let mut held_back = BTreeSet::new();
         for notification in &claimed.notifications {
@@ -58,9 +73,7 @@ impl<B: PutObject, P: Publish, L: AppendLog> Receivers<'_, B, P, L> {
                 sent.cut_short = true;
                 break;
             }
-            let episodes = notification.firing.iter().chain(&notification.resolved);
-            let Some(episode) = episodes.into_iter().next() else { continue };
-            match self.topic.publish(&publication(episode, self.environment)).await {
+            match self.tell(notification, known, evidence_until).await {
                 Ok(()) => {
                     sent.done.insert(notification.id.clone());
                     sent.published += 1;
@@ -76,7 +89,7 @@ impl<B: PutObject, P: Publish, L: AppendLog> Receivers<'_, B, P, L> {
                 sent.cut_short = true;
                 break;
             }
-            match self.note(batch, now).await {
+            match self.note(batch, known.now).await {
                 Ok(()) => drop(sent.done.insert(batch.id())),
                 Err(error) => sent.failures.push(failure("the alert history", error)),
             }
@@ -84,16 +97,23 @@ impl<B: PutObject, P: Publish, L: AppendLog> Receivers<'_, B, P, L> {
         sent
     }
 
+    async fn tell(&self, notification: &Notification, known: Known<'_>, until: Instant) -> Result<(), PortError> {
+        let until = until.min(Instant::now() + EVIDENCE_OF_ONE);
+        let evidence = evidence::gather(self.bucket, known, notification, until).await;
+        self.topic.publish(&publication(notification, &evidence, self.sender)).await
+    }
+
     /// All three places that have the history. A batch that comes again writes the same objects; the log has its lines
     /// twice then, with the same ids.
-    async fn note(&self, batch: &Batch, now: Timestamp) -> Result<(), PortError> {
-        let objects: Vec<Object> = batch.archived(self.environment).into_iter().chain(batch.transitions()).collect();
+    async fn note(&self, batch: &Batch, now: jiff::Timestamp) -> Result<(), PortError> {
+        let environment = &self.sender.environment;
+        let objects: Vec<Object> = batch.archived(environment).into_iter().chain(batch.transitions()).collect();
         stream::iter(objects)
             .map(|object| async move { self.bucket.put(&object).await })
             .buffer_unordered(CONCURRENCY)
             .try_collect::<()>()
             .await?;
-        self.log.append(&history::log_stream(now), batch.logged(self.environment, now)).await
+        self.log.append(&history::log_stream(now), batch.logged(environment, now)).await
     }
 }
 

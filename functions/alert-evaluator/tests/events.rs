@@ -46,6 +46,8 @@ fn setup() -> Setup {
         history_log_group: "/land-contracts/observability/alert-history".into(),
         database_instance: "production-contract-db".into(),
         environment: "production".into(),
+        region: "eu-west-1".into(),
+        amazon_q: false,
     };
     bucket.place(keys::POLICY, POLICY);
     Setup { evaluator: Evaluator::new(ports, &config).unwrap(), bucket, topic, log }
@@ -139,7 +141,7 @@ async fn an_event_that_claims_to_be_of_later_is_of_now() {
 #[tokio::test]
 async fn a_security_event_is_told_as_rules_say_and_once() {
     let rules = "version: 1\nrules:\n- id: escalation\n  class: security\n  severity: critical\n  kind: event\n  \
-                 events: {event_type: permission_escalation}\n  when: {gt: 0}\n  window: {over: 5m}\n  group_by: [service]\n  \
+                 where: {event_type: permission_escalation}\n  when: {gt: 0}\n  resolve_after: 1h\n  window: {over: 5m}\n  group_by: [service]\n  \
                  annotations: {summary: \"{{value}} escalations\"}\n";
     let setup = setup();
     setup.bucket.place(keys::RULES, rules);

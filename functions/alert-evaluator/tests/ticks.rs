@@ -40,6 +40,8 @@ fn config() -> Config {
         history_log_group: "/land-contracts/observability/alert-history".into(),
         database_instance: "production-contract-db".into(),
         environment: "production".into(),
+        region: "eu-west-1".into(),
+        amazon_q: false,
     }
 }
 
@@ -496,6 +498,6 @@ fn missing_variables_are_named_at_cold_start() {
     let error = Config::from_lookup(|name| (name == "ENVIRONMENT").then(|| "production".into())).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "configuration: BUCKET_NAME is not set; ALERT_TOPIC_ARN is not set; HISTORY_LOG_GROUP is not set; DATABASE_INSTANCE is not set"
+        "configuration: BUCKET_NAME is not set; ALERT_TOPIC_ARN is not set; HISTORY_LOG_GROUP is not set; DATABASE_INSTANCE is not set; ENVIRONMENT is not set; AWS_REGION is not set"
     );
 }
