@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use alert_evaluator::Evaluator;
+use alert_evaluator::{Evaluator, Ports};
 use aws::pipelines::Pipelines;
 use domain::Minute;
 use domain::keys;
@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use metric_flusher::{Exporter, Flusher, LEASE, TAKING_IN};
 use serde_json::{Value, json};
 use testkit::memory_bucket::Moment;
-use testkit::{FixedMetrics, InMemoryBucket, InMemoryPrometheus, Operation, RecordedEvents, RecordedMetrics, RecordedPublications, RecordedSegments, RecordedSpans, pipeline, subscription};
+use testkit::{FixedMetrics, InMemoryBucket, InMemoryPrometheus, Operation, RecordedEvents, RecordedLog, RecordedMetrics, RecordedPublications, RecordedSegments, RecordedSpans, pipeline, subscription};
 use trace_forwarder::Forwarder;
 
 use super::lines_of;
@@ -254,25 +254,37 @@ fn metric_flusher() -> Vec<Run> {
 }
 
 fn alert_evaluator() -> Vec<Run> {
+    const EVENTS: &str = "alert-evaluator-events";
     let config = alert_evaluator::Config {
         bucket_name: "bucket".into(),
         alert_topic_arn: "arn:aws:sns:eu-west-1:123456789012:alerts".into(),
+        history_log_group: "/land-contracts/observability/alert-history".into(),
         database_instance: "db".into(),
         environment: "test".into(),
+        region: "eu-west-1".into(),
+        amazon_q: false,
     };
-    let tick = async |recent: Option<RecentRollups>| {
+    let made = |recent: Option<RecentRollups>| {
         let bucket = InMemoryBucket::new();
         recent.into_iter().for_each(|recent| bucket.place(keys::RECENT_ROLLUPS, recent.to_object().body));
-        let topic = RecordedPublications::new();
-        let evaluator = Evaluator::new(bucket, FixedMetrics::default(), topic, &config).unwrap();
-        evaluator.tick(newest(), Instant::now() + Duration::from_secs(60)).await.unwrap();
+        let (metrics, topic, log) = (FixedMetrics::default(), RecordedPublications::new(), RecordedLog::new());
+        Evaluator::new(Ports { bucket, metrics, topic, log }, &config).unwrap()
     };
+    let soon = || Instant::now() + Duration::from_secs(60);
+    let tick = async |recent| drop(made(recent).tick(newest(), soon()).await.unwrap());
+    let receive = async |event: &str, recent| drop(made(recent).receive(event, newest(), soon()).await.unwrap());
+    let flushed = || {
+        let mut recent = RecentRollups::default();
+        recent.flushed(Minute::of(newest()));
+        Some(recent)
+    };
+    let alarm = String::from_utf8(testkit::event_file("alert-evaluator-events/alarm.json")).unwrap();
     vec![
         run("alert-evaluator", "a tick", &["batch_age"], async {
-            let mut recent = RecentRollups::default();
-            recent.flushed(Minute::of(newest()));
-            tick(Some(recent)).await;
+            tick(flushed()).await;
         }),
         run("alert-evaluator", "a tick before the flusher was there", &[], tick(None)),
+        run(EVENTS, "an alarm", &["batch_age"], receive(&alarm, flushed())),
+        run(EVENTS, "what is no event", &["quarantined 1"], receive("{}", None)),
     ]
 }

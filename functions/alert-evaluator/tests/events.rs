@@ -156,7 +156,7 @@ async fn a_security_event_is_told_as_rules_say_and_once() {
 #[tokio::test]
 async fn what_can_not_be_read_is_in_quarantine_and_stops_nothing() {
     let setup = setup();
-    for name in ["unknown-state", "without-arn", "configuration-change"] {
+    for name in ["unknown-state", "missing-arn", "configuration-change"] {
         let summary = setup.receive(name).await.unwrap();
         assert_eq!(summary, Summary { quarantined: true, ..Summary::default() }, "{name}");
     }

@@ -80,7 +80,7 @@ fn a_composite_alarm_has_its_rule_for_a_condition() {
 fn what_cloudwatch_would_not_write_is_refused() {
     for (name, says) in [
         ("unknown-state", "`BROKEN` is no state of an alarm"),
-        ("without-arn", "the ARN of the alarm is missing"),
+        ("missing-arn", "the ARN of the alarm is missing"),
     ] {
         assert_eq!(AlarmChange::read(&sample(name)).unwrap_err().to_string(), says);
     }
