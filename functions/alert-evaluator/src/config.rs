@@ -13,10 +13,12 @@ pub struct Config {
     pub database_instance: String,
     /// Name of the environment, as it stands in messages.
     pub environment: String,
+    /// The region of its traces, for links.
+    pub region: String,
 }
 
 impl Config {
-    /// The variables it reads.
+    /// The variables it reads, beside `AWS_REGION`, which Lambda sets.
     pub const VARIABLES: [&str; 4] = ["BUCKET_NAME", "ALERT_TOPIC_ARN", "DATABASE_INSTANCE", "ENVIRONMENT"];
 
     /// Reads them; every problem is told at once.
@@ -26,6 +28,7 @@ impl Config {
         let alert_topic_arn = variables.required("ALERT_TOPIC_ARN");
         let database_instance = variables.required("DATABASE_INSTANCE");
         let environment = variables.required("ENVIRONMENT");
-        variables.finish(|| Some(Config { bucket_name, alert_topic_arn, database_instance, environment }))
+        let region = variables.required("AWS_REGION");
+        variables.finish(|| Some(Config { bucket_name, alert_topic_arn, database_instance, environment, region }))
     }
 }

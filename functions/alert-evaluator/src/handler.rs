@@ -21,6 +21,7 @@ use domain::alerting::samples::ForeignValues;
 use domain::alerting::state::AlertState;
 use domain::keys;
 use domain::metrics::recent::RecentRollups;
+use domain::notifying::message::Sender;
 use domain::ports::{GetObject, Publish, PutObject, ReadMetrics, ReplaceObject, Replaced, Version};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -36,7 +37,7 @@ pub struct Evaluator<B, M, P> {
     bucket: B,
     metrics: M,
     topic: P,
-    environment: String,
+    sender: Sender,
     variables: Variables,
     built_in: RuleSet,
 }
@@ -74,7 +75,8 @@ where
     pub fn new(bucket: B, metrics: M, topic: P, config: &Config) -> anyhow::Result<Evaluator<B, M, P>> {
         let variables = Variables::from([("DATABASE_INSTANCE".to_owned(), config.database_instance.clone())]);
         let built_in = RuleSet::load("the built-in rules", DEFAULT_RULES, &variables)?;
-        Ok(Evaluator { bucket, metrics, topic, environment: config.environment.clone(), variables, built_in })
+        let sender = Sender { environment: config.environment.clone(), region: config.region.clone(), amazon_q: false };
+        Ok(Evaluator { bucket, metrics, topic, sender, variables, built_in })
     }
 
     /// Does one tick that stands for `now`, and begins to send nothing once it is `send_until`.
@@ -108,7 +110,7 @@ where
             tracing::info!("another evaluator was faster; it tells what there is to tell");
             return Ok(Summary { conflict: true, ..Summary::default() });
         };
-        let sent = sending::send(&self.bucket, &self.topic, &self.environment, &claimed, send_until).await;
+        let sent = sending::send(&self.bucket, &self.topic, &self.sender, &claimed, send_until).await;
         (summary.sent, summary.cut_short) = (sent.published, sent.cut_short);
         self.settle(state, version, &claimed, &sent.done).await?;
         report(&summary);

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use domain::alerting::history::Record;
 use domain::alerting::outbox::Claimed;
-use domain::notifying::message::publication;
+use domain::notifying::evidence::Evidence;
+use domain::notifying::message::{Sender, publication};
 use domain::ports::{PortError, Publish, PutObject};
 
 /// How long a tick goes on taking notifications to be sent, from its beginning. The last call that is
@@ -30,7 +31,7 @@ pub(crate) struct Sent {
 pub(crate) async fn send(
     history: &impl PutObject,
     topic: &impl Publish,
-    environment: &str,
+    sender: &Sender,
     claimed: &Claimed,
     until: Instant,
 ) -> Sent {
@@ -59,9 +60,7 @@ pub(crate) async fn send(
             sent.cut_short = true;
             break;
         }
-        let episodes = notification.firing.iter().chain(&notification.resolved);
-        let Some(episode) = episodes.into_iter().next() else { continue };
-        match topic.publish(&publication(episode, environment)).await {
+        match topic.publish(&publication(notification, &Evidence::default(), sender)).await {
             Ok(()) => {
                 sent.done.insert(notification.id.clone());
                 sent.published += 1;

@@ -1,6 +1,7 @@
 //! The chart of an alert as an SVG that stands by itself: its value, its threshold and when it fired, in light and dark.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use askama::Template;
 
@@ -9,7 +10,7 @@ use crate::alerting::condition::display_value;
 use crate::alerting::episode::Episode;
 use crate::alerting::rules::kind::{Kind, Threshold};
 use crate::alerting::rules::{Labels, Query, Rule};
-use crate::alerting::samples::{Reading, Samples, Window};
+use crate::alerting::samples::{Reading, Samples, Selection, Window};
 use crate::ports::Object;
 use crate::reporting::html::scale::{Frame, Px, ticks};
 use crate::reporting::numbers::compact;
@@ -43,7 +44,7 @@ pub struct Chart {
 impl Chart {
     /// The chart of an alert over the `minutes` that end with `to`, as far as metrics are kept. `None` for rules that
     /// watch no number.
-    pub fn of(rule: &Rule, episode: &Episode, samples: &Samples<'_>, minutes: i64, to: Minute) -> Option<Chart> {
+    pub fn of<'a>(rule: &'a Rule, episode: &Episode, samples: &Samples<'a>, minutes: i64, to: Minute) -> Option<Chart> {
         let window = Window::ending(to, minutes.max(2));
         let by_minute = |value_at: &dyn Fn(Minute) -> Option<f64>| -> BTreeMap<Minute, f64> {
             let offsets = 0..=window.to.since(window.from);
@@ -51,14 +52,20 @@ impl Chart {
             minutes.filter_map(|minute| Some((minute, value_at(minute).filter(|value| value.is_finite())?))).collect()
         };
         let labels = &episode.labels;
+        let select = |query: &'a Query| samples.select(query, &rule.group_by);
+        let counts = |query: &'a Query| {
+            let selection = select(query);
+            by_minute(&|minute| count_of(query, &selection, labels, minute))
+        };
         let (values, threshold) = match &rule.kind {
             Kind::Metric(threshold) => {
-                (by_minute(&|minute| value_of(threshold, labels, minute, samples)), Some(threshold.when.threshold))
+                let queries = threshold.queries.iter();
+                let selections = queries.map(|(name, query)| (name.as_str(), (query, select(query)))).collect();
+                let value = |minute| value_of(threshold, &selections, labels, minute);
+                (by_minute(&value), Some(threshold.when.threshold))
             }
-            Kind::Absence(absence) => (by_minute(&|minute| count_of(&absence.query, labels, minute, samples)), None),
-            Kind::Heartbeat(heartbeat) => {
-                (by_minute(&|minute| count_of(&heartbeat.query, labels, minute, samples)), None)
-            }
+            Kind::Absence(absence) => (counts(&absence.query), None),
+            Kind::Heartbeat(heartbeat) => (counts(&heartbeat.query), None),
             Kind::Slo(_) | Kind::Composite(_) | Kind::Event(_) => return None,
         };
         let caption = match &rule.kind {
@@ -90,17 +97,21 @@ impl Chart {
 
 fn name_of(episode: &Episode) -> String {
     let values: Vec<&str> = episode.labels.values().map(String::as_str).collect();
-    let name = if values.is_empty() { episode.rule.clone() } else { format!("{} ({})", episode.rule, values.join(", ")) };
+    let name =
+        if values.is_empty() { episode.rule.clone() } else { format!("{} ({})", episode.rule, values.join(", ")) };
     clip(&one_line(&name), MAX_TITLE)
 }
 
+/// What the queries of a rule read, by their names.
+type Selections<'a> = BTreeMap<&'a str, (&'a Query, Rc<Selection<'a>>)>;
+
 /// The value that the rule's condition is asked of.
-fn value_of(threshold: &Threshold, labels: &Labels, minute: Minute, samples: &Samples<'_>) -> Option<f64> {
+fn value_of(threshold: &Threshold, selections: &Selections<'_>, labels: &Labels, minute: Minute) -> Option<f64> {
     let window = Window::ending(minute, threshold.window);
-    let known = threshold.queries.values().all(|query| samples.knows(query, window));
+    let known = selections.values().all(|(_, selection)| selection.knows(window));
     let read = |name: &str| {
-        let query = threshold.queries.get(name)?;
-        match samples.read(query, labels, window) {
+        let (query, selection) = selections.get(name)?;
+        match selection.read(query, labels, window) {
             Reading::Value(value) => Some(value),
             Reading::Nothing if query.fill_zero && known => Some(0.0),
             Reading::Nothing | Reading::Unanswered => None,
@@ -109,11 +120,12 @@ fn value_of(threshold: &Threshold, labels: &Labels, minute: Minute, samples: &Sa
     threshold.expression.evaluate(&read)
 }
 
-fn count_of(query: &Query, labels: &Labels, minute: Minute, samples: &Samples<'_>) -> Option<f64> {
+/// How much came in that minute.
+fn count_of(query: &Query, selection: &Selection<'_>, labels: &Labels, minute: Minute) -> Option<f64> {
     let window = Window::ending(minute, 1);
-    match samples.read(query, labels, window) {
+    match selection.read(query, labels, window) {
         Reading::Value(value) => Some(value),
-        Reading::Nothing if samples.knows(query, window) => Some(0.0),
+        Reading::Nothing if selection.knows(window) => Some(0.0),
         Reading::Nothing | Reading::Unanswered => None,
     }
 }
@@ -179,12 +191,10 @@ impl<'a> Drawing<'a> {
         let above = ticks(greatest, false);
         // Where nothing is below 0, the axis begins there.
         let below: Vec<f64> = if least < 0.0 { ticks(-least, false) } else { Vec::new() };
-        let round: Vec<f64> = below.iter().rev().map(|value| -value).filter(|value| *value < 0.0).chain(above).collect();
-        let axis = Axis {
-            frame,
-            low: round.first().copied().unwrap_or(0.0),
-            high: round.last().copied().unwrap_or(1.0),
-        };
+        let round: Vec<f64> =
+            below.iter().rev().map(|value| -value).filter(|value| *value < 0.0).chain(above).collect();
+        let axis =
+            Axis { frame, low: round.first().copied().unwrap_or(0.0), high: round.last().copied().unwrap_or(1.0) };
         let dot = |(&minute, &value): (&Minute, &f64)| Dot {
             x: frame.x(interval, minute),
             y: axis.y(value),
@@ -274,7 +284,12 @@ fn hours(frame: &Frame, interval: Interval) -> Vec<Tick> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::episode;
     use super::*;
+    use crate::alerting::rules::{RuleSet, Variables};
+    use crate::alerting::samples::ForeignValues;
+    use crate::metrics::recent::RecentRollups;
+    use crate::metrics::series::{Aggregate, Dimensions, SeriesKey};
 
     fn minute(offset: i64) -> Minute {
         "2026-11-21T10:00Z".parse::<Minute>().unwrap().plus(offset)
@@ -293,6 +308,31 @@ mod tests {
 
     fn count(svg: &str, what: &str) -> usize {
         svg.matches(what).count()
+    }
+
+    #[test]
+    fn a_chart_shows_what_the_rule_computes_of_its_metrics() {
+        let text = "{version: 1, rules: [{id: slow, class: performance, severity: warning, expr: sum / 2, \
+             queries: {sum: {metric: contract_creation_errors, stat: Sum, fill: zero}}, window: {over: 2m}, \
+             when: {gt: 3}, group_by: [service], annotations: {summary: s}}]}";
+        let rules = RuleSet::load("rules.yaml", text, &Variables::new()).unwrap_or_else(|error| panic!("{error}"));
+        let mut recent = RecentRollups::default();
+        for (at, value) in [(1, 2.0), (2, 4.0), (9, 10.0)] {
+            let dimensions = Dimensions::from([("service".to_owned(), "contract".to_owned())]);
+            let key = SeriesKey { name: "contract_creation_errors".to_owned(), dimensions };
+            let set = recent.minutes.entry(minute(at)).or_default();
+            set.add(key, &Aggregate::of(value, minute(at).start().as_millisecond()));
+        }
+        recent.flushed(minute(10));
+        let foreign = ForeignValues::new();
+        let samples = Samples::new(&recent, &foreign, minute(0));
+        let chart = Chart::of(&rules.rules[0], &episode("slow"), &samples, 6, minute(5)).unwrap();
+        let values: Vec<(i64, f64)> = chart.values.iter().map(|(at, value)| (at.since(minute(0)), *value)).collect();
+        assert_eq!(values, [(1, 1.0), (2, 3.0), (3, 2.0), (4, 0.0), (5, 0.0)], "nothing is known of the first window");
+        assert_eq!((chart.threshold, chart.fired), (Some(3.0), (minute(13), None)));
+        assert_eq!((chart.title.as_str(), chart.window.from), ("slow (contract)", minute(0)));
+        let object = chart.to_object("k".to_owned());
+        assert_eq!(object.content_type, "image/svg+xml");
     }
 
     #[test]
@@ -344,7 +384,9 @@ mod tests {
     #[test]
     fn times_are_round_and_few() {
         let frame = Frame::of(WIDTH, HEIGHT, 64.0, 64.0);
-        for (from, minutes, first, number) in [(0, 60, "10:00", 7), (7, 120, "10:30", 4), (0, 5, "10:00", 6), (0, 1440, "12:00", 5)] {
+        for (from, minutes, first, number) in
+            [(0, 60, "10:00", 7), (7, 120, "10:30", 4), (0, 5, "10:00", 6), (0, 1440, "12:00", 4)]
+        {
             let labels = hours(&frame, Interval { from: minute(from), until: minute(from + minutes) });
             assert_eq!((labels[0].label.as_str(), labels.len()), (first, number), "{from} {minutes}");
         }
