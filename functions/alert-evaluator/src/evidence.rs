@@ -67,7 +67,10 @@ where
     }
     if Instant::now() >= until {
         let note = |search: &Search<'_>| {
-            evidence.about(&search.episode.fingerprint).problems.push("there was no time to look for log lines".to_owned());
+            evidence
+                .about(&search.episode.fingerprint)
+                .problems
+                .push("there was no time to look for log lines".to_owned());
         };
         searches.iter().for_each(note);
         return evidence;
@@ -96,21 +99,18 @@ where
 }
 
 /// The charts that the rules ask for, with their alerts' fingerprints.
-fn charts(searches: &[Search<'_>], known: Known<'_>, notification: &Notification) -> Vec<(String, Object)> {
+fn charts<'a>(searches: &[Search<'a>], known: Known<'a>, notification: &Notification) -> Vec<(String, Object)> {
     let samples = Samples::new(known.recent, known.foreign, known.history_from);
     // The last minute that is known: the tick's own is not over.
     let to = known.recent.flushed_until.map_or(Minute::of(known.now), |flushed| flushed.plus(-1));
     let decided = Minute::of(notification.at);
-    let mut charts = Vec::new();
-    for search in searches {
-        let Some(minutes) = search.wanted.chart else { continue };
-        if let Some(chart) = Chart::of(search.rule, search.episode, &samples, minutes, to) {
-            let fingerprint = &search.episode.fingerprint;
-            let key = keys::alert_chart(decided, &notification.id, fingerprint);
-            charts.push((fingerprint.clone(), chart.to_object(key)));
-        }
-    }
-    charts
+    let chart = |search: &Search<'a>| {
+        let chart = Chart::of(search.rule, search.episode, &samples, search.wanted.chart?, to)?;
+        let fingerprint = &search.episode.fingerprint;
+        let object = chart.to_object(keys::alert_chart(decided, &notification.id, fingerprint));
+        Some((fingerprint.clone(), object))
+    };
+    searches.iter().filter_map(chart).collect()
 }
 
 async fn put_chart<B: PutObject + PresignObject>(bucket: &B, chart: &Object) -> Result<String, PortError> {

@@ -120,7 +120,7 @@ async fn what_is_no_alert_is_posted_as_it_came() {
                 "ALARM: \"observability-AlertEvaluatorStopped\" in EU (Ireland)",
                 "\"NewStateValue\":\"ALARM\"",
             ),
-            ("newer-document", "[ERROR] FIRING: contract_creation_failure (contract)", "of another time"),
+            ("newer-document", "[ERROR] FIRING contract_creation_failure (contract)", "of another time"),
             ("plain-text", "The report of 2026-11-20 is ready: &lt;https://example.com/report&gt;", ""),
         ] {
             let (summary, messages) = world.posted(name).await;

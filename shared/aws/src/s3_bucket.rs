@@ -10,8 +10,8 @@ use aws_sdk_s3::presigning::PresigningConfig;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{ChecksumAlgorithm, Delete, ObjectIdentifier};
 use domain::ports::{
-    DeleteObject, DeleteObjects, GetObject, ListDated, ListObjects, Listed, Object, PortError, PresignObject, PutObject,
-    ReplaceObject, Replaced, Retry, Stored, Version,
+    DeleteObject, DeleteObjects, GetObject, ListDated, ListObjects, Listed, Object, PortError, PresignObject,
+    PutObject, ReplaceObject, Replaced, Retry, Stored, Version,
 };
 use jiff::Timestamp;
 

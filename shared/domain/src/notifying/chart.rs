@@ -44,13 +44,7 @@ pub struct Chart {
 impl Chart {
     /// The chart of an alert over the `minutes` that end with `to`, as far as metrics are kept. `None` for rules that
     /// watch no number.
-    pub fn of<'a>(
-        rule: &'a Rule,
-        episode: &Episode,
-        samples: &Samples<'a>,
-        minutes: i64,
-        to: Minute,
-    ) -> Option<Chart> {
+    pub fn of<'a>(rule: &'a Rule, episode: &Episode, samples: &Samples<'a>, minutes: i64, to: Minute) -> Option<Chart> {
         let window = Window::ending(to, minutes.max(2));
         let by_minute = |value_at: &dyn Fn(Minute) -> Option<f64>| -> BTreeMap<Minute, f64> {
             let offsets = 0..=window.to.since(window.from);
@@ -103,7 +97,8 @@ impl Chart {
 
 fn name_of(episode: &Episode) -> String {
     let values: Vec<&str> = episode.labels.values().map(String::as_str).collect();
-    let name = if values.is_empty() { episode.rule.clone() } else { format!("{} ({})", episode.rule, values.join(", ")) };
+    let name =
+        if values.is_empty() { episode.rule.clone() } else { format!("{} ({})", episode.rule, values.join(", ")) };
     clip(&one_line(&name), MAX_TITLE)
 }
 
@@ -196,12 +191,10 @@ impl<'a> Drawing<'a> {
         let above = ticks(greatest, false);
         // Where nothing is below 0, the axis begins there.
         let below: Vec<f64> = if least < 0.0 { ticks(-least, false) } else { Vec::new() };
-        let round: Vec<f64> = below.iter().rev().map(|value| -value).filter(|value| *value < 0.0).chain(above).collect();
-        let axis = Axis {
-            frame,
-            low: round.first().copied().unwrap_or(0.0),
-            high: round.last().copied().unwrap_or(1.0),
-        };
+        let round: Vec<f64> =
+            below.iter().rev().map(|value| -value).filter(|value| *value < 0.0).chain(above).collect();
+        let axis =
+            Axis { frame, low: round.first().copied().unwrap_or(0.0), high: round.last().copied().unwrap_or(1.0) };
         let dot = |(&minute, &value): (&Minute, &f64)| Dot {
             x: frame.x(interval, minute),
             y: axis.y(value),
@@ -391,7 +384,9 @@ mod tests {
     #[test]
     fn times_are_round_and_few() {
         let frame = Frame::of(WIDTH, HEIGHT, 64.0, 64.0);
-        for (from, minutes, first, number) in [(0, 60, "10:00", 7), (7, 120, "10:30", 4), (0, 5, "10:00", 6), (0, 1440, "12:00", 4)] {
+        for (from, minutes, first, number) in
+            [(0, 60, "10:00", 7), (7, 120, "10:30", 4), (0, 5, "10:00", 6), (0, 1440, "12:00", 4)]
+        {
             let labels = hours(&frame, Interval { from: minute(from), until: minute(from + minutes) });
             assert_eq!((labels[0].label.as_str(), labels.len()), (first, number), "{from} {minutes}");
         }

@@ -302,10 +302,8 @@ impl Alert {
             None => (episode.value, &episode.summary),
             Some(ended) => (ended.value, &ended.summary),
         };
-        let end = |ended: &crate::alerting::episode::Ended| End {
-            at: ended.at,
-            reason: ended.reason.as_deref().map(cut),
-        };
+        let end =
+            |ended: &crate::alerting::episode::Ended| End { at: ended.at, reason: ended.reason.as_deref().map(cut) };
         Alert {
             rule: cut(&episode.rule),
             fingerprint: cut(&episode.fingerprint),

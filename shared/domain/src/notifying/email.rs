@@ -262,7 +262,9 @@ Environment: production
     fn several_are_told_one_after_the_other_and_the_last_in_a_line_each() {
         let text = text_of(&several());
         assert!(text.starts_with("2 FIRING, 1 RESOLVED (business, contract)\n\n--- FIRING: contract_creation_failure"));
-        for part in ["\n--- FIRING: contract_signing_slow (contract)\n", "\n--- RESOLVED: contract_backlog (contract)\n"] {
+        for part in
+            ["\n--- FIRING: contract_signing_slow (contract)\n", "\n--- RESOLVED: contract_backlog (contract)\n"]
+        {
             assert!(text.contains(part), "{text}");
         }
         assert!(text.ends_with("Sent because more alerts of the group fire.\n"), "{text}");

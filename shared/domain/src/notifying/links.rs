@@ -17,8 +17,14 @@ mod tests {
     #[test]
     fn each_partition_has_a_console_of_its_own() {
         for (region, expected) in [
-            ("eu-west-1", "https://eu-west-1.console.aws.amazon.com/cloudwatch/home?region=eu-west-1#xray:traces/1-a-b"),
-            ("cn-north-1", "https://cn-north-1.console.amazonaws.cn/cloudwatch/home?region=cn-north-1#xray:traces/1-a-b"),
+            (
+                "eu-west-1",
+                "https://eu-west-1.console.aws.amazon.com/cloudwatch/home?region=eu-west-1#xray:traces/1-a-b",
+            ),
+            (
+                "cn-north-1",
+                "https://cn-north-1.console.amazonaws.cn/cloudwatch/home?region=cn-north-1#xray:traces/1-a-b",
+            ),
             (
                 "us-gov-west-1",
                 "https://us-gov-west-1.console.amazonaws-us-gov.com/cloudwatch/home?region=us-gov-west-1#xray:traces/1-a-b",

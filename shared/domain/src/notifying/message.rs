@@ -98,9 +98,11 @@ fn publication_within(notification: &Notification, evidence: &Evidence, sender: 
     Publication { subject: subject(&document), bodies, attributes }
 }
 
-/// `[ERROR] FIRING: contract_creation_failure (contract)`
+/// `[ERROR] FIRING contract_creation_failure (contract)`
 fn subject(document: &AlertDocument) -> String {
-    let subject = format!("[{}] {}", document.severity.as_str().to_uppercase(), document.headline());
+    // Short as it is: 99 characters are few.
+    let headline = document.headline().replacen(": ", " ", 1);
+    let subject = format!("[{}] {headline}", document.severity.as_str().to_uppercase());
     let ascii: String = subject.chars().map(|c| if matches!(c, ' '..='~') { c } else { '?' }).collect();
     clip(&ascii, MAX_SUBJECT)
 }
@@ -138,7 +140,7 @@ mod tests {
     #[test]
     fn one_publication_has_a_body_for_each_protocol() {
         let publication = published(&notification());
-        assert_eq!(publication.subject, "[ERROR] FIRING: contract_creation_failure (contract)");
+        assert_eq!(publication.subject, "[ERROR] FIRING contract_creation_failure (contract)");
         assert!(publication.bodies["default"].starts_with("FIRING: contract_creation_failure (contract)\n"));
         assert!(publication.bodies["sms"].starts_with("[ERROR] FIRING: contract_creation_failure (contract) "));
         for protocol in JSON_PROTOCOLS {
@@ -180,9 +182,7 @@ mod tests {
         let end = published(&resolved()).attributes;
         assert_eq!(end["status"], "resolved");
         assert!(end.iter().all(|(name, value)| *name == "status" || attributes[name] == *value));
-        for (notification, rule, status) in
-            [(several(), "several", "firing"), (digest(), "several", "firing")]
-        {
+        for (notification, rule, status) in [(several(), "several", "firing"), (digest(), "several", "firing")] {
             let attributes = published(&notification).attributes;
             assert_eq!((attributes["rule"].as_str(), attributes["status"].as_str()), (rule, status));
         }
@@ -196,9 +196,9 @@ mod tests {
     fn a_subject_is_ascii_and_can_not_bring_headers_of_its_own() {
         // Defect 17: the subject went out as it came.
         for (service, expected) in [
-            ("x\r\nBcc: all@example.com", "[ERROR] FIRING: contract_creation_failure (x??Bcc: all@example.com)"),
-            ("договор", "[ERROR] FIRING: contract_creation_failure (???????)"),
-            ("\u{7f}\u{2028}", "[ERROR] FIRING: contract_creation_failure (??)"),
+            ("x\r\nBcc: all@example.com", "[ERROR] FIRING contract_creation_failure (x??Bcc: all@example.com)"),
+            ("договор", "[ERROR] FIRING contract_creation_failure (???????)"),
+            ("\u{7f}\u{2028}", "[ERROR] FIRING contract_creation_failure (??)"),
         ] {
             let mut notification = notification();
             notification.firing[0].labels.insert("service".to_owned(), service.to_owned());

@@ -22,8 +22,8 @@ use super::evidence::AlertEvidence;
 use super::wording::{capital, counted, moment, one_line, time};
 use super::{email, links};
 
-use mrkdwn::{escaped, fitting, literal, something};
 pub(super) use mrkdwn::link;
+use mrkdwn::{escaped, fitting, literal, something};
 
 const MAX_HEADER: usize = 150;
 const MAX_SECTION: usize = 3_000;
@@ -143,9 +143,7 @@ fn several_blocks(document: &AlertDocument) -> Vec<Value> {
         blocks.extend(alert.evidence.as_ref().map(line_blocks).unwrap_or_default());
         blocks.extend(link_block(alert, &document.region));
     }
-    let line = |alert: &Alert| {
-        escaped(&one_line(&format!("\u{2022} {}: {}", named(alert), alert.value_text())), 200)
-    };
+    let line = |alert: &Alert| escaped(&one_line(&format!("\u{2022} {}: {}", named(alert), alert.value_text())), 200);
     let (firing, resolved) = document.counts();
     let lines: Vec<String> = document.alerts().skip(DETAILED).take(MAX_LINES).map(line).collect();
     blocks.extend(list_blocks(lines, (firing + resolved).saturating_sub(DETAILED), "alert"));

@@ -68,7 +68,8 @@ pub fn several() -> Notification {
 
 /// A storm in one message.
 pub fn digest() -> Notification {
-    let group = |severity, class: &str, service: &str| Group { severity, class: class.to_owned(), service: service.to_owned() };
+    let group =
+        |severity, class: &str, service: &str| Group { severity, class: class.to_owned(), service: service.to_owned() };
     let line = |group: Group, firing, resolved| DigestLine { group, firing, resolved };
     let lines = vec![
         line(group(Severity::Critical, "availability", "api"), 30, 0),
@@ -98,7 +99,8 @@ pub fn evidence() -> Evidence {
     ];
     about.matched = 12;
     about.traces = vec!["1-5759e988-bd862e3fe1be46a994272793".to_owned()];
-    about.chart_url = Some("https://bucket.s3.eu-west-1.amazonaws.com/alerts/charts/x.svg?X-Amz-Expires=43200".to_owned());
+    about.chart_url =
+        Some("https://bucket.s3.eu-west-1.amazonaws.com/alerts/charts/x.svg?X-Amz-Expires=43200".to_owned());
     evidence
 }
 

@@ -108,8 +108,7 @@ fn is_safe(url: &str) -> bool {
         !host.contains('@') && (name == "localhost" || name.starts_with("127.") && numbers())
     };
     let host = |rest: &str| !rest.is_empty() && !rest.starts_with(['/', '?', '#', ':']);
-    plain(url)
-        && (url.strip_prefix("https://").is_some_and(host) || url.strip_prefix("http://").is_some_and(loopback))
+    plain(url) && (url.strip_prefix("https://").is_some_and(host) || url.strip_prefix("http://").is_some_and(loopback))
 }
 
 #[cfg(test)]

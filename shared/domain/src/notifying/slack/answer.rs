@@ -99,7 +99,9 @@ pub fn of_webhook(answered: &Answered) -> Verdict {
 /// What the answer of a method of the API means.
 pub fn of_method(answered: &Answered) -> Verdict {
     match answered.status {
-        429 => return Verdict::Later { after: Some(answered.retry_after.unwrap_or(RETRY_AFTER)), told: told(answered) },
+        429 => {
+            return Verdict::Later { after: Some(answered.retry_after.unwrap_or(RETRY_AFTER)), told: told(answered) };
+        }
         500.. => return Verdict::Later { after: answered.retry_after, told: told(answered) },
         401 | 403 | 404 => return Verdict::Locked(told(answered)),
         _ => {}
@@ -190,7 +192,11 @@ mod tests {
             (200, "<html>", Verdict::Refused("answered 200: <html>".to_owned())),
             (403, "", Verdict::Locked("answered 403".to_owned())),
             (502, "<html>", later(None, "answered 502: <html>")),
-            (429, r#"{"ok":false,"error":"ratelimited"}"#, later(Some(1), r#"answered 429: {"ok":false,"error":"ratelimited"}"#)),
+            (
+                429,
+                r#"{"ok":false,"error":"ratelimited"}"#,
+                later(Some(1), r#"answered 429: {"ok":false,"error":"ratelimited"}"#),
+            ),
         ] {
             assert_eq!(of_method(&answered(status, None, body)), expected, "{status} {body}");
         }
