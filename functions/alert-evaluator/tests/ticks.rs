@@ -170,7 +170,7 @@ async fn each_protocol_gets_its_body_and_filters_their_attributes() {
     let publication = &setup.topic.taken()[0];
     assert!(publication.bodies["default"].contains("Contract creation failures in contract: 5 in 10 minutes"));
     let document = AlertDocument::parse(&publication.bodies["lambda"]).unwrap();
-    assert_eq!((document.environment.as_str(), document.value), ("production", Some(5.0)));
+    assert_eq!((document.environment.as_str(), document.firing[0].value), ("production", Some(5.0)));
     assert_eq!(publication.attributes["service"], "contract");
     assert_eq!(publication.attributes["environment"], "production");
 }
@@ -498,6 +498,7 @@ fn missing_variables_are_named_at_cold_start() {
     let error = Config::from_lookup(|name| (name == "ENVIRONMENT").then(|| "production".into())).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "configuration: BUCKET_NAME is not set; ALERT_TOPIC_ARN is not set; HISTORY_LOG_GROUP is not set; DATABASE_INSTANCE is not set; ENVIRONMENT is not set; AWS_REGION is not set"
+        "configuration: BUCKET_NAME is not set; ALERT_TOPIC_ARN is not set; HISTORY_LOG_GROUP is not set; \
+         DATABASE_INSTANCE is not set; AWS_REGION is not set"
     );
 }
