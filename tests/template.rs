@@ -105,7 +105,8 @@ fn each_function_may_do_what_its_ports_need_and_nothing_else() {
     let tell = "events:PutEvents on EventBus.Arn if StringEquals events:source land-contracts.observability";
     let process_logs = || [process(&["spans/*"]), vec![one(tell)]].concat();
     let evaluate = || {
-        let read = ["rollups/recent.json", "config/rules.yaml", "config/policy.yaml", "config/silences.yaml", "archive/*"];
+        let read =
+            ["rollups/recent.json", "config/rules.yaml", "config/policy.yaml", "config/silences.yaml", "archive/*"];
         let write = ["alerts/history/*", "quarantine/alert-events/*", "alerts/charts/*"];
         vec![
             on_bucket("GetObject", &read),
@@ -535,7 +536,8 @@ fn events_come_by_one_rule_into_an_encrypted_queue_and_are_tried_five_times_each
             statements.iter().filter(|statement| statement["Principal"]["Service"] == "events.amazonaws.com").collect();
         let [allowed] = &from_events[..] else { panic!("one statement: {policy}") };
         assert_eq!(allowed["Action"], "sqs:SendMessage");
-        let rules = if queue == "EventQueue" { "EventRule.Arn" } else { "EventRule.Arn.AlarmRule.Arn.SecurityRule.Arn" };
+        let rules =
+            if queue == "EventQueue" { "EventRule.Arn" } else { "EventRule.Arn.AlarmRule.Arn.SecurityRule.Arn" };
         assert_eq!(condition(allowed), format!(" if ArnEquals aws:SourceArn {rules}"));
     }
 }
@@ -560,9 +562,15 @@ fn alarms_and_security_events_reach_the_evaluator_and_what_it_fails_on_is_kept()
     }
     assert_eq!(rule("security")["EventPattern"]["source"], serde_json::json!([domain::logs::security::SOURCE]));
     let direct = resource_of("AWS::Lambda::Permission", "Principal", "lambda.alarms.cloudwatch.amazonaws.com");
-    assert_eq!((text(&direct["FunctionName"]), text(&direct["SourceAccount"])), (function.into(), "AWS::AccountId".into()));
+    assert_eq!(
+        (text(&direct["FunctionName"]), text(&direct["SourceAccount"])),
+        (function.into(), "AWS::AccountId".into())
+    );
     let invocation = resource_of("AWS::Lambda::EventInvokeConfig", "FunctionName", function);
-    assert_eq!((on_failure(invocation), &invocation["MaximumRetryAttempts"]), ("DeadLetterQueue.Arn".into(), &2.into()));
+    assert_eq!(
+        (on_failure(invocation), &invocation["MaximumRetryAttempts"]),
+        ("DeadLetterQueue.Arn".into(), &2.into())
+    );
 }
 
 #[test]
@@ -648,7 +656,11 @@ fn the_pipelines_own_log_groups_are_refused_by_name_and_never_subscribed_to() {
     let groups = resources("AWS::Logs::LogGroup");
     for door in ["log-processor", "log-processor-kinesis"] {
         let own = text(&functions()[door]["Properties"]["Environment"]["Variables"]["OWN_LOG_GROUP_PREFIX"]);
-        assert_eq!(groups.len(), functions().len() + 1, "each function has a log group of its own, and so has the history");
+        assert_eq!(
+            groups.len(),
+            functions().len() + 1,
+            "each function has a log group of its own, and so has the history"
+        );
         for (id, group) in &groups {
             let name = text(&group["Properties"]["LogGroupName"]);
             let is_own = own.split(',').any(|own| !own.is_empty() && name.starts_with(own));

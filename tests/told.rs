@@ -18,7 +18,10 @@ use jiff::Timestamp;
 use metric_flusher::{Exporter, Flusher, LEASE, TAKING_IN};
 use serde_json::{Value, json};
 use testkit::memory_bucket::Moment;
-use testkit::{FixedMetrics, InMemoryBucket, InMemoryPrometheus, Operation, RecordedEvents, RecordedLog, RecordedMetrics, RecordedPublications, RecordedSegments, RecordedSpans, pipeline, subscription};
+use testkit::{
+    FixedMetrics, InMemoryBucket, InMemoryPrometheus, Operation, RecordedEvents, RecordedLog, RecordedMetrics,
+    RecordedPublications, RecordedSegments, RecordedSpans, pipeline, subscription,
+};
 use trace_forwarder::Forwarder;
 
 use super::lines_of;
@@ -86,12 +89,25 @@ fn log_processor() -> Vec<Run> {
     let lines: [(i64, &[u8]); 2] = [(newer, b"no \xff text"), (older, b"a line")];
     let delivery = subscription::delivery_of_bytes("/aws/ecs/production/web", "s", &lines);
     let by_subscription = async |event: &Value, bucket: InMemoryBucket| {
-        log_processor::handle(&event.to_string(), &bucket, &RecordedEvents::new(), &Pipelines::new(pipeline::settings())).await.is_ok()
+        log_processor::handle(
+            &event.to_string(),
+            &bucket,
+            &RecordedEvents::new(),
+            &Pipelines::new(pipeline::settings()),
+        )
+        .await
+        .is_ok()
     };
     let by_stream = async |data: &Value, bucket: InMemoryBucket| {
         let event = json!({ "Records": [{ "kinesis": { "sequenceNumber": "1", "data": data } }] });
         let event = serde_json::from_value(event).unwrap();
-        let answer = log_processor::handle_stream(&event, &bucket, &RecordedEvents::new(), &Pipelines::new(pipeline::settings())).await;
+        let answer = log_processor::handle_stream(
+            &event,
+            &bucket,
+            &RecordedEvents::new(),
+            &Pipelines::new(pipeline::settings()),
+        )
+        .await;
         answer.batch_item_failures.is_empty()
     };
     let data = &delivery["awslogs"]["data"];

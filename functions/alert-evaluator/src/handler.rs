@@ -231,11 +231,8 @@ where
             None => ForeignValues::new(),
         };
         let (mut changes, events) = state.take_in(inbox.new, now);
-        let tick = Tick {
-            events: &events,
-            problems: &problems,
-            ..Tick::new(now, due, &chosen.rules, &recent, &foreign)
-        };
+        let tick =
+            Tick { events: &events, problems: &problems, ..Tick::new(now, due, &chosen.rules, &recent, &foreign) };
         let Outcome { mut state, changes: evaluated } = engine::evaluate(&tick, Some(state));
         changes.extend(evaluated);
         summary.transitions = changes.len();
@@ -461,8 +458,7 @@ fn failures_of(sent: Sent, claimed: &Claimed) -> anyhow::Result<()> {
     let (failed, claimed) = (sent.failures.len(), claimed.notifications.len() + claimed.records.len());
     match sent.failures.into_iter().next() {
         None => Ok(()),
-        Some(first) => {
-            Err(first.context(format!("{failed} of {claimed} notifications and batches of records are not done, the first")))
-        }
+        Some(first) => Err(first
+            .context(format!("{failed} of {claimed} notifications and batches of records are not done, the first"))),
     }
 }

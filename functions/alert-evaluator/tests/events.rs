@@ -107,7 +107,7 @@ async fn an_alarm_goes_the_way_of_all_alerts_and_by_both_doors_it_counts_once() 
     for name in ["ok-direct", "ok"] {
         setup.receive(name).await.unwrap();
     }
-    let told = [format!("[ERROR] FIRING {ALARM} (contract)"), format!("[ERROR] RESOLVED {ALARM} (contract)")];
+    let told = ["FIRING", "RESOLVED"].map(|what| format!("[ERROR] {what} {ALARM} (production-contract-db)"));
     assert_eq!(setup.subjects(), told);
     assert_eq!(setup.transitions(), [(ALARM.to_owned(), Turned::Firing), (ALARM.to_owned(), Turned::Resolved)]);
     assert_eq!(setup.bucket.keys_under(keys::ALERT_INBOX), Vec::<String>::new());
@@ -244,7 +244,9 @@ async fn the_history_is_in_the_archive_once_and_in_the_log_at_least_once() {
     let ids: Vec<String> = logged
         .iter()
         .flat_map(|(_, lines)| lines)
-        .map(|line| serde_json::from_str::<Value>(&line.message).unwrap()["source"]["event_id"].as_str().unwrap().to_owned())
+        .map(|line| {
+            serde_json::from_str::<Value>(&line.message).unwrap()["source"]["event_id"].as_str().unwrap().to_owned()
+        })
         .collect();
     assert_eq!(ids, records.iter().map(Record::id).collect::<Vec<_>>());
     assert_eq!(logged[0].0, "2026-11-21");

@@ -41,11 +41,7 @@ pub async fn handle(
 }
 
 /// Writes what a delivery comes to.
-pub(crate) async fn keep(
-    outcome: Outcome,
-    bucket: &impl PutObject,
-    bus: &impl PutEvents,
-) -> anyhow::Result<Summary> {
+pub(crate) async fn keep(outcome: Outcome, bucket: &impl PutObject, bus: &impl PutEvents) -> anyhow::Result<Summary> {
     match outcome {
         Outcome::Control => {
             tracing::info!("control message acknowledged");

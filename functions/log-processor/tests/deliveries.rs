@@ -184,7 +184,8 @@ async fn what_lines_say_of_security_is_told_once_a_type_and_without_anything_per
         security("login_failed", "bad_password"),
         security("permission_escalation", "role"),
     ];
-    let lines: Vec<(i64, &str)> = lines.iter().enumerate().map(|(at, line)| (1_000 + at as i64, line.as_str())).collect();
+    let lines: Vec<(i64, &str)> =
+        lines.iter().enumerate().map(|(at, line)| (1_000 + at as i64, line.as_str())).collect();
     let event = testkit::subscription::delivery("/aws/ecs/production/user", "s", &lines).to_string();
     let (bucket, bus) = (InMemoryBucket::new(), RecordedEvents::new());
     // What EventBridge does not take now has the whole batch come again, and the same is told then.

@@ -254,12 +254,7 @@ impl<'a> Player<'a> {
     /// # Errors
     ///
     /// Where any of it fails.
-    pub async fn step(
-        &self,
-        batches: &[Batch],
-        published: &[BusEvent],
-        until: Minute,
-    ) -> anyhow::Result<Sent> {
+    pub async fn step(&self, batches: &[Batch], published: &[BusEvent], until: Minute) -> anyhow::Result<Sent> {
         let sent = self.send(batches, published).await?;
         self.ticks(until).await?;
         Ok(sent)
