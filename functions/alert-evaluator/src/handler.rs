@@ -4,14 +4,14 @@
 //! sends; and it stays in the state until it is sent, so a failure only delays it.
 
 use std::collections::BTreeSet;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use aws::measures;
 use domain::Minute;
 use domain::alerting::DEFAULT_RULES;
 use domain::alerting::engine::{
-    self, FileProblem, ForeignRead, NotDue, Outcome, POLICY_INVALID, RULES_INVALID, SILENCES_INVALID, Tick,
+    self, Due, FileProblem, ForeignRead, NotDue, Outcome, POLICY_INVALID, RULES_INVALID, SILENCES_INVALID, Tick,
 };
 use domain::alerting::episode::Episode;
 use domain::alerting::history::{Notified, Record};
@@ -192,7 +192,8 @@ where
 
     async fn attempt(&self, now: Timestamp) -> anyhow::Result<Attempt> {
         let Loaded { state: stored, version, rules, policy, silences, recent, inbox } = self.load().await?;
-        let now = stored.as_ref().and_then(|state| state.ticked_at).map_or(now, |last| last.max(now));
+        let last = stored.as_ref().and_then(|state| state.ticked_at);
+        let now = last.map_or(now, |last| last.max(now));
         recent.flushed_until.into_iter().for_each(|minute| measures::newest(minute.start().as_millisecond()));
         let mut summary = Summary { taken_in: inbox.new.len(), ..Summary::default() };
         let before = stored.clone();
@@ -236,7 +237,8 @@ where
         let Outcome { mut state, changes: evaluated } = engine::evaluate(&tick, Some(state));
         changes.extend(evaluated);
         summary.transitions = changes.len();
-        decide(&mut state, &policy_of.holds, &silences_of.holds, &changes, records, now);
+        let missed = due.map(|due| missed_ticks(due, chosen.rules.evaluation_delay, last, now)).unwrap_or_default();
+        decide(&mut state, &policy_of.holds, &silences_of.holds, &missed, changes, records, now);
 
         let claimed = state.outbox.claim(now);
         if before.as_ref() == Some(&state) {
@@ -408,22 +410,40 @@ fn refused(key: &str, problem: &InvalidRules, alert: &'static str) -> FileProble
     FileProblem { alert, mistakes: problem.problems.len(), text: problem.to_string() }
 }
 
+/// The moments of the ticks that should have been since the `last` one and were not, each with the minute that it would
+/// have evaluated: what happened meanwhile is told as if they had come in time.
+fn missed_ticks(due: Due, delay: Duration, last: Option<Timestamp>, now: Timestamp) -> Vec<(Minute, Timestamp)> {
+    let moment = |minute: Minute| minute.plus(1).start().checked_add(delay).ok();
+    let minutes = (0..due.to.since(due.from)).map(|offset| due.from.plus(offset));
+    let missed = minutes.filter_map(|minute| Some((minute, moment(minute)?)));
+    missed.filter(|(_, moment)| last.is_some_and(|last| last < *moment) && *moment < now).collect()
+}
+
 /// Has the policy decide about what has changed, and puts into the outbox what is to be told and noted of it.
 fn decide(
     state: &mut AlertState,
     policy: &Policy,
     silences: &Silences,
-    changes: &[Episode],
+    missed: &[(Minute, Timestamp)],
+    mut changes: Vec<Episode>,
     mut records: Vec<Record>,
     now: Timestamp,
 ) {
-    let decision = policy::decide(policy, silences, std::mem::take(&mut state.policy), changes, now);
-    state.policy = decision.state;
     records.extend(changes.iter().map(|change| Record::Transition(change.transition())));
-    records.extend(decision.records);
-    records.extend(decision.notifications.iter().map(|one| Record::Notified(Notified::of(one))));
+    let mut decide = |changes: &[Episode], at: Timestamp| {
+        let decision = policy::decide(policy, silences, std::mem::take(&mut state.policy), changes, at);
+        state.policy = decision.state;
+        records.extend(decision.records);
+        records.extend(decision.notifications.iter().map(|one| Record::Notified(Notified::of(one))));
+        decision.notifications.into_iter().for_each(|notification| state.outbox.notify(notification));
+    };
+    for (minute, moment) in missed {
+        let (then, later): (Vec<_>, Vec<_>) = changes.into_iter().partition(|change| change.at() <= *minute);
+        changes = later;
+        decide(&then, *moment);
+    }
+    decide(&changes, now);
     state.outbox.record(records);
-    decision.notifications.into_iter().for_each(|notification| state.outbox.notify(notification));
 }
 
 /// A tick behind is nothing: both functions run on the minute, and the evaluator may read before the
