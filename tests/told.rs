@@ -287,8 +287,12 @@ fn alert_evaluator() -> Vec<Run> {
         Evaluator::new(Ports { bucket, metrics, topic, log }, &config).unwrap()
     };
     let soon = || Instant::now() + Duration::from_secs(60);
-    let tick = async |recent| drop(made(recent).tick(newest(), soon()).await.unwrap());
-    let receive = async |event: &str, recent| drop(made(recent).receive(event, newest(), soon()).await.unwrap());
+    let tick = async |recent| {
+        made(recent).tick(newest(), soon()).await.unwrap();
+    };
+    let receive = async |event: &str, recent| {
+        made(recent).receive(event, newest(), soon()).await.unwrap();
+    };
     let flushed = || {
         let mut recent = RecentRollups::default();
         recent.flushed(Minute::of(newest()));
