@@ -12,6 +12,7 @@ use crate::metrics::series::{Aggregate, SeriesKey};
 
 mod flusher;
 mod kinds;
+mod laws;
 
 /// An evaluator with its metrics.
 struct Story {
@@ -397,7 +398,7 @@ proptest! {
         hold in 0..4u8,
         keep in 0..4u8,
         m in 1..4u8,
-        policy in prop::sample::select(vec!["not_breaching", "breaching", "ignore", "nodata"]),
+        policy in prop::sample::select(vec!["not_breaching", "breaching", "ignore", "nodata", "missing"]),
     ) {
         let fields = format!(
             "clear: {{lte: 60}}, for: {hold}m, keep_firing_for: {keep}m, datapoints: {{m: {m}, n: 3}}, missing: {policy}"

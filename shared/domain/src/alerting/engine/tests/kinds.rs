@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn event(at: i64, count: u64, service: &str) -> SecurityEvent {
+pub(super) fn event(at: i64, count: u64, service: &str) -> SecurityEvent {
     SecurityEvent {
         id: format!("{at}-{service}"),
         at: minute(at).start(),
@@ -232,7 +232,7 @@ const EVENTS: &str = "
 
 impl Story {
     /// A tick at a minute in which no metrics are due.
-    fn take_in(&mut self, at: i64, events: &[SecurityEvent]) -> Vec<String> {
+    pub(super) fn take_in(&mut self, at: i64, events: &[SecurityEvent]) -> Vec<String> {
         let tick = Tick { events, ..Tick::new(minute(at).start(), None, &self.rules, &self.recent, &self.foreign) };
         let outcome = evaluate(&tick, self.state.take());
         self.state = Some(outcome.state);
