@@ -148,7 +148,15 @@ fn each_function_may_do_what_its_ports_need_and_nothing_else() {
         ),
         ("alert-evaluator", evaluate()),
         ("alert-evaluator-events", evaluate()),
-        ("slack-notifier", vec![]),
+        (
+            "slack-notifier",
+            vec![
+                on_bucket("GetObject", &["state/slack/*"]),
+                on_bucket("PutObject", &["state/slack/*"]),
+                list(),
+                one("secretsmanager:GetSecretValue on SlackSecretArn"),
+            ],
+        ),
         (
             "trace-forwarder",
             vec![
@@ -300,6 +308,14 @@ fn an_evaluator_that_stops_sending_has_time_to_note_what_it_sent() {
     let (sending, call) = (alert_evaluator::SENDING.as_secs(), aws::OPERATION_TIMEOUT.as_secs());
     // The last call may begin when the time is up; then the state is written.
     assert!(sending + call < run, "{sending} s of sending, a call of {call} s at its end, {run} s run");
+}
+
+#[test]
+fn a_notifier_that_stops_waiting_for_slack_has_time_for_its_last_call_and_its_note() {
+    let run = functions()["slack-notifier"]["Properties"]["Timeout"].as_u64().unwrap();
+    let (posting, call) = (slack_notifier::POSTING.as_secs(), aws::OPERATION_TIMEOUT.as_secs());
+    // The last call of Slack may begin when the time is up; it takes less than one of the SDK may.
+    assert!(posting + call < run, "{posting} s of posting, a call of {call} s at its end, {run} s run");
 }
 
 #[test]

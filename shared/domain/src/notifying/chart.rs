@@ -138,6 +138,8 @@ struct Tick {
 
 struct Band {
     x: Px,
+    /// What is written into it, where there is room.
+    label: &'static str,
     width: Px,
     height: Px,
     title: String,
@@ -146,7 +148,8 @@ struct Band {
 struct Dot {
     x: Px,
     y: Px,
-    radius: f64,
+    /// Whether no line goes through it.
+    is_alone: bool,
     title: String,
 }
 
@@ -198,7 +201,7 @@ impl<'a> Drawing<'a> {
         let dot = |(&minute, &value): (&Minute, &f64)| Dot {
             x: frame.x(interval, minute),
             y: axis.y(value),
-            radius: 2.0,
+            is_alone: [-1, 1].iter().all(|step| !chart.values.contains_key(&minute.plus(*step))),
             title: format!("{}: {}", time(minute), display_value(value)),
         };
         let dots: Vec<Dot> = chart.values.iter().map(dot).collect();
@@ -206,7 +209,7 @@ impl<'a> Drawing<'a> {
             // Its text ends above the point, within the frame.
             x: Px(frame.x(interval, *minute).0.max(frame.left.0 + 40.0)),
             y: axis.y(*value),
-            radius: 4.0,
+            is_alone: true,
             title: display_value(*value),
         });
         Drawing {
@@ -246,6 +249,11 @@ impl Chart {
         let (left, right) = (frame.x(interval, from), frame.x(interval, to));
         (from <= to).then(|| Band {
             x: left,
+            label: match until {
+                _ if right.0 - left.0 < 50.0 => "",
+                Some(_) => "fired",
+                None => "fires",
+            },
             // What has just begun can be seen as well.
             width: Px((right.0 - left.0).max(2.0)),
             height: Px(frame.bottom.0 - frame.top.0),
@@ -338,7 +346,10 @@ mod tests {
     #[test]
     fn a_line_breaks_where_a_minute_has_no_value() {
         let svg = chart(&[(1, 1.0), (2, 2.0), (4, 1.0), (7, 3.0), (8, 4.0), (9, 1.0)]).svg();
-        assert_eq!((count(&svg, "<polyline"), count(&svg, "<circle")), (2, 6));
+        assert_eq!(
+            (count(&svg, "<polyline"), count(&svg, r#"class="point""#), count(&svg, r#"class="dot""#)),
+            (2, 6, 2)
+        );
         assert!(svg.contains("2026-11-21 10:07 UTC: 3"), "{svg}");
         assert!(svg.contains(r#"<text class="limit""#) && svg.contains(">5</text>"));
     }

@@ -78,7 +78,9 @@ pub struct Alert {
     pub fired_before: u32,
     /// How many events had come when it fired, where it speaks of events.
     pub events: Option<u64>,
-    /// Where CloudWatch shows it, if it is an alarm of CloudWatch.
+    /// Whether it is an alarm of CloudWatch, which tells no value.
+    pub is_alarm: bool,
+    /// Where CloudWatch shows it.
     pub alarm_url: Option<String>,
     /// Where to read what to do.
     pub runbook_url: Option<String>,
@@ -315,6 +317,7 @@ impl Alert {
             since: episode.since,
             fired_before: episode.fired_before,
             events,
+            is_alarm: matches!(episode.origin, Origin::Alarm { .. }),
             alarm_url,
             runbook_url: link(&episode.runbook_url),
             ended: episode.ended.as_ref().map(end),
@@ -330,6 +333,9 @@ impl Alert {
 
     /// The value against the threshold: `4 (fires when > 3)`.
     pub fn value_text(&self) -> String {
+        if self.is_alarm && self.value.is_none() && !self.condition.is_empty() {
+            return format!("fires when {}", self.condition);
+        }
         let value = match (self.value, self.events) {
             (Some(value), _) => display_value(value),
             (None, Some(events)) => counted(events as usize, "event"),
@@ -428,5 +434,8 @@ mod tests {
         ] {
             assert_eq!(told, expected);
         }
+        let mut alarm = whole(&notification()).firing.remove(0);
+        (alarm.value, alarm.is_alarm) = (None, true);
+        assert_eq!(alarm.value_text(), "fires when > 3", "CloudWatch does not tell the value");
     }
 }
