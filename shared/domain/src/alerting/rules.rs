@@ -4,9 +4,14 @@
 //! 9, 10, 11 and 12 of the source document), so whatever can be known from the file and the metric
 //! registry is checked here: once a [`RuleSet`] exists, evaluating it can't fail.
 
+pub mod kind;
+
 pub mod check;
 pub mod chosen;
+pub mod evidence;
 pub mod file;
+pub mod logic;
+pub mod pattern;
 pub mod problem;
 pub mod scenario;
 pub mod summary;
@@ -18,11 +23,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::alerting::condition::Condition;
-use crate::alerting::expression::Expression;
 use crate::metrics::registry::Definition;
 use crate::ports::MetricQuery;
 
+use evidence::Evidence;
+use kind::{Kind, Threshold};
 use scenario::Scenario;
 use summary::Summary;
 
@@ -41,41 +46,33 @@ pub struct RuleSet {
     pub rules: Vec<Rule>,
 }
 
-/// One rule.
+/// One rule: what all kinds have in common, and what it watches.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rule {
     /// Name of the rule and of its alerts.
     pub id: String,
     /// What it is about, for routing: `business`, `performance`, ...
     pub class: String,
-    /// How bad it is.
+    /// How bad it is. The alerts of an SLO have their own ([`kind::BurnAlert`]); this is the gravest of them.
     pub severity: Severity,
-    /// What it reads, by name.
-    pub queries: BTreeMap<String, Query>,
-    /// What it computes of that.
-    pub expression: Expression,
-    /// Over how many minutes each query's statistic is taken; at least 1.
-    pub window: i64,
-    /// When a minute breaches.
-    pub when: Condition,
-    /// When a minute of a firing alert is fine again.
-    pub clear: Condition,
-    /// How many of the last `n` minutes have to breach.
-    pub m: usize,
-    /// Of how many minutes.
-    pub n: usize,
-    /// Minutes that the breach has to last before the alert fires.
-    pub hold: i64,
-    /// Minutes that the alert keeps firing after the breach is over.
-    pub keep_firing_for: i64,
-    /// What a minute without a value means.
-    pub missing: Missing,
-    /// Dimensions that make an alert of their own for each of their values.
+    /// The service that it is about, where the file says so; see [`Rule::service`].
+    pub concerns: Option<String>,
+    /// Labels that make an alert of their own for each of their values: dimensions of metrics, fields of events,
+    /// labels of other rules' alerts.
     pub group_by: Vec<String>,
+    /// Minutes that the breach has to last before the alert fires; 0 for absence, heartbeat and event, which have
+    /// waits of their own.
+    pub hold: i64,
+    /// Minutes that the alert keeps firing after the breach is over; 0 for event, which has `resolve_after`.
+    pub keep_firing_for: i64,
     /// What it says.
     pub summary: Summary,
     /// Where to read what to do.
     pub runbook_url: Option<String>,
+    /// What a message about it brings along.
+    pub evidence: Option<Evidence>,
+    /// What it watches.
+    pub kind: Kind,
     /// Its own tests.
     pub tests: Vec<Scenario>,
 }
@@ -125,6 +122,9 @@ pub enum Missing {
     Ignore,
     /// The same, and the alert's health says so.
     NoData,
+    /// As CloudWatch's `missing`: it is left out where other minutes decide; where all that are looked at are missing,
+    /// the alert stays what it is, and its health says so.
+    Missing,
 }
 
 impl Missing {
@@ -134,6 +134,7 @@ impl Missing {
         ("breaching", Missing::Breaching),
         ("ignore", Missing::Ignore),
         ("nodata", Missing::NoData),
+        ("missing", Missing::Missing),
     ];
 }
 
@@ -202,32 +203,89 @@ impl Filter {
 }
 
 impl Rule {
-    /// The service that an alert of the group `labels` concerns, for routing: the group's own, or the one
-    /// that all its queries ask for, or `all`.
+    /// The service that an alert of the group `labels` concerns, for routing: the group's own, the one that the file
+    /// says, the one that all its queries ask for, or `all`.
     pub fn service(&self, labels: &Labels) -> String {
-        if let Some(service) = labels.get("service") {
+        if let Some(service) = labels.get("service").or(self.concerns.as_ref()) {
             return service.clone();
         }
         let asked: BTreeSet<Option<&Filter>> =
-            self.queries.values().map(|query| query.filters.get("service")).collect();
+            self.queries().iter().map(|(_, query)| query.filters.get("service")).collect();
         match asked.first() {
             Some(Some(Filter::Exact(service))) if asked.len() == 1 => service.clone(),
             _ => "all".to_owned(),
         }
     }
 
+    /// What it watches, if that is a threshold.
+    pub fn threshold(&self) -> Option<&Threshold> {
+        if let Kind::Metric(threshold) = &self.kind { Some(threshold) } else { None }
+    }
+
+    /// All that it reads of metrics, by the names that its tests call them.
+    pub fn queries(&self) -> Vec<(&str, &Query)> {
+        match &self.kind {
+            Kind::Metric(threshold) => {
+                threshold.queries.iter().map(|(name, query)| (name.as_str(), query)).collect()
+            }
+            Kind::Slo(slo) => slo.queries(),
+            Kind::Absence(absence) => vec![("metric", &absence.query)],
+            Kind::Heartbeat(heartbeat) => vec![("metric", &heartbeat.query)],
+            Kind::Composite(_) | Kind::Event(_) => Vec::new(),
+        }
+    }
+
     /// The foreign series that it reads.
     pub fn foreign(&self) -> impl Iterator<Item = &MetricQuery> {
-        self.queries.values().filter_map(|query| match &query.source {
+        self.queries().into_iter().filter_map(|(_, query)| match &query.source {
             Source::Foreign(series) => Some(series),
             Source::Own(_) => None,
         })
     }
 
-    /// How many minutes up to the evaluated one it looks at.
+    /// How many minutes up to the evaluated one it looks at in the recent rollups and in CloudWatch.
     pub fn reach(&self) -> i64 {
-        self.window + self.n as i64 - 1
+        match &self.kind {
+            Kind::Metric(threshold) => threshold.window + threshold.n as i64 - 1,
+            Kind::Slo(slo) => {
+                let windows = slo.alerts.iter().flat_map(|alert| &alert.burns).flat_map(|burn| [burn.long, burn.short]);
+                windows.filter(|&window| window <= 60).max().unwrap_or(1)
+            }
+            Kind::Absence(absence) => absence.after,
+            Kind::Heartbeat(_) | Kind::Composite(_) | Kind::Event(_) => 1,
+        }
     }
+}
+
+impl RuleSet {
+    /// The rules in the order of the file, but that each composite one comes after those that it speaks of.
+    pub fn in_order(&self) -> Vec<&Rule> {
+        let ids: BTreeMap<&str, &Rule> = self.rules.iter().map(|rule| (rule.id.as_str(), rule)).collect();
+        let mut ordered = Vec::with_capacity(self.rules.len());
+        let mut placed = BTreeSet::new();
+        for rule in &self.rules {
+            place(rule, &ids, &mut placed, &mut ordered);
+        }
+        ordered
+    }
+}
+
+/// Places what `rule` rests on, then itself. That terminates on a cycle as well, which the checks refuse.
+fn place<'a>(
+    rule: &'a Rule,
+    ids: &BTreeMap<&str, &'a Rule>,
+    placed: &mut BTreeSet<&'a str>,
+    ordered: &mut Vec<&'a Rule>,
+) {
+    if !placed.insert(&rule.id) {
+        return;
+    }
+    for id in kind::references(&rule.kind) {
+        if let Some(other) = ids.get(id) {
+            place(other, ids, placed, ordered);
+        }
+    }
+    ordered.push(rule);
 }
 
 #[cfg(test)]
