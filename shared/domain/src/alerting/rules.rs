@@ -42,6 +42,8 @@ pub type Variables = BTreeMap<String, String>;
 pub struct RuleSet {
     /// How long after its end a minute is evaluated: by then its metrics have arrived.
     pub evaluation_delay: Duration,
+    /// The namespace of CloudWatch that our metrics are put to, for exports. The evaluation reads rollups.
+    pub namespace: String,
     /// The rules, in the order of the file, with distinct ids.
     pub rules: Vec<Rule>,
 }
@@ -186,8 +188,12 @@ pub enum Statistic {
 pub enum Filter {
     /// Exactly this.
     Exact(String),
+    /// It begins so (`login_*`).
+    Prefix(String),
     /// A three-digit status code that begins with this digit (`5xx`).
     StatusClass(char),
+    /// One of these, at least two, none of which is such a list.
+    OneOf(Vec<Filter>),
 }
 
 impl Filter {
@@ -195,6 +201,8 @@ impl Filter {
     pub fn matches(&self, value: &str) -> bool {
         match self {
             Filter::Exact(expected) => value == expected,
+            Filter::Prefix(prefix) => value.starts_with(prefix.as_str()),
+            Filter::OneOf(filters) => filters.iter().any(|filter| filter.matches(value)),
             Filter::StatusClass(digit) => {
                 value.len() == 3 && value.starts_with(*digit) && value.bytes().all(|byte| byte.is_ascii_digit())
             }
