@@ -148,6 +148,7 @@ pub fn evaluate(tick: &Tick, state: Option<AlertState>) -> Outcome {
 }
 
 fn evaluate_rule(rule: &Rule, minute: Minute, samples: &Samples, state: &mut AlertState) -> Vec<Episode> {
+    let Some(threshold) = rule.threshold() else { return Vec::new() };
     let mut groups = samples.groups(rule, minute);
     // A group whose series have vanished is still there as long as its alert is.
     groups.extend(state.alerts.values().filter(|alert| is_group_of(alert, rule)).map(|alert| alert.labels.clone()));
@@ -155,7 +156,7 @@ fn evaluate_rule(rule: &Rule, minute: Minute, samples: &Samples, state: &mut Ale
     for labels in groups {
         let fingerprint = fingerprint(&rule.id, &labels);
         let mut alert = state.alerts.remove(&fingerprint).unwrap_or_else(|| inactive(&rule.id, labels));
-        told.extend(evaluate_alert(rule, &fingerprint, &mut alert, minute, samples));
+        told.extend(evaluate_alert(rule, threshold, &fingerprint, &mut alert, minute, samples));
         if alert.phase != (Phase::Inactive {}) || alert.health != Health::Ok {
             state.alerts.insert(fingerprint, alert);
         }

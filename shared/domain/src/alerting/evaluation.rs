@@ -7,6 +7,7 @@ use super::engine::RULES_INVALID;
 use super::episode::{Ended, Episode, Origin};
 use super::history::Turned;
 use super::lifecycle::Phase;
+use super::rules::kind::Threshold;
 use super::rules::problem::InvalidRules;
 use super::rules::{Labels, Missing, Rule, Severity};
 use super::samples::{Reading, Samples, Window};
@@ -25,17 +26,18 @@ struct Observation {
 /// Moves the alert of the group on by one minute.
 pub(super) fn evaluate_alert(
     rule: &Rule,
+    threshold: &Threshold,
     fingerprint: &str,
     alert: &mut Alert,
     minute: Minute,
     samples: &Samples,
 ) -> Option<Episode> {
-    let newest = observe(rule, &alert.labels, minute, samples);
-    let earlier = (1..rule.n as i64).map(|back| observe(rule, &alert.labels, minute.plus(-back), samples));
+    let newest = observe(threshold, &alert.labels, minute, samples);
+    let earlier = (1..threshold.n as i64).map(|back| observe(threshold, &alert.labels, minute.plus(-back), samples));
     let firing = alert.phase.is_firing();
-    let mut datapoints = vec![datapoint(rule, &newest, firing)];
-    datapoints.extend(earlier.map(|observation| datapoint(rule, &observation, firing)));
-    let verdict = Datapoint::m_of_n(&datapoints, rule.m);
+    let mut datapoints = vec![datapoint(threshold, &newest, firing)];
+    datapoints.extend(earlier.map(|observation| datapoint(threshold, &observation, firing)));
+    let verdict = Datapoint::m_of_n(&datapoints, threshold.m);
 
     let before = alert.phase;
     let (after, turned) = before.after(minute, verdict, rule.hold, rule.keep_firing_for);
@@ -43,13 +45,13 @@ pub(super) fn evaluate_alert(
     alert.value = newest.value;
     alert.health = match newest {
         Observation { answered: false, .. } => Health::Error,
-        Observation { value: None, known: true, .. } if rule.missing == Missing::NoData => Health::NoData,
+        Observation { value: None, known: true, .. } if threshold.missing == Missing::NoData => Health::NoData,
         _ => Health::Ok,
     };
     match turned? {
         Turned::Firing => {
             let breaching_since = if let Phase::Pending { since } = before { since } else { minute };
-            let episode = firing_of(rule, fingerprint, alert, minute, breaching_since);
+            let episode = firing_of(rule, threshold, fingerprint, alert, minute, breaching_since);
             alert.fired = Some(episode.clone());
             Some(episode)
         }
@@ -60,7 +62,7 @@ pub(super) fn evaluate_alert(
     }
 }
 
-fn observe(rule: &Rule, labels: &Labels, minute: Minute, samples: &Samples) -> Observation {
+fn observe(rule: &Threshold, labels: &Labels, minute: Minute, samples: &Samples) -> Observation {
     let window = Window::ending(minute, rule.window);
     let known = rule.queries.values().all(|query| samples.knows(query, window));
     let mut answered = true;
@@ -82,7 +84,7 @@ fn observe(rule: &Rule, labels: &Labels, minute: Minute, samples: &Samples) -> O
 }
 
 /// What an observation says. A firing alert stays in breach until `clear` holds.
-fn datapoint(rule: &Rule, observation: &Observation, firing: bool) -> Datapoint {
+fn datapoint(rule: &Threshold, observation: &Observation, firing: bool) -> Datapoint {
     let breaches = |value| if firing { !rule.clear.holds(value) } else { rule.when.holds(value) };
     match *observation {
         Observation { answered: false, .. } => Datapoint::Unknown,
@@ -96,7 +98,7 @@ fn datapoint(rule: &Rule, observation: &Observation, firing: bool) -> Datapoint 
         Observation { value: None, known: true, .. } => match rule.missing {
             Missing::NotBreaching => Datapoint::Fine,
             Missing::Breaching => Datapoint::Breaching,
-            Missing::Ignore | Missing::NoData => Datapoint::Unknown,
+            Missing::Ignore | Missing::NoData | Missing::Missing => Datapoint::Unknown,
         },
         // Of a window that began before the history does, only a part is known. What is too much already
         // is too much; that too little came, nobody can say.
@@ -107,7 +109,14 @@ fn datapoint(rule: &Rule, observation: &Observation, firing: bool) -> Datapoint 
     }
 }
 
-fn firing_of(rule: &Rule, fingerprint: &str, alert: &Alert, at: Minute, breaching_since: Minute) -> Episode {
+fn firing_of(
+    rule: &Rule,
+    threshold: &Threshold,
+    fingerprint: &str,
+    alert: &Alert,
+    at: Minute,
+    breaching_since: Minute,
+) -> Episode {
     Episode {
         rule: rule.id.clone(),
         fingerprint: fingerprint.to_owned(),
@@ -115,7 +124,7 @@ fn firing_of(rule: &Rule, fingerprint: &str, alert: &Alert, at: Minute, breachin
         severity: rule.severity,
         service: rule.service(&alert.labels),
         labels: alert.labels.clone(),
-        condition: rule.when.to_string(),
+        condition: threshold.when.to_string(),
         summary: rule.summary.render(alert.value, &alert.labels),
         value: alert.value,
         runbook_url: rule.runbook_url.clone(),

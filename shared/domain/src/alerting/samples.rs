@@ -83,7 +83,7 @@ impl<'a> Samples<'a> {
             return BTreeSet::from([Labels::new()]);
         }
         let mut groups = BTreeSet::new();
-        for query in rule.queries.values() {
+        for (_, query) in rule.queries() {
             for (dimensions, minutes) in self.series(query) {
                 let labels: Labels = rule
                     .group_by
@@ -213,7 +213,7 @@ mod tests {
         let labels = labels.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
         let foreign = ForeignValues::new();
         let window = Window { from: minute(from), to: minute(to) };
-        Samples::new(recent, &foreign, minute(0)).read(&rule.queries["q"], &labels, window)
+        Samples::new(recent, &foreign, minute(0)).read(&rule.threshold().unwrap().queries["q"], &labels, window)
     }
 
     #[test]
@@ -298,15 +298,15 @@ mod tests {
             let foreign = ForeignValues::from([(series, values)]);
             let samples = Samples::new(&recent, &foreign, minute(0));
             let read = |from, to| {
-                samples.read(&rule.queries["q"], &Labels::new(), Window { from: minute(from), to: minute(to) })
+                samples.read(&rule.threshold().unwrap().queries["q"], &Labels::new(), Window { from: minute(from), to: minute(to) })
             };
             assert_eq!(read(1, 3), Reading::Value(expected), "{statistic}");
             assert_eq!(read(7, 9), Reading::Nothing);
             let nothing = ForeignValues::new();
             let unanswered = Samples::new(&recent, &nothing, minute(0));
             let window = Window::ending(minute(3), 3);
-            assert_eq!(unanswered.read(&rule.queries["q"], &Labels::new(), window), Reading::Unanswered);
-            assert!(samples.knows(&rule.queries["q"], Window::ending(minute(0), 60)), "CloudWatch has its own history");
+            assert_eq!(unanswered.read(&rule.threshold().unwrap().queries["q"], &Labels::new(), window), Reading::Unanswered);
+            assert!(samples.knows(&rule.threshold().unwrap().queries["q"], Window::ending(minute(0), 60)), "CloudWatch has its own history");
         }
     }
 
@@ -328,7 +328,7 @@ mod tests {
             recent.flushed_until = flushed.map(minute);
             let samples = Samples::new(&recent, &foreign, minute(history_from));
             let window = Window { from: minute(from), to: minute(to) };
-            assert_eq!(samples.knows(&rule.queries["q"], window), expected, "{why}");
+            assert_eq!(samples.knows(&rule.threshold().unwrap().queries["q"], window), expected, "{why}");
         }
     }
 }
