@@ -9,9 +9,9 @@ mod rules;
 mod trace;
 
 use std::io::{self, Write};
-use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use aws::cloudwatch_reads::CloudWatchReads;
 use aws::s3_bucket::S3Bucket;
 use aws::xray::XRay;
@@ -75,13 +75,10 @@ enum Command {
         #[command(subcommand)]
         command: metrics::Command,
     },
-    /// Check a file of alert rules, and run the tests that it has for them
+    /// Check, test, backtest and export alert rules
     Rules {
-        /// The YAML file
-        file: PathBuf,
-        /// Value of a `${NAME}` in the rules, as NAME=VALUE
-        #[arg(long = "set", value_parser = rules::variable)]
-        variables: Vec<(String, String)>,
+        #[command(subcommand)]
+        command: rules::Command,
     },
 }
 
@@ -124,6 +121,17 @@ async fn run(command: Command, out: &mut impl Write) -> anyhow::Result<bool> {
             let cloudwatch = CloudWatchReads::new(&aws::load_config().await);
             metrics::report(&asked, &cloudwatch, report.json, out).await
         }
-        Command::Rules { file, variables } => rules::check(&file, &variables, out),
+        Command::Rules { command: rules::Command::Check(file) } => rules::check(&file, out),
+        Command::Rules { command: rules::Command::Test(file) } => rules::test(&file, out),
+        Command::Rules { command: rules::Command::Export { format } } => {
+            rules::export::export(&format, out, &mut io::stderr().lock())
+        }
+        Command::Rules { command: rules::Command::Backtest(asked) } => {
+            let bucket = asked.bucket.clone().or_else(|| std::env::var("BUCKET_NAME").ok());
+            let bucket = bucket.context("name the stack's bucket: --bucket, or the variable BUCKET_NAME")?;
+            let sdk = aws::load_config().await;
+            let (bucket, cloudwatch) = (S3Bucket::new(&sdk, bucket), CloudWatchReads::new(&sdk));
+            rules::backtest::run(&asked, &bucket, &cloudwatch, Timestamp::now(), out).await
+        }
     }
 }

@@ -32,6 +32,10 @@ pub mod outbox;
 
 pub mod history;
 
+pub mod backtest;
+
+pub mod export;
+
 #[cfg(test)]
 mod testing;
 

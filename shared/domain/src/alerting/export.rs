@@ -7,6 +7,9 @@ pub mod prometheus;
 
 use serde::Serialize;
 
+use super::rules::Filter;
+use super::rules::pattern::Pattern;
+
 /// What an export says otherwise than the rule does, or not at all.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Note {
@@ -42,6 +45,18 @@ fn duration(minutes: i64) -> String {
 fn number(value: f64) -> String {
     let rounded: f64 = format!("{value:.11e}").parse().unwrap_or(value);
     rounded.to_string()
+}
+
+/// Patterns of events as a filter of the metric that counts them.
+fn one_of(patterns: &[Pattern]) -> Filter {
+    let filter = |pattern: &Pattern| match pattern {
+        Pattern::Exact(word) => Filter::Exact(word.clone()),
+        Pattern::Prefix(prefix) => Filter::Prefix(prefix.clone()),
+    };
+    match patterns {
+        [one] => filter(one),
+        several => Filter::OneOf(several.iter().map(filter).collect()),
+    }
 }
 
 #[cfg(test)]

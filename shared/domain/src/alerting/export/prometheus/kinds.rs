@@ -5,12 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::alerting::condition::{Comparison, Condition};
 use crate::alerting::rules::kind::{Absence, BURN, BurnAlert, Composite, Event, Heartbeat, Indicator, Kind, Slo, Threshold};
 use crate::alerting::rules::logic::Logic;
-use crate::alerting::rules::pattern::Pattern;
-use crate::alerting::rules::{Filter, Labels, Missing, Query, Rule, Source, Statistic};
+use crate::alerting::rules::{Labels, Missing, Query, Rule, Source, Statistic};
 use crate::metrics::prometheus::IDLE_MINUTES;
 use crate::metrics::registry::{self, Kind as MetricKind};
 
-use super::super::{duration, number};
+use super::super::{duration, number, one_of};
 use super::promql::{self, Scope, Unsayable, a_second_less, aggregated, arithmetic, holds};
 use super::{Alert, quoted};
 
@@ -128,7 +127,7 @@ impl Context<'_> {
         if matches!(threshold.missing, Missing::NoData | Missing::Missing) {
             differs.push("there is no alert about a lack of data".to_owned());
         }
-        if !threshold.when.is_upward() && parts.iter().all(|part| !part.contains("unless")) {
+        if !threshold.when.is_upward() && threshold.queries.values().any(|query| query.fill_zero) {
             differs.push("what was before the first sample counts as silence".to_owned());
         }
         Ok((parts.join("\nor\n"), differs))
@@ -296,17 +295,6 @@ fn is_gauge(query: &Query) -> bool {
 fn late(query: &Query) -> Vec<String> {
     let gauge = format!("a gauge is told to Prometheus for {IDLE_MINUTES} minutes after its last value, so it fires that much later");
     if is_gauge(query) { vec![gauge] } else { Vec::new() }
-}
-
-fn one_of(patterns: &[Pattern]) -> Filter {
-    let filter = |pattern: &Pattern| match pattern {
-        Pattern::Exact(word) => Filter::Exact(word.clone()),
-        Pattern::Prefix(prefix) => Filter::Prefix(prefix.clone()),
-    };
-    match patterns {
-        [one] => filter(one),
-        several => Filter::OneOf(several.iter().map(filter).collect()),
-    }
 }
 
 /// `ALERTS{alertname="x", alertstate="firing"}`

@@ -1,0 +1,2 @@
+//! Unit tests.
+pub fn unit_tests() {}
