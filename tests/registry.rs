@@ -339,7 +339,7 @@ fn alarms() -> BTreeMap<&'static str, &'static str> {
 fn rules() -> BTreeSet<&'static str> {
     let variables = BTreeMap::from([("DATABASE_INSTANCE".to_owned(), "db".to_owned())]);
     let rules = RuleSet::load("the built-in rules", DEFAULT_RULES, &variables).unwrap();
-    let queries = rules.rules.iter().flat_map(|rule| rule.queries.values());
+    let queries = rules.rules.iter().flat_map(rules::Rule::queries).map(|(_, query)| query);
     let name = |query: &rules::Query| match &query.source {
         rules::Source::Own(definition) => definition.name,
         rules::Source::Foreign(query) => {

@@ -1,4 +1,4 @@
-//! Arithmetic over the queries of a rule: `100 * errors / requests`.
+//! Arithmetic over the queries of a rule: `100 * errors / max(requests, 1)`.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -20,6 +20,32 @@ pub enum Expression {
     Negated(Box<Expression>),
     /// Two operands.
     Binary(Box<Expression>, Operator, Box<Expression>),
+    /// A function of its arguments: at least two, but for `abs`, which has one.
+    Call(Function, Vec<Expression>),
+}
+
+/// A function that expressions may call. A query may have the same name: only `(` makes it a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Function {
+    /// The least argument.
+    Min,
+    /// The greatest argument.
+    Max,
+    /// Without its sign.
+    Abs,
+}
+
+impl Function {
+    const NAMES: &[(&str, Function)] = &[("min", Function::Min), ("max", Function::Max), ("abs", Function::Abs)];
+
+    /// Its name in expressions.
+    pub fn name(self) -> &'static str {
+        match self {
+            Function::Min => "min",
+            Function::Max => "max",
+            Function::Abs => "abs",
+        }
+    }
 }
 
 /// What is done to two operands.
@@ -45,7 +71,7 @@ pub struct InvalidExpression {
 }
 
 impl Expression {
-    /// Parses numbers, names of queries, `+ - * /` and parentheses.
+    /// Parses numbers, names of queries, `+ - * /`, `min(a, b, ...)`, `max(a, b, ...)`, `abs(a)` and parentheses.
     pub fn parse(text: &str) -> Result<Expression, InvalidExpression> {
         let mut parser = Parser { text, at: 0, depth: 0 };
         if text.len() > MAX_LENGTH {
@@ -72,6 +98,16 @@ impl Expression {
                     Operator::Divide => left / right,
                 }
             }
+            Expression::Call(function, arguments) => {
+                // One that has no value leaves the whole without: the least of what is known may not be the least.
+                let values: Option<Vec<f64>> = arguments.iter().map(|argument| argument.evaluate(value_of)).collect();
+                let values = values?.into_iter();
+                match function {
+                    Function::Min => values.reduce(f64::min)?,
+                    Function::Max => values.reduce(f64::max)?,
+                    Function::Abs => values.map(f64::abs).next()?,
+                }
+            }
         };
         value.is_finite().then_some(value)
     }
@@ -83,6 +119,7 @@ impl Expression {
             Expression::Query(name) => BTreeSet::from([name.as_str()]),
             Expression::Negated(inner) => inner.queries(),
             Expression::Binary(left, _, right) => left.queries().union(&right.queries()).copied().collect(),
+            Expression::Call(_, arguments) => arguments.iter().flat_map(Expression::queries).collect(),
         }
     }
 }
@@ -101,6 +138,10 @@ impl fmt::Display for Expression {
                     Operator::Divide => '/',
                 };
                 write!(f, "({left} {sign} {right})")
+            }
+            Expression::Call(function, arguments) => {
+                let arguments: Vec<String> = arguments.iter().map(Expression::to_string).collect();
+                write!(f, "{}({})", function.name(), arguments.join(", "))
             }
         }
     }
@@ -151,12 +192,37 @@ impl Parser<'_> {
             }
             Some(c) if c.is_ascii_digit() || c == '.' => self.number()?,
             Some(c) if c.is_ascii_alphabetic() || c == '_' => {
-                Expression::Query(self.take_while(|c| c.is_ascii_alphanumeric() || c == '_').to_owned())
+                let start = self.at;
+                let name = self.take_while(|c| c.is_ascii_alphanumeric() || c == '_').to_owned();
+                if self.peek() == Some('(') { self.call(&name, start)? } else { Expression::Query(name) }
             }
             _ => return Err(self.expected("a number, the name of a query, or `(`")),
         };
         self.depth -= 1;
         Ok(operand)
+    }
+
+    fn call(&mut self, name: &str, start: usize) -> Result<Expression, InvalidExpression> {
+        let Some((_, function)) = Function::NAMES.iter().find(|(known, _)| *known == name) else {
+            self.at = start;
+            return Err(self.expected("one of the functions min, max, abs"));
+        };
+        self.at += 1;
+        let mut arguments = vec![self.sum()?];
+        while self.peek() == Some(',') {
+            self.at += 1;
+            arguments.push(self.sum()?);
+        }
+        match (function, arguments.len()) {
+            (Function::Abs, 1) | (Function::Min | Function::Max, 2..) => {}
+            (Function::Abs, _) => return Err(self.expected("only one argument of abs")),
+            (Function::Min | Function::Max, _) => return Err(self.expected("`,` and another argument")),
+        }
+        if self.peek() != Some(')') {
+            return Err(self.expected("`,` or `)`"));
+        }
+        self.at += 1;
+        Ok(Expression::Call(*function, arguments))
     }
 
     fn number(&mut self) -> Result<Expression, InvalidExpression> {
@@ -224,6 +290,10 @@ mod tests {
             ("16 / 4 / 2", Some(2.0)),
             ("-errors + -(-.5)", Some(-2.5)),
             ("  1\n+ 2", Some(3.0)),
+            ("min(errors, requests, 1)", Some(1.0)),
+            ("100 * errors / max(requests, 100)", Some(3.0)),
+            ("abs(errors - requests)", Some(57.0)),
+            ("max(min(errors, 2), abs(-1.5)) * 2", Some(4.0)),
         ] {
             assert_eq!(value(text), expected, "{text}");
         }
@@ -231,7 +301,14 @@ mod tests {
 
     #[test]
     fn what_can_not_be_computed_has_no_value() {
-        for text in ["errors / zero", "zero / zero", "errors + absent", "0 * absent", "1 / (requests - 60)"] {
+        for text in [
+            "errors / zero",
+            "zero / zero",
+            "errors + absent",
+            "0 * absent",
+            "1 / (requests - 60)",
+            "max(errors, absent)",
+        ] {
             assert_eq!(value(text), None, "{text}");
         }
     }
@@ -247,6 +324,10 @@ mod tests {
             ("ошибки", "a number, the name of a query, or `(` at character 1"),
             ("a + é", "a number, the name of a query, or `(` at character 5"),
             ("a > 3", "an operator or the end at character 3"),
+            ("1 + maxx(a, b)", "one of the functions min, max, abs at character 5"),
+            ("max(a)", "`,` and another argument at character 6"),
+            ("abs(a, b)", "only one argument of abs at character 9"),
+            ("max(a, b", "`,` or `)` at character 9"),
         ] {
             let error = Expression::parse(text).unwrap_err().to_string();
             assert_eq!(error, format!("`{text}` is not an expression: {expected}"));
@@ -255,7 +336,7 @@ mod tests {
 
     #[test]
     fn an_endless_expression_is_refused_before_it_exhausts_the_stack() {
-        for text in ["(".repeat(400), "-".repeat(400), "a+".repeat(100_000)] {
+        for text in ["(".repeat(400), "-".repeat(400), "abs(".repeat(120), "a+".repeat(100_000)] {
             assert!(Expression::parse(&text).is_err());
         }
     }
@@ -278,6 +359,8 @@ mod tests {
                 let right = Box::new(Expression::Query(name.clone()));
                 expression = Expression::Binary(Box::new(expression), operator, right);
             }
+            let called = Expression::Call(Function::Abs, vec![expression.clone()]);
+            let expression = Expression::Call(Function::Max, vec![expression, called]);
             prop_assert_eq!(Expression::parse(&expression.to_string()), Ok(expression));
         }
     }

@@ -17,6 +17,7 @@ pub mod scenario;
 pub mod summary;
 
 mod query;
+mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -233,9 +234,7 @@ impl Rule {
     /// All that it reads of metrics, by the names that its tests call them.
     pub fn queries(&self) -> Vec<(&str, &Query)> {
         match &self.kind {
-            Kind::Metric(threshold) => {
-                threshold.queries.iter().map(|(name, query)| (name.as_str(), query)).collect()
-            }
+            Kind::Metric(threshold) => threshold.queries.iter().map(|(name, query)| (name.as_str(), query)).collect(),
             Kind::Slo(slo) => slo.queries(),
             Kind::Absence(absence) => vec![("metric", &absence.query)],
             Kind::Heartbeat(heartbeat) => vec![("metric", &heartbeat.query)],

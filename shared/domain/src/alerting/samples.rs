@@ -298,15 +298,25 @@ mod tests {
             let foreign = ForeignValues::from([(series, values)]);
             let samples = Samples::new(&recent, &foreign, minute(0));
             let read = |from, to| {
-                samples.read(&rule.threshold().unwrap().queries["q"], &Labels::new(), Window { from: minute(from), to: minute(to) })
+                samples.read(
+                    &rule.threshold().unwrap().queries["q"],
+                    &Labels::new(),
+                    Window { from: minute(from), to: minute(to) },
+                )
             };
             assert_eq!(read(1, 3), Reading::Value(expected), "{statistic}");
             assert_eq!(read(7, 9), Reading::Nothing);
             let nothing = ForeignValues::new();
             let unanswered = Samples::new(&recent, &nothing, minute(0));
             let window = Window::ending(minute(3), 3);
-            assert_eq!(unanswered.read(&rule.threshold().unwrap().queries["q"], &Labels::new(), window), Reading::Unanswered);
-            assert!(samples.knows(&rule.threshold().unwrap().queries["q"], Window::ending(minute(0), 60)), "CloudWatch has its own history");
+            assert_eq!(
+                unanswered.read(&rule.threshold().unwrap().queries["q"], &Labels::new(), window),
+                Reading::Unanswered
+            );
+            assert!(
+                samples.knows(&rule.threshold().unwrap().queries["q"], Window::ending(minute(0), 60)),
+                "CloudWatch has its own history"
+            );
         }
     }
 

@@ -1,5 +1,12 @@
 //! From the shape of a rule file to typed rules, with every mistake collected on the way.
 
+mod composite;
+mod evidence;
+mod reachable;
+mod slo;
+mod threshold;
+mod waits;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -7,14 +14,14 @@ use serde_saphyr::Spanned;
 
 use crate::alerting::condition::{Comparison, Condition};
 use crate::alerting::duration;
-use crate::alerting::expression::Expression;
 use crate::metrics::recent::SPAN_MINUTES;
 
-use super::file::{self, File, MOfN, RawRule};
+use super::file::{self, Defaults, File, RawRule};
+use super::kind::{BURN, Kind};
 use super::problem::{InvalidRules, Place, Problem, name_hint};
 use super::scenario::Scenario;
 use super::summary::Summary;
-use super::{Missing, Query, Rule, RuleSet, Severity, Variables};
+use super::{Rule, RuleSet, Severity, Variables};
 
 /// The only version of the language.
 const VERSION: u32 = 1;
@@ -27,8 +34,60 @@ const MAX_NAME: usize = 48;
 const SHORTEST_DELAY: Duration = Duration::from_secs(60);
 const LONGEST_DELAY: Duration = Duration::from_secs(600);
 
-/// Ids that alerts about the rules themselves have.
-pub const RESERVED_IDS: &[&str] = &[crate::alerting::engine::RULES_INVALID];
+/// The namespace that the template puts our metrics to if nobody says otherwise.
+const NAMESPACE: &str = "LandContracts";
+
+/// How many minutes a rule may look at. The newest minutes of the rollups are not evaluated yet, so that is less than
+/// they keep: by the longest delay, by the minute that is not over, and by one that a tick may be late.
+const MAX_REACH: i64 = SPAN_MINUTES - LONGEST_DELAY.as_secs() as i64 / 60 - 2;
+
+/// Ids that alerts about the evaluation itself have.
+pub const RESERVED_IDS: &[&str] =
+    &[crate::alerting::engine::RULES_INVALID, "policy_invalid", "silences_invalid", "no_data", "evaluation_error"];
+
+/// Which fields a rule has beside those of every rule: `id`, `kind`, `class`, `service`, `annotations`, `evidence` and
+/// `tests`.
+struct Fields {
+    kind: &'static str,
+    required: &'static [&'static str],
+    optional: &'static [&'static str],
+}
+
+const FIELDS: &[Fields] = &[
+    Fields {
+        kind: "metric",
+        required: &["severity", "queries", "expr", "window", "when"],
+        optional: &["clear", "datapoints", "for", "keep_firing_for", "missing", "group_by"],
+    },
+    Fields {
+        kind: "slo",
+        required: &["objective"],
+        optional: &[
+            "good",
+            "bad",
+            "total",
+            "duration",
+            "within",
+            "burn",
+            "min_samples",
+            "period",
+            "keep_firing_for",
+            "group_by",
+        ],
+    },
+    Fields {
+        kind: "absence",
+        required: &["severity", "metric", "for"],
+        optional: &["where", "forget_after", "group_by"],
+    },
+    Fields { kind: "heartbeat", required: &["severity", "metric", "every"], optional: &["where", "grace"] },
+    Fields { kind: "composite", required: &["severity", "expr"], optional: &["for", "keep_firing_for", "group_by"] },
+    Fields {
+        kind: "event",
+        required: &["severity", "resolve_after"],
+        optional: &["where", "when", "window", "group_by"],
+    },
+];
 
 impl RuleSet {
     /// Reads a rule file. `name` is what errors call it; `variables` fill its `${NAME}` placeholders.
@@ -62,25 +121,52 @@ impl Check<'_> {
             let message = format!("version {}, this is version {VERSION}", file.version.value);
             return self.problem(&file.version, message, None);
         }
-        let delay = match &file.defaults {
-            Some(defaults) => self.evaluation_delay(&defaults.evaluation_delay),
-            None => Some(Duration::from_secs(90)),
-        };
+        let defaults = self.defaults(file.defaults.as_ref());
         if file.rules.value.is_empty() {
             // Whoever wants no alerts pauses the schedule; an emptied file is a slip.
             self.problem::<()>(&file.rules, "no rules", Some("without this file the built-in rules hold".to_owned()));
         }
         let mut ids = BTreeSet::new();
-        let mut rules = Vec::new();
-        for raw in &file.rules.value {
+        let mut rules = BTreeMap::new();
+        for (at, raw) in file.rules.value.iter().enumerate() {
             self.rule = Some(raw.value.id.value.clone());
-            if !ids.insert(&raw.value.id.value) {
+            if !ids.insert(raw.value.id.value.as_str()) {
                 self.problem::<()>(&raw.value.id, "another rule has the same id", None);
             }
-            rules.extend(self.rule(raw));
-            self.rule = None;
+            rules.extend(self.rule(raw).map(|rule| (at, rule)));
         }
-        Some(RuleSet { evaluation_delay: delay?, rules })
+        self.references(&file.rules.value, &ids, &rules);
+        let by_id: BTreeMap<&str, &Rule> = rules.values().map(|rule| (rule.id.as_str(), rule)).collect();
+        let mut tests = BTreeMap::new();
+        for (at, rule) in &rules {
+            self.rule = Some(rule.id.clone());
+            tests.insert(*at, self.tests(&file.rules.value[*at].value, rule, &by_id));
+        }
+        self.rule = None;
+        for (at, tests) in tests {
+            rules.entry(at).and_modify(|rule| rule.tests = tests);
+        }
+        let (evaluation_delay, namespace) = defaults?;
+        Some(RuleSet { evaluation_delay, namespace, rules: rules.into_values().collect() })
+    }
+
+    fn defaults(&mut self, defaults: Option<&Defaults>) -> Option<(Duration, String)> {
+        let Some(defaults) = defaults else { return Some((Duration::from_secs(90), NAMESPACE.to_owned())) };
+        let delay = match &defaults.evaluation_delay {
+            Some(delay) => self.evaluation_delay(delay),
+            None => Some(Duration::from_secs(90)),
+        };
+        let namespace = match &defaults.namespace {
+            Some(namespace) => self.namespace(namespace),
+            None => Some(NAMESPACE.to_owned()),
+        };
+        if let Some(period) = &defaults.period
+            && self.parsed(period, duration::parse).is_some_and(|period| period != Duration::from_secs(60))
+        {
+            let hint = "only 60s: rollups are by the minute; `window` and `datapoints` say over how many";
+            self.problem::<()>(period, format!("a period of {} is not taken", period.value), Some(hint.to_owned()));
+        }
+        Some((delay?, namespace?))
     }
 
     fn evaluation_delay(&mut self, text: &Spanned<String>) -> Option<Duration> {
@@ -92,60 +178,169 @@ impl Check<'_> {
         self.problem(text, message, Some("from 1m to 10m: lines take about a minute to arrive".to_owned()))
     }
 
+    fn namespace(&mut self, spanned: &Spanned<String>) -> Option<String> {
+        let text = self.resolved(spanned)?;
+        if text.starts_with("AWS/") {
+            let hint = "the one that our metrics are put to; metrics of AWS know theirs".to_owned();
+            return self.problem(spanned, format!("nothing is put to the namespace {text}"), Some(hint));
+        }
+        let allowed = |c: char| c.is_ascii_alphanumeric() || "_./#: -".contains(c);
+        if text.is_empty() || text.len() > 255 || !text.chars().all(allowed) || text.starts_with([':', ' ']) {
+            let hint = "letters, digits and _ . / # : -, at most 255".to_owned();
+            return self.problem(spanned, format!("`{text}` is no namespace of CloudWatch"), Some(hint));
+        }
+        Some(text)
+    }
+
+    /// The rule without its tests, which may speak of other rules.
     fn rule(&mut self, spanned: &Spanned<RawRule>) -> Option<Rule> {
         let raw = &spanned.value;
         let id = self.id(&raw.id);
         let class = self.name("class", &raw.class);
-        let severity = self.one_of("severity", &raw.severity, Severity::NAMES);
-        let group_by: Vec<String> = raw.group_by.iter().map(|name| name.value.clone()).collect();
-        let queries = self.queries(raw, &group_by);
-        let expression = self.parsed(&raw.expr, Expression::parse);
-        let window = self.window(&raw.window.over);
-        let conditions = self.conditions(raw);
-        let m_of_n = self.m_of_n(raw.datapoints.as_ref());
-        let hold = self.minutes_or_zero(raw.hold.as_ref());
-        let keep_firing_for = self.minutes_or_zero(raw.keep_firing_for.as_ref());
-        let missing = match &raw.missing {
-            Some(missing) => self.one_of("missing", missing, Missing::NAMES),
-            None => Some(Missing::NotBreaching),
+        let fields = self.fields_of(raw);
+        let has_its_fields = fields.is_some_and(|fields| self.has_its_fields(spanned, fields));
+        let severity = raw.severity.as_ref().map(|severity| self.one_of("severity", severity, Severity::NAMES));
+        let group_by = self.group_by(raw);
+        let concerns = match &raw.service {
+            Some(service) => self.service(service, &group_by).map(Some),
+            None => Some(None),
         };
-        let summary = self.resolved(&raw.annotations.summary);
-        let summary = summary.and_then(|text| match Summary::parse(&text, &group_by) {
-            Ok(summary) => Some(summary),
-            Err(error) => {
-                let hint = "there is {{value}}, and {{labels.<name>}} for each name in group_by".to_owned();
-                self.problem(&raw.annotations.summary, error.to_string(), Some(hint))
-            }
-        });
+        let (hold, keep_firing_for) = self.waits(raw, fields.map(|fields| fields.kind));
+        let labels: Vec<String> = match fields {
+            Some(Fields { kind: "slo", .. }) => group_by.iter().cloned().chain([BURN.to_owned()]).collect(),
+            _ => group_by.clone(),
+        };
+        let summary = self.summary(&raw.annotations.summary, &labels);
         let runbook_url = match &raw.annotations.runbook_url {
             Some(url) => self.url(url).map(Some),
             None => Some(None),
         };
-        self.queries_are_those_of_the_expression(raw, expression.as_ref());
-        let (when, clear) = conditions?;
-        let (m, n) = m_of_n?;
-        let mut rule = Rule {
+        let evidence = match &raw.evidence {
+            Some(evidence) => self.evidence(evidence).map(Some),
+            None => Some(None),
+        };
+        // What is missing has been said; the rest of it can't be told.
+        let kind = if has_its_fields { self.kind(fields?.kind, raw, &group_by) } else { None }?;
+        let severity = match (&kind, severity) {
+            (Kind::Slo(slo), _) => slo.alerts.first()?.severity,
+            (_, severity) => severity??,
+        };
+        let rule = Rule {
             id: id?,
             class: class?,
-            severity: severity?,
-            queries: queries?,
-            expression: expression?,
-            window: window?,
-            when,
-            clear,
-            m,
-            n,
+            severity,
+            concerns: concerns?,
+            group_by,
             hold: hold?,
             keep_firing_for: keep_firing_for?,
-            missing: missing?,
-            group_by,
             summary: summary?,
             runbook_url: runbook_url?,
+            evidence: evidence?,
+            kind,
             tests: Vec::new(),
         };
         self.reach(spanned, &rule)?;
-        rule.tests = self.tests(raw, &rule)?;
         Some(rule)
+    }
+
+    fn kind(&mut self, name: &str, raw: &RawRule, group_by: &[String]) -> Option<Kind> {
+        match name {
+            "slo" => self.slo(raw, group_by).map(Kind::Slo),
+            "absence" => self.absence(raw, group_by).map(Kind::Absence),
+            "heartbeat" => self.heartbeat(raw).map(Kind::Heartbeat),
+            "composite" => self.composite(raw).map(Kind::Composite),
+            "event" => self.event(raw, group_by).map(Kind::Event),
+            _ => self.threshold(raw, group_by).map(Kind::Metric),
+        }
+    }
+
+    /// Which fields a rule of its kind has.
+    fn fields_of(&mut self, raw: &RawRule) -> Option<&'static Fields> {
+        let Some(kind) = &raw.kind else { return FIELDS.first() };
+        match FIELDS.iter().find(|fields| fields.kind == kind.value) {
+            Some(fields) => Some(fields),
+            None => {
+                let hint = name_hint(&kind.value, Kind::NAMES.iter().copied());
+                self.problem(kind, format!("unknown kind `{}`", kind.value), hint)
+            }
+        }
+    }
+
+    fn has_its_fields(&mut self, spanned: &Spanned<RawRule>, fields: &Fields) -> bool {
+        let own = spanned.value.own_fields();
+        let before = self.problems.len();
+        for name in fields.required.iter().filter(|name| own.iter().all(|(own, _)| own != *name)) {
+            let hint = format!("a rule of kind {} has {}", fields.kind, fields.required.join(", "));
+            self.problem::<()>(spanned, format!("missing field `{name}`"), Some(hint));
+        }
+        for (name, place) in own {
+            if fields.required.contains(&name) || fields.optional.contains(&name) {
+                continue;
+            }
+            let hint = match (fields.kind, name) {
+                ("slo", "severity") => "each entry of `burn` has its own".to_owned(),
+                ("slo", "for") => "the windows of `burn` are its wait".to_owned(),
+                ("heartbeat", "group_by") => {
+                    "a group that was never heard of could not be missed: name it in `where`".to_owned()
+                }
+                ("event", "keep_firing_for") => "`resolve_after` says when it ends".to_owned(),
+                ("event", "for") => "events fire at once".to_owned(),
+                _ => {
+                    let of: Vec<&str> = FIELDS
+                        .iter()
+                        .filter(|other| other.required.contains(&name) || other.optional.contains(&name))
+                        .map(|other| other.kind)
+                        .collect();
+                    format!("that is of kind {}", of.join(", "))
+                }
+            };
+            let message = format!("a rule of kind {} has no `{name}`", fields.kind);
+            self.problem_at::<()>(Some(place), message, Some(hint));
+        }
+        self.problems.len() == before
+    }
+
+    fn group_by(&mut self, raw: &RawRule) -> Vec<String> {
+        let mut names: Vec<String> = Vec::new();
+        for name in &raw.group_by {
+            if names.contains(&name.value) {
+                self.problem::<()>(name, format!("`{}` is in group_by twice", name.value), None);
+            } else {
+                names.push(name.value.clone());
+            }
+        }
+        names
+    }
+
+    fn service(&mut self, service: &Spanned<String>, group_by: &[String]) -> Option<String> {
+        let text = self.resolved(service)?;
+        if group_by.iter().any(|name| name == "service") {
+            let hint = "leave it out: each alert has that of its group".to_owned();
+            return self.problem(service, "the rule is grouped by service", Some(hint));
+        }
+        let allowed = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
+        if text.is_empty() || text.len() > 64 || !text.chars().all(allowed) {
+            let hint = "letters, digits and _ - ., at most 64".to_owned();
+            return self.problem(service, format!("`{text}` can't be the service"), Some(hint));
+        }
+        Some(text)
+    }
+
+    /// `for` and `keep_firing_for`, where they mean that; an absence has its own `for`.
+    fn waits(&mut self, raw: &RawRule, kind: Option<&str>) -> (Option<i64>, Option<i64>) {
+        let hold = if kind == Some("absence") { Some(0) } else { self.minutes_or(raw.hold.as_ref(), 0) };
+        (hold, self.minutes_or(raw.keep_firing_for.as_ref(), 0))
+    }
+
+    fn summary(&mut self, spanned: &Spanned<String>, labels: &[String]) -> Option<Summary> {
+        let text = self.resolved(spanned)?;
+        match Summary::parse(&text, labels) {
+            Ok(summary) => Some(summary),
+            Err(error) => {
+                let hint = "there is {{value}}, and {{labels.<name>}} for each name in group_by".to_owned();
+                self.problem(spanned, error.to_string(), Some(hint))
+            }
+        }
     }
 
     fn id(&mut self, id: &Spanned<String>) -> Option<String> {
@@ -165,68 +360,28 @@ impl Check<'_> {
         self.problem(name, format!("`{text}` can't be the {what}"), Some(hint))
     }
 
-    fn queries(&mut self, raw: &RawRule, group_by: &[String]) -> Option<BTreeMap<String, Query>> {
-        let mut queries = BTreeMap::new();
-        for (name, query) in &raw.queries.value {
-            if let Some(query) = self.query(query, group_by) {
-                queries.insert(name.clone(), query);
-            }
-        }
-        (queries.len() == raw.queries.value.len()).then_some(queries)
-    }
-
-    fn queries_are_those_of_the_expression(&mut self, raw: &RawRule, expression: Option<&Expression>) {
-        let Some(expression) = expression else { return };
-        let used = expression.queries();
-        let unknown: Vec<&&str> = used.iter().filter(|name| !raw.queries.value.contains_key(**name)).collect();
-        for name in &unknown {
-            let hint = name_hint(name, raw.queries.value.keys().map(String::as_str));
-            self.problem::<()>(&raw.expr, format!("there is no query `{name}`"), hint);
-        }
-        if !unknown.is_empty() {
-            return; // One of those that seem unused may be meant.
-        }
-        for (name, query) in raw.queries.value.iter().filter(|(name, _)| !used.contains(name.as_str())) {
-            self.problem::<()>(query, format!("the query `{name}` is not in the expression"), None);
-        }
-        if used.is_empty() {
-            self.problem::<()>(&raw.expr, "the expression reads no query", None);
-        }
-    }
-
-    fn window(&mut self, over: &Spanned<String>) -> Option<i64> {
-        match self.parsed(over, duration::parse_minutes)? {
-            0 => self.problem(over, "a window of no minutes has no values", Some("at least 1m".to_owned())),
-            minutes => Some(minutes),
-        }
-    }
-
     fn reach(&mut self, spanned: &Spanned<RawRule>, rule: &Rule) -> Option<()> {
-        // The newest minutes of the rollups are not evaluated yet, so what a rule may look at is shorter: by
-        // the longest delay, by the minute that is not over, and by one that a tick may be late.
-        let limit = SPAN_MINUTES - LONGEST_DELAY.as_secs() as i64 / 60 - 2;
-        if rule.reach() <= limit {
+        if rule.reach() <= MAX_REACH {
             return Some(());
         }
-        let message = format!("window and datapoints together reach back {} minutes", rule.reach());
-        self.problem(spanned, message, Some(format!("at most {limit}")))
+        let message = match &rule.kind {
+            Kind::Metric(_) => format!("window and datapoints together reach back {} minutes", rule.reach()),
+            _ => format!("it reaches back {} minutes", rule.reach()),
+        };
+        self.problem(spanned, message, Some(format!("at most {MAX_REACH}")))
     }
 
-    fn conditions(&mut self, raw: &RawRule) -> Option<(Condition, Condition)> {
-        let when = self.condition("when", &raw.when);
-        let clear = match &raw.clear {
-            Some(clear) => self.condition("clear", clear),
-            None => when.map(Condition::negated),
-        };
-        let (when, clear) = (when?, clear?);
-        match &raw.clear {
-            Some(spanned) if when.overlaps(clear) => {
-                let message = format!("a value can be {when} and {clear} at once");
-                let hint = "`clear` has to point the other way and must not reach `when`".to_owned();
-                self.problem(spanned, message, Some(hint))
+    fn tests(&mut self, raw: &RawRule, rule: &Rule, rules: &BTreeMap<&str, &Rule>) -> Vec<Scenario> {
+        let mut scenarios = Vec::new();
+        for test in &raw.tests {
+            match Scenario::parse(&test.value, rule, rules) {
+                Ok(scenario) => scenarios.push(scenario),
+                Err(error) => {
+                    self.problem::<()>(test, error.to_string(), None);
+                }
             }
-            _ => Some((when, clear)),
         }
+        scenarios
     }
 
     fn condition(&mut self, what: &str, raw: &Spanned<BTreeMap<String, f64>>) -> Option<Condition> {
@@ -243,19 +398,16 @@ impl Check<'_> {
         Some(Condition { comparison: *comparison, threshold })
     }
 
-    fn m_of_n(&mut self, raw: Option<&Spanned<MOfN>>) -> Option<(usize, usize)> {
-        let Some(spanned) = raw else { return Some((1, 1)) };
-        let MOfN { m, n } = spanned.value;
-        // A datapoint is a minute; the bound also keeps what is computed from n in range.
-        if 1 <= m && m <= n && n <= SPAN_MINUTES as usize {
-            return Some((m, n));
+    /// A duration of at least a minute.
+    fn minutes(&mut self, text: &Spanned<String>) -> Option<i64> {
+        match self.parsed(text, duration::parse_minutes)? {
+            0 => self.problem(text, "no time at all", Some("at least 1m".to_owned())),
+            minutes => Some(minutes),
         }
-        let hint = format!("m is at least 1 and at most n, and n is at most {SPAN_MINUTES}");
-        self.problem(spanned, format!("{m} of {n} datapoints"), Some(hint))
     }
 
-    fn minutes_or_zero(&mut self, text: Option<&Spanned<String>>) -> Option<i64> {
-        text.map_or(Some(0), |text| self.parsed(text, duration::parse_minutes))
+    fn minutes_or(&mut self, text: Option<&Spanned<String>>, default: i64) -> Option<i64> {
+        text.map_or(Some(default), |text| self.parsed(text, duration::parse_minutes))
     }
 
     fn url(&mut self, url: &Spanned<String>) -> Option<String> {
@@ -265,23 +417,15 @@ impl Check<'_> {
         if readable { Some(text) } else { self.problem(url, format!("`{text}` is not an http or https URL"), None) }
     }
 
-    fn tests(&mut self, raw: &RawRule, rule: &Rule) -> Option<Vec<Scenario>> {
-        let mut scenarios = Vec::new();
-        for test in &raw.tests {
-            match Scenario::parse(&test.value, rule) {
-                Ok(scenario) => scenarios.push(scenario),
-                Err(error) => {
-                    self.problem::<()>(test, error.to_string(), None);
-                }
-            }
-        }
-        (scenarios.len() == raw.tests.len()).then_some(scenarios)
-    }
-
     /// `text` with its `${NAME}` placeholders filled.
     pub(super) fn resolved(&mut self, spanned: &Spanned<String>) -> Option<String> {
+        self.resolved_text(&spanned.value, spanned)
+    }
+
+    /// The same of a text that stands at `spanned`.
+    pub(super) fn resolved_text(&mut self, text: &str, spanned: &Spanned<impl Sized>) -> Option<String> {
+        let mut rest = text;
         let mut text = String::new();
-        let mut rest = spanned.value.as_str();
         while let Some((before, after)) = rest.split_once("${") {
             let Some((name, after)) = after.split_once('}') else {
                 return self.problem(spanned, "`${` without `}`", None);
@@ -318,7 +462,10 @@ impl Check<'_> {
         message: impl Into<String>,
         hint: Option<String>,
     ) -> Option<T> {
-        let place = Some(Place::from(at.referenced));
+        self.problem_at(Some(Place::from(at.referenced)), message, hint)
+    }
+
+    fn problem_at<T>(&mut self, place: Option<Place>, message: impl Into<String>, hint: Option<String>) -> Option<T> {
         self.problems.push(Problem { place, rule: self.rule.clone(), message: message.into(), hint });
         None
     }

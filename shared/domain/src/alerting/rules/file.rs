@@ -2,8 +2,10 @@
 //! still text here, with their places, so that [`super::check`] can report all mistakes at once.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
-use serde::Deserialize;
+use serde::de::{MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_saphyr::{Error, Spanned, UserMessageFormatter, options};
 
 use super::problem::{InvalidRules, Place, Problem, name_hint};
@@ -25,33 +27,100 @@ pub struct File {
 #[serde(deny_unknown_fields)]
 pub struct Defaults {
     /// How long after its end a minute is evaluated.
-    pub evaluation_delay: Spanned<String>,
+    pub evaluation_delay: Option<Spanned<String>>,
+    /// The namespace of CloudWatch that our metrics are put to.
+    pub namespace: Option<Spanned<String>>,
+    /// How long a datapoint is: a minute.
+    pub period: Option<Spanned<String>>,
 }
 
-/// A rule as it is written.
+/// A rule as it is written. Which of the fields a rule has depends on its kind ([`super::check`] has the table).
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[allow(missing_docs)] // The fields are those of `Rule`, in which they are described.
+#[allow(missing_docs)] // The fields are those of `Rule` and of the kinds, where they are described.
 pub struct RawRule {
     pub id: Spanned<String>,
+    pub kind: Option<Spanned<String>>,
     pub class: Spanned<String>,
-    pub severity: Spanned<String>,
-    pub queries: Spanned<BTreeMap<String, Spanned<RawQuery>>>,
-    pub expr: Spanned<String>,
-    pub window: Window,
-    pub when: Spanned<BTreeMap<String, f64>>,
+    pub severity: Option<Spanned<String>>,
+    pub service: Option<Spanned<String>>,
+    #[serde(default)]
+    pub group_by: Vec<Spanned<String>>,
+    pub annotations: Annotations,
+    pub evidence: Option<RawEvidence>,
+    #[serde(default)]
+    pub tests: Vec<Spanned<RawTest>>,
+
+    pub queries: Option<Spanned<BTreeMap<String, Spanned<RawQuery>>>>,
+    pub expr: Option<Spanned<String>>,
+    pub window: Option<Spanned<Window>>,
+    pub when: Option<Spanned<BTreeMap<String, f64>>>,
     pub clear: Option<Spanned<BTreeMap<String, f64>>>,
     pub datapoints: Option<Spanned<MOfN>>,
     #[serde(rename = "for")]
     pub hold: Option<Spanned<String>>,
     pub keep_firing_for: Option<Spanned<String>>,
     pub missing: Option<Spanned<String>>,
-    #[serde(default)]
-    pub group_by: Vec<Spanned<String>>,
-    pub annotations: Annotations,
-    #[serde(default)]
-    pub tests: Vec<Spanned<RawTest>>,
+
+    pub objective: Option<Spanned<f64>>,
+    pub good: Option<Spanned<RawSelector>>,
+    pub bad: Option<Spanned<RawSelector>>,
+    pub total: Option<Spanned<RawSelector>>,
+    pub duration: Option<Spanned<RawSelector>>,
+    pub within: Option<Spanned<f64>>,
+    pub burn: Option<Spanned<Vec<Spanned<RawBurn>>>>,
+    pub min_samples: Option<Spanned<u64>>,
+    pub period: Option<Spanned<String>>,
+
+    pub metric: Option<Spanned<String>>,
+    #[serde(rename = "where")]
+    pub filters: Option<Spanned<RawFilters>>,
+    pub forget_after: Option<Spanned<String>>,
+    pub every: Option<Spanned<String>>,
+    pub grace: Option<Spanned<String>>,
+    pub resolve_after: Option<Spanned<String>>,
 }
+
+impl RawRule {
+    /// The fields that it has and that not every rule has, by name, with the places of their values.
+    pub(super) fn own_fields(&self) -> Vec<(&'static str, Place)> {
+        fn at<T>(name: &'static str, field: &Option<Spanned<T>>) -> Option<(&'static str, Place)> {
+            field.as_ref().map(|field| (name, Place::from(field.referenced)))
+        }
+        let fields = [
+            at("severity", &self.severity),
+            at("queries", &self.queries),
+            at("expr", &self.expr),
+            at("window", &self.window),
+            at("when", &self.when),
+            at("clear", &self.clear),
+            at("datapoints", &self.datapoints),
+            at("for", &self.hold),
+            at("keep_firing_for", &self.keep_firing_for),
+            at("missing", &self.missing),
+            at("objective", &self.objective),
+            at("good", &self.good),
+            at("bad", &self.bad),
+            at("total", &self.total),
+            at("duration", &self.duration),
+            at("within", &self.within),
+            at("burn", &self.burn),
+            at("min_samples", &self.min_samples),
+            at("period", &self.period),
+            at("metric", &self.metric),
+            at("where", &self.filters),
+            at("forget_after", &self.forget_after),
+            at("every", &self.every),
+            at("grace", &self.grace),
+            at("resolve_after", &self.resolve_after),
+            self.group_by.first().map(|first| ("group_by", Place::from(first.referenced))),
+        ];
+        fields.into_iter().flatten().collect()
+    }
+}
+
+/// What values of some fields have to be.
+pub type RawFilters = BTreeMap<String, Spanned<Choice>>;
 
 /// A query as it is written.
 #[derive(Debug, Deserialize)]
@@ -61,9 +130,30 @@ pub struct RawQuery {
     pub metric: Spanned<String>,
     pub stat: Spanned<String>,
     #[serde(default, rename = "where")]
-    pub filters: BTreeMap<String, Spanned<String>>,
+    pub filters: RawFilters,
     pub fill: Option<Spanned<String>>,
     pub min_samples: Option<Spanned<u64>>,
+}
+
+/// A metric of which the statistic is given: `{metric: api_requests, where: {status_code: 5xx}}`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs)]
+pub struct RawSelector {
+    pub metric: Spanned<String>,
+    #[serde(default, rename = "where")]
+    pub filters: RawFilters,
+}
+
+/// `{severity: critical, factor: 14.4, long: 1h, short: 5m}`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs)]
+pub struct RawBurn {
+    pub severity: Spanned<String>,
+    pub factor: Spanned<f64>,
+    pub long: Spanned<String>,
+    pub short: Spanned<String>,
 }
 
 /// `{over: 10m}`
@@ -92,13 +182,111 @@ pub struct Annotations {
     pub runbook_url: Option<Spanned<String>>,
 }
 
+/// `{logs: {filter: 'level="ERROR"', limit: 5}, traces: 3, chart: 3h}`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs)]
+pub struct RawEvidence {
+    pub logs: Option<RawLogs>,
+    pub traces: Option<Spanned<u64>>,
+    pub chart: Option<Spanned<String>>,
+}
+
+/// `{filter: 'level="ERROR"', limit: 5}`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs)]
+pub struct RawLogs {
+    pub filter: Spanned<String>,
+    pub limit: Option<Spanned<u64>>,
+}
+
 /// `{series: {errors: "0x10 1x4"}, expect: {13m: firing}}`
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs)]
 pub struct RawTest {
+    pub step: Option<Spanned<String>>,
+    #[serde(default)]
     pub series: BTreeMap<String, Spanned<String>>,
-    pub expect: BTreeMap<String, Spanned<String>>,
+    pub expect: BTreeMap<String, Spanned<Expected>>,
+}
+
+/// One text or a list of them. Numbers and booleans are taken as they are written: `status_code: 500`.
+#[derive(Debug)]
+pub struct Choice(pub Vec<String>);
+
+impl<'de> Deserialize<'de> for Choice {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Choice, D::Error> {
+        struct Chosen;
+        impl<'de> Visitor<'de> for Chosen {
+            type Value = Choice;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text or a list of texts")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Choice, E> {
+                Ok(Choice(vec![text.to_owned()]))
+            }
+
+            fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<Choice, E> {
+                Ok(Choice(vec![number.to_string()]))
+            }
+
+            fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<Choice, E> {
+                Ok(Choice(vec![number.to_string()]))
+            }
+
+            fn visit_bool<E: serde::de::Error>(self, value: bool) -> Result<Choice, E> {
+                Ok(Choice(vec![value.to_string()]))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Choice, A::Error> {
+                let mut texts = Vec::new();
+                while let Some(text) = items.next_element()? {
+                    texts.push(text);
+                }
+                Ok(Choice(texts))
+            }
+        }
+        deserializer.deserialize_any(Chosen)
+    }
+}
+
+/// What an alert is: `firing`; or, where a rule has several, what each is: `{page: firing, ticket: pending}`.
+#[derive(Debug)]
+pub enum Expected {
+    /// All of them.
+    All(String),
+    /// By the value of their label.
+    Each(BTreeMap<String, String>),
+}
+
+impl<'de> Deserialize<'de> for Expected {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Expected, D::Error> {
+        struct Phases;
+        impl<'de> Visitor<'de> for Phases {
+            type Value = Expected;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a phase (firing, say) or one for each alert ({page: firing, ticket: inactive}, say)")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Expected, E> {
+                Ok(Expected::All(text.to_owned()))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Expected, A::Error> {
+                let mut phases = BTreeMap::new();
+                while let Some((label, phase)) = entries.next_entry()? {
+                    phases.insert(label, phase);
+                }
+                Ok(Expected::Each(phases))
+            }
+        }
+        deserializer.deserialize_any(Phases)
+    }
 }
 
 /// Reads the shape. A mistake here (no YAML, an unknown field, a list where a text belongs) is the only

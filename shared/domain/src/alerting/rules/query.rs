@@ -10,7 +10,8 @@ use crate::metrics::registry::{Definition, FOREIGN, Foreign, Kind, METRICS, find
 use crate::ports::MetricQuery;
 
 use super::check::Check;
-use super::file::RawQuery;
+use super::file::{Choice, RawFilters, RawQuery};
+use super::pattern::Pattern;
 use super::problem::name_hint;
 use super::{Filter, Query, Source, Statistic};
 
@@ -29,10 +30,22 @@ impl Statistic {
         ("SampleCount", Statistic::SampleCount),
     ];
 
-    /// A percentile's name is its number: `p95`, `p99.9`.
+    /// A percentile's name is its number: `p95`, `p99.9`; CloudWatch has them from p0 to p100.
     fn percentile(name: &str) -> Option<Statistic> {
-        let number: f64 = name.strip_prefix('p')?.parse().ok()?;
-        (number > 0.0 && number <= 100.0).then_some(Statistic::Percentile(number))
+        let digits = name.strip_prefix('p')?;
+        // Of what parses as a number, `p1e1` and `p+5` are none.
+        let is_plain = digits.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+        let number: f64 = digits.parse().ok()?;
+        (is_plain && number <= 100.0).then_some(Statistic::Percentile(number))
+    }
+
+    /// Whether CloudWatch has a statistic of this name that is computed of a part of the values: `tm90`, `TM(5%:95%)`,
+    /// `PR(:300)`, `IQM`.
+    fn is_trimmed(name: &str) -> bool {
+        let lower = name.to_ascii_lowercase();
+        let rest = ["tm", "tc", "ts", "wm", "pr"].iter().find_map(|prefix| lower.strip_prefix(prefix));
+        let begins_so = |rest: &str| rest.starts_with(|c: char| c.is_ascii_digit() || c == '(');
+        lower == "iqm" || rest.is_some_and(begins_so)
     }
 }
 
@@ -58,10 +71,46 @@ impl Check<'_> {
             return self.problem(&raw.stat, format!("`fill: zero` with {}", raw.stat.value), hint);
         }
         let (source, filters) = match metric {
-            Metric::Own(metric) => self.own(spanned, metric, statistic, group_by)?,
-            Metric::Foreign(metric) => self.foreign(spanned, metric, statistic, group_by)?,
+            Metric::Own(metric) => {
+                self.statistic_fits(&raw.stat, metric, statistic)?;
+                self.own(spanned, metric, &raw.filters, group_by)?
+            }
+            Metric::Foreign(metric) => {
+                if let Some(samples) = &raw.min_samples {
+                    let message = format!("CloudWatch does not tell the samples of {}", metric.name);
+                    return self.problem(samples, message, None);
+                }
+                if !combines(statistic) {
+                    let hint = Some("Sum, Average, Minimum, Maximum or SampleCount".to_owned());
+                    let message = format!("{} of {} by minute says nothing of the window", raw.stat.value, metric.name);
+                    return self.problem(&raw.stat, message, hint);
+                }
+                self.foreign(spanned, metric, &raw.stat.value, &raw.filters, group_by)?
+            }
         };
         Some(Query { source, statistic, filters, fill_zero, min_samples })
+    }
+
+    /// The query of a rule whose kind gives the statistic: Sum, of a counter, or SampleCount.
+    pub(super) fn selected(
+        &mut self,
+        name: &Spanned<String>,
+        filters: &RawFilters,
+        group_by: &[String],
+        statistic: Statistic,
+    ) -> Option<Query> {
+        let (source, filters) = match self.metric(name)? {
+            Metric::Own(metric) if statistic == Statistic::Sum && metric.kind != Kind::Counter => {
+                let message = format!("{} is a {}: it does not count", metric.name, metric.kind.as_str());
+                return self.problem(name, message, Some("a counter".to_owned()));
+            }
+            Metric::Own(metric) => self.own(name, metric, filters, group_by)?,
+            Metric::Foreign(metric) => {
+                let statistic = if statistic == Statistic::Sum { "Sum" } else { "SampleCount" };
+                self.foreign(name, metric, statistic, filters, group_by)?
+            }
+        };
+        Some(Query { source, statistic, filters, fill_zero: false, min_samples: 0 })
     }
 
     fn metric(&mut self, name: &Spanned<String>) -> Option<Metric> {
@@ -90,89 +139,117 @@ impl Check<'_> {
         if let Some((_, statistic)) = Statistic::NAMES.iter().find(|(known, _)| *known == name.value) {
             return Some(*statistic);
         }
-        let hint = "there is Sum, Average, Minimum, Maximum, SampleCount, and p with a number up to 100";
-        self.problem(name, format!("unknown statistic `{}`", name.value), Some(hint.to_owned()))
+        let known = "there is Sum, Average, Minimum, Maximum, SampleCount, and p with a number up to 100";
+        if Statistic::is_trimmed(&name.value) {
+            let hint = format!("{known}, which a few outliers do not move either");
+            return self.problem(name, format!("the trimmed statistic `{}` is not computed", name.value), Some(hint));
+        }
+        self.problem(name, format!("unknown statistic `{}`", name.value), Some(known.to_owned()))
+    }
+
+    /// Whether the statistic means something for that kind of metric.
+    fn statistic_fits(&mut self, stat: &Spanned<String>, metric: &Definition, statistic: Statistic) -> Option<()> {
+        match (metric.kind, statistic) {
+            (Kind::Counter, Statistic::Sum | Statistic::SampleCount) => Some(()),
+            (Kind::Counter, _) => {
+                let message = format!("{} of {}, which counts: each increment is 1", stat.value, metric.name);
+                self.problem(stat, message, Some("a counter has a Sum".to_owned()))
+            }
+            (Kind::Gauge, Statistic::Sum) => {
+                let message = format!("Sum of {}, which is a level", metric.name);
+                self.problem(stat, message, Some("Average, Minimum or Maximum".to_owned()))
+            }
+            _ => Some(()),
+        }
     }
 
     fn own(
         &mut self,
-        spanned: &Spanned<RawQuery>,
+        place: &Spanned<impl Sized>,
         metric: &'static Definition,
-        statistic: Statistic,
+        raw: &RawFilters,
         group_by: &[String],
     ) -> Option<(Source, BTreeMap<String, Filter>)> {
-        let raw = &spanned.value;
-        match (metric.kind, statistic) {
-            (_, Statistic::SampleCount) | (Kind::Counter, Statistic::Sum) => {}
-            (Kind::Counter, _) => {
-                let message = format!("{} of {}, which counts: each increment is 1", raw.stat.value, metric.name);
-                return self.problem(&raw.stat, message, Some("a counter has a Sum".to_owned()));
-            }
-            (Kind::Gauge, Statistic::Sum) => {
-                let message = format!("Sum of {}, which is a level", metric.name);
-                return self.problem(&raw.stat, message, Some("Average, Minimum or Maximum".to_owned()));
-            }
-            _ => {}
-        }
         let mut names: Vec<&str> = group_by.iter().map(String::as_str).collect();
-        names.extend(raw.filters.keys().map(String::as_str).filter(|name| !group_by.iter().any(|group| group == name)));
+        names.extend(raw.keys().map(String::as_str).filter(|name| !group_by.iter().any(|group| group == name)));
         if !metric.has_set(&names) {
             let sets: Vec<String> = metric.sets.iter().map(|set| format!("({})", set.join(", "))).collect();
             let message = format!("{} is not kept by ({}): `where` and `group_by`", metric.name, names.join(", "));
-            return self.problem(spanned, message, Some(format!("it is kept by {}", sets.join(", "))));
+            return self.problem(place, message, Some(format!("it is kept by {}", sets.join(", "))));
         }
         let mut filters = BTreeMap::new();
-        for (name, value) in &raw.filters {
-            filters.insert(name.clone(), self.filter(name, value)?);
+        for (name, choice) in raw {
+            filters.insert(name.clone(), self.filter(name, choice)?);
         }
         Some((Source::Own(metric), filters))
     }
 
-    fn filter(&mut self, name: &str, value: &Spanned<String>) -> Option<Filter> {
-        let text = self.resolved(value)?;
-        if text.is_empty() {
-            return self.problem(value, format!("no value of {name} is empty"), None);
+    fn filter(&mut self, name: &str, choice: &Spanned<Choice>) -> Option<Filter> {
+        let mut filters = Vec::new();
+        for text in self.texts(name, choice)? {
+            filters.push(self.filter_of(name, &text, choice)?);
         }
-        match text.strip_suffix("xx") {
-            Some(digit) if name == "status_code" => match digit.chars().next() {
+        Some(if filters.len() == 1 { filters.remove(0) } else { Filter::OneOf(filters) })
+    }
+
+    fn filter_of(&mut self, name: &str, text: &str, place: &Spanned<Choice>) -> Option<Filter> {
+        if let (Some(digit), "status_code") = (text.strip_suffix("xx"), name) {
+            return match digit.chars().next() {
                 Some(class @ '1'..='5') if digit.len() == 1 => Some(Filter::StatusClass(class)),
-                _ => self.problem(value, format!("`{text}` is no class of status codes"), Some("5xx, say".to_owned())),
-            },
-            _ => Some(Filter::Exact(text)),
+                _ => self.problem(place, format!("`{text}` is no class of status codes"), Some("5xx, say".to_owned())),
+            };
         }
+        match Pattern::parse(text) {
+            Some(Pattern::Exact(text)) => Some(Filter::Exact(text)),
+            Some(Pattern::Prefix(text)) => Some(Filter::Prefix(text)),
+            None => {
+                let hint = Some("a value, or a beginning with `*` after it".to_owned());
+                self.problem(place, format!("`{text}` is no value of {name}"), hint)
+            }
+        }
+    }
+
+    /// The values of a `where`, with placeholders filled: at least one, none of them empty or twice.
+    pub(super) fn texts(&mut self, name: &str, choice: &Spanned<Choice>) -> Option<Vec<String>> {
+        let mut texts: Vec<String> = Vec::new();
+        for text in &choice.value.0 {
+            let text = self.resolved_text(text, choice)?;
+            if text.is_empty() {
+                return self.problem(choice, format!("no value of {name} is empty"), None);
+            }
+            if texts.contains(&text) {
+                return self.problem(choice, format!("`{text}` stands there twice"), None);
+            }
+            texts.push(text);
+        }
+        if texts.is_empty() {
+            return self.problem(choice, format!("no value of {name} is in an empty list"), None);
+        }
+        Some(texts)
     }
 
     fn foreign(
         &mut self,
-        spanned: &Spanned<RawQuery>,
+        place: &Spanned<impl Sized>,
         metric: &'static Foreign,
-        statistic: Statistic,
+        statistic: &str,
+        raw: &RawFilters,
         group_by: &[String],
     ) -> Option<(Source, BTreeMap<String, Filter>)> {
-        let raw = &spanned.value;
-        if let Some(samples) = &raw.min_samples {
-            return self.problem(samples, format!("CloudWatch does not tell the samples of {}", metric.name), None);
-        }
-        if !combines(statistic) {
-            let hint = Some("Sum, Average, Minimum, Maximum or SampleCount".to_owned());
-            return self.problem(
-                &raw.stat,
-                format!("{} of {} by minute says nothing of the window", raw.stat.value, metric.name),
-                hint,
-            );
-        }
-        let named =
-            raw.filters.first_key_value().filter(|(name, _)| *name == metric.dimension && raw.filters.len() == 1);
-        let (Some((name, value)), true) = (named, group_by.is_empty()) else {
+        let named = raw
+            .first_key_value()
+            .filter(|(name, choice)| *name == metric.dimension && raw.len() == 1 && choice.value.0.len() == 1);
+        let (Some((name, choice)), true) = (named, group_by.is_empty()) else {
             let message = format!("{} is a metric of AWS: the rule has to name its one resource", metric.name);
             let hint = format!("where: {{{}: ...}} and no group_by", metric.dimension);
-            return self.problem(spanned, message, Some(hint));
+            return self.problem(place, message, Some(hint));
         };
+        let resource = self.texts(name, choice)?.remove(0);
         let series = MetricQuery {
             namespace: metric.namespace.to_owned(),
             name: metric.metric.to_owned(),
-            dimensions: BTreeMap::from([(name.clone(), self.resolved(value)?)]),
-            statistic: raw.stat.value.clone(),
+            dimensions: BTreeMap::from([(name.clone(), resource)]),
+            statistic: statistic.to_owned(),
         };
         Some((Source::Foreign(series), BTreeMap::new()))
     }

@@ -5,7 +5,7 @@ use crate::alerting::condition::display_value;
 use super::Labels;
 
 /// A text with placeholders.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Summary(Vec<Part>);
 
 #[derive(Debug, Clone, PartialEq, Eq)]

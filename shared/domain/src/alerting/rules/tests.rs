@@ -78,11 +78,13 @@ fn a_test_that_expects_something_else_fails() {
 #[test]
 fn what_a_rule_does_not_say_has_its_default() {
     let rule = rule();
-    assert_eq!(rule.clear.to_string(), "<= 3");
-    assert_eq!((rule.m, rule.n, rule.hold, rule.keep_firing_for), (1, 1, 0, 0));
-    assert_eq!(rule.missing, Missing::NotBreaching);
-    assert_eq!(rule.runbook_url, None);
-    assert_eq!(RuleSet::load("rules.yaml", RULE, &variables()).unwrap().evaluation_delay, Duration::from_secs(90));
+    let threshold = rule.threshold().unwrap();
+    assert_eq!(threshold.clear.to_string(), "<= 3");
+    assert_eq!((threshold.m, threshold.n, rule.hold, rule.keep_firing_for), (1, 1, 0, 0));
+    assert_eq!(threshold.missing, Missing::NotBreaching);
+    assert_eq!((rule.runbook_url, rule.evidence, rule.concerns), (None, None, None));
+    let rules = RuleSet::load("rules.yaml", RULE, &variables()).unwrap();
+    assert_eq!((rules.evaluation_delay, rules.namespace.as_str()), (Duration::from_secs(90), "LandContracts"));
 }
 
 #[test]
@@ -268,7 +270,7 @@ fn a_mistake_is_refused_with_its_place_its_rule_and_a_hint() {
         ),
         // The shape.
         ("window:", "windw:", "9:3: unknown field `windw` (did you mean `window`?)"),
-        ("  when: {gt: 3}\n", "", "11:3: missing field `when`"),
+        ("  when: {gt: 3}\n", "", "3:3: missing field `when` (a rule of kind metric has severity, queries, expr, window, when)"),
         ("gt: 3", "gt: three", "10:14: invalid floating point"),
         ("  when: {gt: 3}", "  when: {gt: 3}\n  when: {gt: 4}", "11:3: duplicate mapping key `when`"),
         ("group_by: [service]", "group_by: [service", "12:14: illegal placement of ':' indicator"),
@@ -341,7 +343,7 @@ fn a_bad_file_leaves_the_last_good_rules_in_force() {
     let good = RULE.replacen("gt: 3", "gt: 30", 1);
     let bad = RULE.replacen("gt: 3", "qt: 3", 1);
     let built_in = built_in();
-    let rules = |threshold: f64| move |set: &RuleSet| set.rules[0].when.threshold == threshold;
+    let rules = |threshold: f64| move |set: &RuleSet| set.rules[0].threshold().unwrap().when.threshold == threshold;
     for (why, stored, last_good, in_force, accepted, mistakes) in [
         ("there is none", None, None, rules(80.0), None, 0),
         ("there is none any more", None, Some(good.as_str()), rules(80.0), None, 0),
@@ -364,9 +366,13 @@ fn an_alert_is_routed_by_the_service_that_it_concerns() {
     let labels = Labels::from([("service".to_owned(), "web".to_owned())]);
     assert_eq!(rule.service(&labels), "web");
     assert_eq!(rule.service(&Labels::new()), "all");
-    let query = rule.queries.get_mut("errors").unwrap();
+    let Kind::Metric(threshold) = &mut rule.kind else { panic!("{:?}", rule.kind) };
+    let query = threshold.queries.get_mut("errors").unwrap();
     query.filters.insert("service".to_owned(), Filter::Exact("contract".to_owned()));
     assert_eq!(rule.service(&Labels::new()), "contract");
+    rule.concerns = Some("user".to_owned());
+    assert_eq!(rule.service(&Labels::new()), "user");
+    assert_eq!(rule.service(&labels), "web");
 }
 
 #[test]
