@@ -125,7 +125,7 @@ pub fn template(rules: &RuleSet, source: &str, values: &Values) -> Template {
             "AlarmTopicArn": { "Type": "String", "Description": "SNS topic that is told of ALARM and OK" },
             "MetricNamespace": {
                 "Type": "String",
-                "Default": "LandContracts",
+                "Default": rules.namespace,
                 "Description": "CloudWatch namespace of the platform's metrics",
             },
         },

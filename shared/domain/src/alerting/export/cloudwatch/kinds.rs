@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::alerting::condition::{Comparison, Condition};
-use crate::alerting::rules::kind::{Absence, Burn, BurnAlert, Composite, Event, Heartbeat, Indicator, Kind, Slo, Threshold};
+use crate::alerting::rules::kind::{Burn, BurnAlert, Composite, Event, Indicator, Kind, Slo, Threshold};
 use crate::alerting::rules::logic::Logic;
 use crate::alerting::rules::{Labels, Missing, Query, Rule, Source, Statistic};
 

@@ -4,6 +4,7 @@
 use crate::alerting::condition::{Comparison, Condition};
 use crate::alerting::expression::{Expression, Function, Operator};
 use crate::alerting::rules::{Filter, Query, Source, Statistic};
+use crate::metrics::prometheus::scaled;
 use crate::metrics::registry::{Definition, Kind};
 
 use super::super::{duration, number};
@@ -114,10 +115,9 @@ impl Scope<'_> {
     /// How many values are at most `limit`, which has to be the bound of a bucket.
     pub fn within(&self, query: &Query, limit: f64, minutes: i64) -> Result<String, Unsayable> {
         let metric = own(query)?;
-        let scale = metric.prometheus_scale();
-        let scaled = if scale < 1.0 { limit / (1.0 / scale) } else { limit * scale };
+        let scaled = scaled(metric, limit);
         if !metric.buckets().contains(&scaled) {
-            let bounds: Vec<String> = metric.buckets().iter().map(|bound| number(bound / scale)).collect();
+            let bounds: Vec<String> = metric.buckets().iter().map(|bound| number(bound / metric.prometheus_scale())).collect();
             return Err(format!(
                 "no bucket of {} ends at {}; they end at {}",
                 metric.name,
