@@ -49,6 +49,11 @@ impl RuleFile {
         self.file.display().to_string()
     }
 
+    /// Its name without folders, for files that go to other machines.
+    pub(crate) fn short_name(&self) -> String {
+        self.file.file_name().map_or_else(|| self.name(), |name| name.to_string_lossy().into_owned())
+    }
+
     fn variables(&self) -> Variables {
         self.variables.iter().cloned().collect()
     }

@@ -46,7 +46,7 @@ pub(crate) fn export(format: &Format, out: &mut impl Write, told: &mut impl Writ
         Format::Prometheus { rules: file, environment, tests } => {
             let rules = file.load()?;
             let environment = Some(environment.as_str()).filter(|name| !name.is_empty());
-            let exported = prometheus::rule_file(&rules, &file.name(), environment);
+            let exported = prometheus::rule_file(&rules, &file.short_name(), environment);
             match tests {
                 Some(rule_file) => {
                     write!(out, "{}", prometheus::unit_tests(&rules, &exported, rule_file, environment))?;
@@ -62,7 +62,7 @@ pub(crate) fn export(format: &Format, out: &mut impl Write, told: &mut impl Writ
             for (name, values) in values {
                 known.entry(name.clone()).or_default().extend(values.iter().cloned());
             }
-            let template = cloudwatch::template(&file.load()?, &file.name(), &known);
+            let template = cloudwatch::template(&file.load()?, &file.short_name(), &known);
             writeln!(out, "{}", serde_json::to_string_pretty(&template.body)?)?;
             tell(&template.notes, told)?;
         }

@@ -105,7 +105,7 @@ impl Context<'_> {
         match &self.rule.kind {
             Kind::Metric(threshold) => {
                 if threshold.clear != threshold.when.negated() {
-                    differs.push(format!("it ends where it is no longer {}, not {}", threshold.when, threshold.clear));
+                    differs.push(format!("it ends as soon as it is not {}, and does not wait for {}", threshold.when, threshold.clear));
                 }
                 if threshold.window > 1 && (threshold.n > 1 || hold > 0) {
                     let window = duration(threshold.window);

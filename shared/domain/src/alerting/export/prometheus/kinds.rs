@@ -9,7 +9,7 @@ use crate::alerting::rules::{Labels, Missing, Query, Rule, Source, Statistic};
 use crate::metrics::prometheus::IDLE_MINUTES;
 use crate::metrics::registry::{self, Kind as MetricKind};
 
-use super::super::{duration, number, one_of};
+use super::super::{number, one_of};
 use super::promql::{self, Scope, Unsayable, a_second_less, aggregated, arithmetic, holds};
 use super::{Alert, quoted};
 
@@ -74,14 +74,20 @@ impl Context<'_> {
         }
     }
 
+    /// `ALERTS{alertname="x", alertstate="firing"}`
+    fn alerts_of(&self, rule: &str) -> String {
+        let environment = self.environment.map(|value| format!(", environment={}", quoted(value))).unwrap_or_default();
+        format!("ALERTS{{alertname={}, alertstate=\"firing\"{environment}}}", quoted(rule))
+    }
+
     /// 1 for each group of which this rule's alert fires.
     fn firing(&self) -> String {
-        self.scope().aggregated("group", &alerts_of(&self.rule.id))
+        self.scope().aggregated("group", &self.alerts_of(&self.rule.id))
     }
 
     /// `{of}`, but only where this rule's alert fires.
     fn while_firing(&self, of: &str) -> String {
-        format!("({of} and {} {})", self.scope().on(), alerts_of(&self.rule.id))
+        format!("({of} and {} {})", self.scope().on(), self.alerts_of(&self.rule.id))
     }
 
     fn threshold(&self, threshold: &Threshold) -> Result<Said, Unsayable> {
@@ -162,8 +168,7 @@ impl Context<'_> {
 
     fn slo(&self, slo: &Slo) -> Result<(Vec<Alert>, Vec<String>), Unsayable> {
         let alerts: Result<Vec<Alert>, Unsayable> = slo.alerts.iter().map(|alert| self.burn_alert(slo, alert)).collect();
-        let longest = slo.alerts.iter().flat_map(|alert| &alert.burns).map(|burn| burn.long).max().unwrap_or(0);
-        Ok((alerts?, vec![format!("Prometheus has to keep {} of samples for it", duration(longest))]))
+        Ok((alerts?, Vec::new()))
     }
 
     fn burn_alert(&self, slo: &Slo, alert: &BurnAlert) -> Result<Alert, Unsayable> {
@@ -223,7 +228,7 @@ impl Context<'_> {
         let universe: Vec<String> = whole
             .iter()
             .filter(|rule| group_by.iter().all(|name| self.exported[**rule].contains(name)))
-            .map(|rule| aggregated("group", group_by, &alerts_of(rule)))
+            .map(|rule| aggregated("group", group_by, &self.alerts_of(rule)))
             .collect();
         if universe.is_empty() {
             return Err(format!("no rule that it speaks of has all of the labels {}", group_by.join(", ")));
@@ -241,9 +246,12 @@ impl Context<'_> {
                 let common: Vec<String> =
                     group_by.iter().filter(|name| self.exported[rule].contains(*name)).cloned().collect();
                 let firing = match logic {
-                    Logic::AtLeast(_, number) => format!("{} >= {number}", aggregated("count", &common, &alerts_of(rule))),
-                    _ => aggregated("group", &common, &alerts_of(rule)),
+                    Logic::AtLeast(_, number) => format!("{} >= {number}", aggregated("count", &common, &self.alerts_of(rule))),
+                    _ => aggregated("group", &common, &self.alerts_of(rule)),
                 };
+                if common.len() == group_by.len() {
+                    return format!("({firing})"); // They are among the groups.
+                }
                 format!("({universe} and on ({}) ({firing}))", common.join(", "))
             }
             Logic::Not(inner) => format!("({universe} unless {on} {})", self.logic(inner, universe)),
@@ -297,7 +305,3 @@ fn late(query: &Query) -> Vec<String> {
     if is_gauge(query) { vec![gauge] } else { Vec::new() }
 }
 
-/// `ALERTS{alertname="x", alertstate="firing"}`
-fn alerts_of(rule: &str) -> String {
-    format!("ALERTS{{alertname={}, alertstate=\"firing\"}}", quoted(rule))
-}

@@ -26,6 +26,11 @@ pub fn unit_tests(rules: &RuleSet, exported: &RuleFile, rule_file: &str, environ
     for rule in rules.rules.iter().filter(|rule| exported.exported.contains(&rule.id)) {
         for (number, scenario) in rule.tests.iter().enumerate() {
             let written = Written { rules, rule, scenario, environment };
+            if let Some(other) = written.fires_by_itself() {
+                let test = format!("{}, test {}", rule.id, number + 1);
+                text.push_str(&format!("\n# Not here: {test}: {other} fires where the test gives it no series.\n"));
+                continue;
+            }
             text.push_str(&written.test(number + 1));
             any = true;
         }
@@ -50,6 +55,23 @@ enum Sample {
 }
 
 impl Written<'_> {
+    /// A rule that a composite rule speaks of, and that would fire beside what the test says: in Prometheus all rules of
+    /// the file are at work, and this one takes silence for a breach.
+    fn fires_by_itself(&self) -> Option<&str> {
+        let Kind::Composite(composite) = &self.rule.kind else { return None };
+        let fires = |rule: &&Rule| match &rule.kind {
+            Kind::Heartbeat(_) | Kind::Composite(_) => true,
+            Kind::Metric(threshold) => {
+                let is_zero = threshold.queries.values().any(|query| query.fill_zero);
+                threshold.missing == Missing::Breaching || is_zero && !threshold.when.is_upward()
+            }
+            Kind::Slo(_) | Kind::Absence(_) | Kind::Event(_) => false,
+        };
+        let ids = composite.logic.rules();
+        let rules = self.rules.rules.iter().filter(|rule| ids.contains(rule.id.as_str()));
+        rules.filter(fires).map(|rule| rule.id.as_str()).next()
+    }
+
     fn test(&self, number: usize) -> String {
         let mut text = format!("\n- name: {}\n  interval: 1m\n", quoted(&format!("{}, test {number}", self.rule.id)));
         let series: Vec<(String, Vec<Sample>)> = self.series();
@@ -152,6 +174,7 @@ impl Written<'_> {
             let mut labels: Labels = names.iter().map(|name| (name.clone(), value.clone())).collect();
             labels.insert("alertname".to_owned(), id.to_owned());
             labels.insert("alertstate".to_owned(), "firing".to_owned());
+            labels.extend(self.environment.map(|value| ("environment".to_owned(), value.to_owned())));
             let sample = |minute: i64| if firing(minute) >= number { Sample::Value(1.0) } else { Sample::Stale };
             let samples = std::iter::once(Sample::None).chain((0..=last).map(sample)).collect();
             series.push((named("ALERTS", &labels), samples));
