@@ -154,8 +154,13 @@ where
         summary: &mut Summary,
     ) -> AlertState {
         let foreign = self.read_foreign(&engine::foreign_read(&chosen.rules, due)).await;
-        let rules_problem = chosen.problem.as_ref();
-        let tick = Tick { due, rules: &chosen.rules, recent, foreign: &foreign, rules_problem };
+        let problem = |problem: &InvalidRules| FileProblem {
+            alert: RULES_INVALID,
+            mistakes: problem.problems.len(),
+            text: problem.to_string(),
+        };
+        let problems: Vec<FileProblem> = chosen.problem.iter().map(problem).collect();
+        let tick = Tick { problems: &problems, ..Tick::new(now, Some(due), &chosen.rules, recent, &foreign) };
         let Outcome { mut state, changes } = engine::evaluate(&tick, state);
         state.accepted_rules = chosen.accepted.clone();
         let told = std::mem::take(&mut state.policy);

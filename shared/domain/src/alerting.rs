@@ -8,9 +8,25 @@ pub mod rules;
 
 pub mod engine;
 
+mod board;
+
 mod evaluation;
 
+mod threshold;
+
+pub mod slo;
+
+pub mod absence;
+
+mod heartbeat;
+
+mod composite;
+
+pub mod event;
+
 pub mod lifecycle;
+
+pub mod datapoints;
 
 pub mod condition;
 

@@ -1,4 +1,4 @@
-//! When a value breaches, when it is fine again, and what several datapoints say together.
+//! When a value breaches, and when it is fine again.
 
 use std::fmt;
 
@@ -81,33 +81,6 @@ impl fmt::Display for Condition {
     }
 }
 
-/// What one minute says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Datapoint {
-    /// The condition holds.
-    Breaching,
-    /// It does not.
-    Fine,
-    /// Nobody knows.
-    Unknown,
-}
-
-impl Datapoint {
-    /// What `datapoints` say together when `m` breaching ones make a breach. Unknown ones leave it
-    /// open as long as they could still turn it.
-    pub fn m_of_n(datapoints: &[Datapoint], m: usize) -> Datapoint {
-        let count = |wanted| datapoints.iter().filter(|&&datapoint| datapoint == wanted).count();
-        let breaching = count(Datapoint::Breaching);
-        if breaching >= m {
-            Datapoint::Breaching
-        } else if breaching + count(Datapoint::Unknown) < m {
-            Datapoint::Fine
-        } else {
-            Datapoint::Unknown
-        }
-    }
-}
-
 /// A value for people: two decimals at most, more where it is tiny.
 pub fn display_value(value: f64) -> String {
     let decimals = if value != 0.0 && value.abs() < 0.01 { 6 } else { 2 };
@@ -120,7 +93,6 @@ pub fn display_value(value: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::Datapoint::{Breaching as X, Fine as O, Unknown as U};
     use super::*;
 
     fn condition(comparison: Comparison, threshold: f64) -> Condition {
@@ -162,22 +134,6 @@ mod tests {
             let (when, clear) = (condition(when.0, when.1), condition(clear.0, clear.1));
             assert_eq!(when.overlaps(clear), expected, "{when} and {clear}");
             assert_eq!(clear.overlaps(when), expected, "{clear} and {when}");
-        }
-    }
-
-    #[test]
-    fn m_of_n_waits_only_for_what_could_turn_it() {
-        for (datapoints, m, expected) in [
-            (&[X][..], 1, X),
-            (&[O], 1, O),
-            (&[U], 1, U),
-            (&[X, O, X, O, X], 3, X),
-            (&[X, O, X, O, O], 3, O),
-            (&[X, U, X, O, O], 3, U),
-            (&[X, U, O, O, O], 3, O),
-            (&[X, U, X, U, X], 3, X),
-        ] {
-            assert_eq!(Datapoint::m_of_n(datapoints, m), expected, "{m} of {datapoints:?}");
         }
     }
 

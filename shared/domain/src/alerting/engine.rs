@@ -5,7 +5,8 @@
 //! not the same as nothing happening. Minutes that were missed, for whatever reason, are caught up by the
 //! next tick, as far as the recent rollups reach.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -14,16 +15,41 @@ use crate::Minute;
 use crate::metrics::recent::RecentRollups;
 use crate::ports::MetricQuery;
 
-use super::episode::Episode;
-use super::evaluation::{evaluate_alert, resolve_without_value, rules_alert};
+use super::board::{Board, Held};
+use super::datapoints::Verdict;
+use super::episode::{Episode, Origin};
+use super::evaluation::{Finding, Past, REMEMBERED, Told, advance, end, has_alert, told};
+use super::event::{self, SecurityEvent};
 use super::lifecycle::Phase;
-use super::rules::problem::InvalidRules;
-use super::rules::{Labels, Rule, RuleSet};
+use super::rules::kind::Kind;
+use super::rules::{Labels, Rule, RuleSet, Severity};
 use super::samples::{ForeignValues, Samples, oldest_kept};
-use super::state::{Alert, AlertState, Health, fingerprint};
+use super::state::{Alert, AlertState, Health};
+use super::{absence, composite, heartbeat, slo, threshold};
 
-/// Id of the alert about the rule file itself.
+/// Id of the alert about the operators' rule file.
 pub const RULES_INVALID: &str = "rules_invalid";
+/// Id of the alert about their notification policy.
+pub const POLICY_INVALID: &str = "policy_invalid";
+/// Id of the alert about their silences.
+pub const SILENCES_INVALID: &str = "silences_invalid";
+/// Id of alerts that say that a rule has no data.
+pub const NO_DATA: &str = "no_data";
+/// Id of alerts that say that what a rule reads could not be read.
+pub const EVALUATION_ERROR: &str = "evaluation_error";
+
+/// Files of the operators, by the ids of the alerts about them.
+pub const FILES: [(&str, &str); 3] =
+    [(RULES_INVALID, "rule file"), (POLICY_INVALID, "notification policy"), (SILENCES_INVALID, "file of silences")];
+
+/// The label of [`NO_DATA`] and [`EVALUATION_ERROR`] that names the rule, beside those of its alert.
+pub const RULE: &str = "rule";
+
+/// Class of alerts about the evaluation itself.
+const SYSTEM: &str = "system";
+
+/// For how many minutes an alert has to be unwell before that is told: what passes is not worth a message.
+const UNWELL_FOR: i64 = 5;
 
 /// How long a resolved alert stays in the state, in minutes, for people who look at it.
 const RESOLVED_KEPT: i64 = 24 * 60;
@@ -38,6 +64,13 @@ pub struct Due {
     /// How many minutes before the first were never evaluated and never will be: the evaluator was away
     /// for longer than the recent rollups reach.
     pub skipped: i64,
+}
+
+impl Due {
+    /// The minutes, in order.
+    fn minutes(self) -> impl Iterator<Item = Minute> {
+        (0..=self.to.since(self.from)).map(move |offset| self.from.plus(offset))
+    }
 }
 
 /// Why a tick has nothing to evaluate.
@@ -57,7 +90,7 @@ pub fn due(
     flushed_until: Option<Minute>,
     delay: Duration,
 ) -> Result<Due, NotDue> {
-    let evaluated = state.map(|state| state.evaluated_until);
+    let evaluated = state.filter(|state| state.has_evaluated()).map(|state| state.evaluated_until);
     let over = last_over(now, delay).filter(|&over| evaluated.is_none_or(|until| until < over));
     let Some(over) = over else { return Err(NotDue::UpToDate) };
     let flushed = flushed_until.ok_or(NotDue::WaitingForMetrics)?;
@@ -103,16 +136,44 @@ pub fn foreign_read(rules: &RuleSet, due: Due) -> ForeignRead {
 /// All that an evaluation looks at, but for the state.
 #[derive(Debug)]
 pub struct Tick<'a> {
-    /// The minutes.
-    pub due: Due,
+    /// The moment that the tick stands for.
+    pub now: Timestamp,
+    /// The minutes whose metrics are to be evaluated; `None` where none are due.
+    pub due: Option<Due>,
     /// The rules in force.
     pub rules: &'a RuleSet,
     /// Our metrics.
     pub recent: &'a RecentRollups,
     /// Those of AWS.
     pub foreign: &'a ForeignValues,
-    /// What is wrong with the operators' rule file, if it is not the one in force.
-    pub rules_problem: Option<&'a InvalidRules>,
+    /// Security events that no tick has taken in before.
+    pub events: &'a [SecurityEvent],
+    /// What is wrong with the operators' files; of a file that is in order there is none.
+    pub problems: &'a [FileProblem],
+}
+
+impl<'a> Tick<'a> {
+    /// Without events and problems.
+    pub fn new(
+        now: Timestamp,
+        due: Option<Due>,
+        rules: &'a RuleSet,
+        recent: &'a RecentRollups,
+        foreign: &'a ForeignValues,
+    ) -> Tick<'a> {
+        Tick { now, due, rules, recent, foreign, events: &[], problems: &[] }
+    }
+}
+
+/// What is wrong with a file of the operators, so that the last good one stays in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileProblem {
+    /// Id of the alert about it: one of [`FILES`].
+    pub alert: &'static str,
+    /// How many mistakes there are; at least 1.
+    pub mistakes: usize,
+    /// All of them, in words.
+    pub text: String,
 }
 
 /// What an evaluation came to.
@@ -124,85 +185,249 @@ pub struct Outcome {
     pub changes: Vec<Episode>,
 }
 
-/// Evaluates the minutes that are due.
+/// Evaluates the events that have come, then the minutes that are due, one after the other.
 pub fn evaluate(tick: &Tick, state: Option<AlertState>) -> Outcome {
-    let mut state = state.unwrap_or_else(|| AlertState::starting(tick.due.from));
-    if tick.due.skipped > 0 {
-        for alert in state.alerts.values_mut() {
-            alert.phase = alert.phase.after_gap();
+    let now = Minute::of(tick.now);
+    let mut state = state.unwrap_or_else(|| AlertState::starting(tick.due.map_or(now, |due| due.from)));
+    if let Some(due) = tick.due {
+        if !state.has_evaluated() {
+            state.history_from = due.from;
+        }
+        if due.skipped > 0 {
+            forget_waits(&mut state);
         }
     }
     let samples = Samples::new(tick.recent, tick.foreign, state.history_from);
-    let mut changes = Vec::new();
-    for offset in 0..=tick.due.to.since(tick.due.from) {
-        let minute = tick.due.from.plus(offset);
-        for rule in &tick.rules.rules {
-            changes.extend(evaluate_rule(rule, minute, &samples, &mut state));
+    let rules = tick.rules.in_order();
+    let mut work = Work { board: Board::of(std::mem::take(&mut state.alerts)), state, changes: Vec::new() };
+    work.take_in(&rules, tick.events, now);
+    for minute in tick.due.into_iter().flat_map(Due::minutes) {
+        for rule in &rules {
+            work.evaluate(rule, minute, &samples);
         }
+        work.state.evaluated_until = minute;
     }
-    changes.extend(evaluate_rule_file(tick.rules_problem, tick.due.to, &mut state));
-    changes.extend(resolve_orphans(tick.rules, tick.due.to, &mut state));
-    forget(tick.due.to, &mut state);
-    state.evaluated_until = tick.due.to;
+    for (id, file) in FILES {
+        work.evaluate_file(id, file, tick.problems, now);
+    }
+    work.end_orphans(&rules, tick.due.map_or(now, |due| due.to));
+    work.forget(&rules, tick.due.map_or(now, |due| due.to));
+    let Work { board, mut state, changes } = work;
+    state.alerts = board.into_alerts();
     Outcome { state, changes }
 }
 
-fn evaluate_rule(rule: &Rule, minute: Minute, samples: &Samples, state: &mut AlertState) -> Vec<Episode> {
-    let Some(threshold) = rule.threshold() else { return Vec::new() };
-    let mut groups = samples.groups(rule, minute);
-    // A group whose series have vanished is still there as long as its alert is.
-    groups.extend(state.alerts.values().filter(|alert| is_group_of(alert, rule)).map(|alert| alert.labels.clone()));
-    let mut told = Vec::new();
-    for labels in groups {
-        let fingerprint = fingerprint(&rule.id, &labels);
-        let mut alert = state.alerts.remove(&fingerprint).unwrap_or_else(|| inactive(&rule.id, labels));
-        told.extend(evaluate_alert(rule, threshold, &fingerprint, &mut alert, minute, samples));
-        if alert.phase != (Phase::Inactive {}) || alert.health != Health::Ok {
-            state.alerts.insert(fingerprint, alert);
-        }
-    }
-    told
-}
-
-fn inactive(rule: &str, labels: Labels) -> Alert {
-    Alert { rule: rule.to_owned(), labels, phase: Phase::Inactive {}, health: Health::Ok, value: None, fired: None }
-}
-
-fn is_group_of(alert: &Alert, rule: &Rule) -> bool {
-    alert.rule == rule.id
-        && alert.labels.len() == rule.group_by.len()
-        && rule.group_by.iter().all(|name| alert.labels.contains_key(name))
-}
-
-fn evaluate_rule_file(problem: Option<&InvalidRules>, minute: Minute, state: &mut AlertState) -> Option<Episode> {
-    let fingerprint = fingerprint(RULES_INVALID, &Labels::new());
-    let mut alert = state.alerts.remove(&fingerprint).unwrap_or_else(|| inactive(RULES_INVALID, Labels::new()));
-    let told = rules_alert(problem, &fingerprint, &mut alert, minute);
-    if alert.phase != (Phase::Inactive {}) {
-        state.alerts.insert(fingerprint, alert);
-    }
-    told
-}
-
-/// Ends alerts whose rule, or whose group, is no longer in the rule file: nothing else ever would.
-fn resolve_orphans(rules: &RuleSet, minute: Minute, state: &mut AlertState) -> Vec<Episode> {
-    let mut told = Vec::new();
+/// After minutes that nobody will ever see every wait begins again: whether it went on through them is not known. What
+/// fires goes on firing.
+fn forget_waits(state: &mut AlertState) {
     for alert in state.alerts.values_mut() {
-        let owned = alert.rule == RULES_INVALID || rules.rules.iter().any(|rule| is_group_of(alert, rule));
-        if !owned {
-            told.extend(resolve_without_value(alert, minute, "the rule was changed or removed"));
+        alert.phase = alert.phase.after_gap();
+    }
+    let alerts = &state.alerts;
+    let fires = |fingerprint: &String| alerts.get(fingerprint).is_some_and(|alert| alert.phase.is_firing());
+    for (fingerprint, silence) in state.heard.values_mut().flatten() {
+        if !fires(fingerprint) {
+            silence.minutes = 0;
         }
     }
-    told
 }
 
-/// Drops what nobody needs to remember.
-fn forget(minute: Minute, state: &mut AlertState) {
-    state.alerts.retain(|_, alert| match alert.phase {
-        Phase::Inactive {} => alert.health != Health::Ok,
-        Phase::Resolved { at } => minute.since(at) <= RESOLVED_KEPT,
-        Phase::Pending { .. } | Phase::Firing { .. } => true,
-    });
+/// A tick at work.
+struct Work {
+    board: Board,
+    /// All of it but the alerts, which are on the board.
+    state: AlertState,
+    changes: Vec<Episode>,
+}
+
+impl Work {
+    /// Evaluates the rules on events up to the minute `now`.
+    fn take_in(&mut self, rules: &[&Rule], events: &[SecurityEvent], now: Minute) {
+        let first = self.state.events.until.unwrap_or(now);
+        let last = now.max(first);
+        for rule in rules {
+            let Kind::Event(kind) = &rule.kind else { continue };
+            let mut counts = self.state.events.counts.remove(&rule.id).unwrap_or_default();
+            event::count(rule, kind, events, (first, last), &mut counts);
+            let mut held = self.board.take(&rule.id);
+            let mut minute = first;
+            while minute <= last && !(counts.is_empty() && held.is_empty()) {
+                for finding in event::findings(rule, kind, minute, &mut counts, &held) {
+                    self.changes.extend(advance_rule(rule, finding, minute, &mut held, &mut self.state.past));
+                }
+                held.retain(|_, held| !is_forgotten(&held.alert, minute));
+                minute = minute.plus(1);
+            }
+            self.board.put(&rule.id, held);
+            if !counts.is_empty() {
+                self.state.events.counts.insert(rule.id.clone(), counts);
+            }
+        }
+        self.state.events.until = Some(last);
+    }
+
+    /// Evaluates one rule in one minute.
+    fn evaluate<'a>(&mut self, rule: &'a Rule, minute: Minute, samples: &Samples<'a>) {
+        let mut held = self.board.take(&rule.id);
+        let findings = match &rule.kind {
+            Kind::Metric(threshold) => threshold::findings(rule, threshold, minute, samples, &held),
+            Kind::Slo(slo) => {
+                let budget = remembered(&mut self.state.budgets, &rule.id);
+                slo::findings(rule, slo, minute, samples, budget)
+            }
+            Kind::Absence(absence) => {
+                let heard = remembered(&mut self.state.heard, &rule.id);
+                absence::findings(rule, absence, minute, samples, heard)
+            }
+            Kind::Heartbeat(heartbeat) => {
+                let heard = remembered(&mut self.state.heard, &rule.id);
+                heartbeat::findings(rule, heartbeat, minute, samples, heard)
+            }
+            Kind::Composite(composite) => composite::findings(rule, composite, &self.board, &held),
+            Kind::Event(_) => return self.board.put(&rule.id, held), // As they come, and not by minutes of metrics.
+        };
+        let mut left: BTreeSet<Labels> = held.keys().cloned().collect();
+        for finding in findings {
+            let (labels, health) = (Rc::clone(&finding.labels), finding.health);
+            let was_held = left.remove(&*labels);
+            self.changes.extend(advance_rule(rule, finding, minute, &mut held, &mut self.state.past));
+            // An alert that is not well is held, so that it was held where it is well again.
+            if was_held || health != Health::Ok {
+                self.watch(rule, &labels, health, minute);
+            }
+        }
+        for labels in left {
+            if let Some(gone) = held.get_mut(&labels).filter(|held| !matches!(held.alert.phase, Phase::Resolved { .. })) {
+                self.changes.extend(end(&mut gone.alert, minute, None, "nothing is known of its group any more"));
+                self.watch(rule, &labels, Health::Ok, minute);
+            }
+        }
+        held.retain(|_, held| !is_forgotten(&held.alert, minute));
+        self.board.put(&rule.id, held);
+    }
+
+    /// Moves the alerts on which say that the alert of `rule` with these labels can't be evaluated.
+    fn watch(&mut self, rule: &Rule, labels: &Labels, health: Health, minute: Minute) {
+        for (id, watched) in [(NO_DATA, Health::NoData), (EVALUATION_ERROR, Health::Error)] {
+            if health != watched && self.board.alerts_of(id).next().is_none() {
+                continue;
+            }
+            let mut of_rule = labels.clone();
+            of_rule.insert(RULE.to_owned(), rule.id.clone());
+            let verdict = match health {
+                _ if health == watched => Verdict::Breaching,
+                Health::Error => Verdict::Open, // Whether there are data, nobody knows then.
+                Health::Ok | Health::NoData => Verdict::Fine,
+            };
+            let finding =
+                Finding { labels: Rc::new(of_rule), verdict, value: None, health: Health::Ok, ends: None };
+            let told = |_: &Labels, _: Option<f64>| told_of_health(rule, labels, id, health);
+            let mut held = self.board.take(id);
+            self.changes.extend(advance(id, finding, minute, (UNWELL_FOR, 0), &mut held, &mut self.state.past, told));
+            self.board.put(id, held);
+        }
+    }
+
+    /// Moves the alert about one of the operators' files on.
+    fn evaluate_file(&mut self, id: &'static str, file: &str, problems: &[FileProblem], now: Minute) {
+        let problem = problems.iter().find(|problem| problem.alert == id);
+        let mistakes = problem.map_or(0, |problem| problem.mistakes);
+        let verdict = if problem.is_some() { Verdict::Breaching } else { Verdict::Fine };
+        let value = Some(mistakes as f64);
+        let finding = Finding { labels: Rc::default(), verdict, value, health: Health::Ok, ends: None };
+        let summary = match problem {
+            Some(FileProblem { text, .. }) => {
+                format!("The {file} has mistakes; the last good one stays in force.\n{text}")
+            }
+            None => format!("The {file} is in order again."),
+        };
+        let told = |_: &Labels, _: Option<f64>| Told {
+            class: SYSTEM.to_owned(),
+            severity: Severity::Error,
+            service: "all".to_owned(),
+            condition: "> 0".to_owned(),
+            summary: summary.clone(),
+            runbook_url: None,
+            origin: Origin::Rule {},
+        };
+        let mut held = self.board.take(id);
+        self.changes.extend(advance(id, finding, now, (0, 0), &mut held, &mut self.state.past, told));
+        self.board.put(id, held);
+    }
+
+    /// Ends alerts whose rule, or whose group, is no longer in the rule file: nothing else ever would.
+    fn end_orphans(&mut self, rules: &[&Rule], minute: Minute) {
+        let rules: BTreeMap<&str, &Rule> = rules.iter().map(|rule| (rule.id.as_str(), *rule)).collect();
+        let is_owned = |alert: &Alert| match alert.rule.as_str() {
+            NO_DATA | EVALUATION_ERROR => {
+                let mut labels = alert.labels.clone();
+                let rule = labels.remove(RULE).and_then(|id| rules.get(id.as_str()));
+                rule.is_some_and(|rule| has_alert(rule, &labels))
+            }
+            id if FILES.iter().any(|(file, _)| *file == id) => true,
+            id => rules.get(id).is_some_and(|rule| has_alert(rule, &alert.labels)),
+        };
+        for held in self.board.all_mut() {
+            if !matches!(held.alert.phase, Phase::Resolved { .. }) && !is_owned(&held.alert) {
+                self.changes.extend(end(&mut held.alert, minute, None, "the rule was changed or removed"));
+            }
+        }
+    }
+
+    /// Drops what nobody needs to remember.
+    fn forget(&mut self, rules: &[&Rule], minute: Minute) {
+        self.board.retain(|alert| !is_forgotten(alert, minute));
+        let is_kind = |id: &String, names: &[&str]| {
+            rules.iter().any(|rule| rule.id == *id && names.contains(&rule.kind.name()))
+        };
+        self.state.budgets.retain(|id, _| is_kind(id, &["slo"]));
+        self.state.heard.retain(|id, heard| !heard.is_empty() && is_kind(id, &["absence", "heartbeat"]));
+        self.state.events.counts.retain(|id, _| is_kind(id, &["event"]));
+        self.state.past.retain(|_, firings| firings.last().is_some_and(|last| minute.since(*last) <= REMEMBERED));
+    }
+}
+
+fn advance_rule(rule: &Rule, finding: Finding, minute: Minute, held: &mut Held, past: &mut Past) -> Option<Episode> {
+    let waits = (rule.hold, rule.keep_firing_for);
+    advance(&rule.id, finding, minute, waits, held, past, |labels, value| told(rule, labels, value))
+}
+
+/// What is remembered of a rule.
+fn remembered<'m, T: Default>(memory: &'m mut BTreeMap<String, T>, rule: &str) -> &'m mut T {
+    memory.entry(rule.to_owned()).or_default()
+}
+
+fn is_forgotten(alert: &Alert, minute: Minute) -> bool {
+    match alert.phase {
+        Phase::Inactive {} => alert.health == Health::Ok,
+        Phase::Resolved { at } => minute.since(at) > RESOLVED_KEPT,
+        Phase::Pending { .. } | Phase::Firing { .. } => false,
+    }
+}
+
+/// How it is told that an alert can't be evaluated. That is never worse than what it would tell itself, and nobody is
+/// woken for it.
+fn told_of_health(rule: &Rule, labels: &Labels, id: &str, health: Health) -> Told {
+    let group: Vec<String> = labels.iter().map(|(name, value)| format!("{name} {value}")).collect();
+    let group = if group.is_empty() { String::new() } else { format!(" ({})", group.join(", ")) };
+    let rule_id = &rule.id;
+    let (condition, summary) = match (id, health) {
+        (NO_DATA, Health::NoData) => ("no data for 5m", format!("{rule_id}{group} has no data to be evaluated on")),
+        (_, Health::Error) => {
+            ("not evaluated for 5m", format!("{rule_id}{group} can't be evaluated: its metrics could not be read"))
+        }
+        _ => ("", format!("{rule_id}{group} is evaluated again")),
+    };
+    let most = if id == NO_DATA { Severity::Warning } else { Severity::Error };
+    Told {
+        class: SYSTEM.to_owned(),
+        severity: told(rule, labels, None).severity.min(most),
+        service: rule.service(labels),
+        condition: condition.to_owned(),
+        summary,
+        runbook_url: None,
+        origin: Origin::Rule {},
+    }
 }
 
 #[cfg(test)]

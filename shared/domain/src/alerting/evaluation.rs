@@ -1,188 +1,200 @@
-//! One alert in one minute: from readings to a verdict, and to what is told if it turned.
+//! What a minute says of one alert, whatever kind its rule is of, and what becomes of the alert.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use crate::Minute;
 
-use super::condition::Datapoint;
-use super::engine::RULES_INVALID;
+use super::board::{Held, HeldAlert};
+use super::datapoints::Verdict;
 use super::episode::{Ended, Episode, Origin};
 use super::history::Turned;
 use super::lifecycle::Phase;
-use super::rules::kind::Threshold;
-use super::rules::problem::InvalidRules;
-use super::rules::{Labels, Missing, Rule, Severity};
-use super::samples::{Reading, Samples, Window};
-use super::state::{Alert, Health};
+use super::rules::kind::{BURN, BurnAlert, Kind};
+use super::rules::{Labels, Rule, Severity};
+use super::state::{Alert, Health, fingerprint};
+use super::{absence, event, heartbeat, slo};
 
-/// What one minute shows.
-struct Observation {
-    /// The value of the expression.
-    value: Option<f64>,
-    /// Whether all metrics of the window could be read.
-    answered: bool,
-    /// Whether the window lies in what is known, so that silence means something.
-    known: bool,
+/// For how many minutes it is remembered that an alert fired.
+pub(super) const REMEMBERED: i64 = 30 * 24 * 60;
+
+/// How many firings of one alert are remembered, the newest.
+const MAX_FIRINGS: usize = 1_000;
+
+/// What a minute says of one alert.
+#[derive(Debug)]
+pub(super) struct Finding {
+    /// Its labels.
+    pub labels: Rc<Labels>,
+    /// Whether the rule's condition holds.
+    pub verdict: Verdict,
+    /// The value that it is told with.
+    pub value: Option<f64>,
+    /// Whether that can be relied on.
+    pub health: Health,
+    /// Why the alert is over whatever the verdict.
+    pub ends: Option<String>,
 }
 
-/// Moves the alert of the group on by one minute.
-pub(super) fn evaluate_alert(
-    rule: &Rule,
-    threshold: &Threshold,
-    fingerprint: &str,
-    alert: &mut Alert,
+/// How an alert is told.
+pub(super) struct Told {
+    pub class: String,
+    pub severity: Severity,
+    pub service: String,
+    pub condition: String,
+    pub summary: String,
+    pub runbook_url: Option<String>,
+    pub origin: Origin,
+}
+
+/// When alerts fired, by fingerprint, in ascending order.
+pub(super) type Past = BTreeMap<String, Vec<Minute>>;
+
+/// Whether the alert with these labels fires.
+pub(super) fn is_firing(held: &Held, labels: &Labels) -> bool {
+    held.get(labels).is_some_and(|held| held.alert.phase.is_firing())
+}
+
+/// Moves the alert of `finding` on to `minute`, and answers its episode if that began or ended. `hold` and
+/// `keep_firing_for` are in minutes. An alert that is plainly inactive is not held.
+pub(super) fn advance(
+    id: &str,
+    finding: Finding,
     minute: Minute,
-    samples: &Samples,
+    (hold, keep_firing_for): (i64, i64),
+    held: &mut Held,
+    past: &mut Past,
+    told: impl Fn(&Labels, Option<f64>) -> Told,
 ) -> Option<Episode> {
-    let newest = observe(threshold, &alert.labels, minute, samples);
-    let earlier = (1..threshold.n as i64).map(|back| observe(threshold, &alert.labels, minute.plus(-back), samples));
-    let firing = alert.phase.is_firing();
-    let mut datapoints = vec![datapoint(threshold, &newest, firing)];
-    datapoints.extend(earlier.map(|observation| datapoint(threshold, &observation, firing)));
-    let verdict = Datapoint::m_of_n(&datapoints, threshold.m);
-
+    let Finding { labels, verdict, value, health, ends } = finding;
+    if !held.contains_key(&*labels) {
+        if ends.is_some() || (verdict != Verdict::Breaching && health == Health::Ok) {
+            return None;
+        }
+        held.insert((*labels).clone(), HeldAlert { fingerprint: fingerprint(id, &labels), alert: inactive(id, &labels) });
+    }
+    let HeldAlert { fingerprint, alert } = held.get_mut(&*labels)?;
     let before = alert.phase;
-    let (after, turned) = before.after(minute, verdict, rule.hold, rule.keep_firing_for);
-    alert.phase = after;
-    alert.value = newest.value;
-    alert.health = match newest {
-        Observation { answered: false, .. } => Health::Error,
-        Observation { value: None, known: true, .. } if threshold.missing == Missing::NoData => Health::NoData,
-        _ => Health::Ok,
-    };
-    match turned? {
-        Turned::Firing => {
-            let breaching_since = if let Phase::Pending { since } = before { since } else { minute };
-            let episode = firing_of(rule, threshold, fingerprint, alert, minute, breaching_since);
-            alert.fired = Some(episode.clone());
-            Some(episode)
-        }
-        Turned::Resolved => {
-            let summary = rule.summary.render(alert.value, &alert.labels);
-            Some(alert.fired.take()?.ended(Ended { at: minute, value: alert.value, summary, reason: None }))
-        }
-    }
-}
-
-fn observe(rule: &Threshold, labels: &Labels, minute: Minute, samples: &Samples) -> Observation {
-    let window = Window::ending(minute, rule.window);
-    let known = rule.queries.values().all(|query| samples.knows(query, window));
-    let mut answered = true;
-    let mut value_of = |name: &str| {
-        let query = &rule.queries[name];
-        match samples.read(query, labels, window) {
-            Reading::Value(value) => Some(value),
-            Reading::Nothing if query.fill_zero && known => Some(0.0),
-            Reading::Nothing => None,
-            Reading::Unanswered => {
-                answered = false;
-                None
+    let (after, turned) = before.after(minute, verdict, hold, keep_firing_for);
+    alert.value = value;
+    alert.health = health;
+    let change = match (ends, turned) {
+        (Some(reason), _) => end(alert, minute, value, &reason),
+        (None, turned) => {
+            alert.phase = after;
+            match turned {
+                None => None,
+                Some(Turned::Firing) => {
+                    let breaching_since = if let Phase::Pending { since } = before { since } else { minute };
+                    let fired_before = remember(past, fingerprint, minute);
+                    let Told { class, severity, service, condition, summary, runbook_url, origin } =
+                        told(&labels, value);
+                    let episode = Episode {
+                        rule: id.to_owned(),
+                        fingerprint: fingerprint.clone(),
+                        class,
+                        severity,
+                        service,
+                        labels: (*labels).clone(),
+                        condition,
+                        summary,
+                        value,
+                        runbook_url,
+                        breaching_since,
+                        since: minute,
+                        fired_before,
+                        origin,
+                        ended: None,
+                    };
+                    alert.fired = Some(episode.clone());
+                    Some(episode)
+                }
+                Some(Turned::Resolved) => {
+                    let summary = told(&labels, value).summary;
+                    alert.fired.take().map(|fired| fired.ended(Ended { at: minute, value, summary, reason: None }))
+                }
             }
         }
     };
-    let values: Vec<(&str, Option<f64>)> = rule.queries.keys().map(|name| (name.as_str(), value_of(name))).collect();
-    let value = rule.expression.evaluate(&|name| values.iter().find(|(known, _)| *known == name)?.1);
-    Observation { value, answered, known }
-}
-
-/// What an observation says. A firing alert stays in breach until `clear` holds.
-fn datapoint(rule: &Threshold, observation: &Observation, firing: bool) -> Datapoint {
-    let breaches = |value| if firing { !rule.clear.holds(value) } else { rule.when.holds(value) };
-    match *observation {
-        Observation { answered: false, .. } => Datapoint::Unknown,
-        Observation { value: Some(value), known: true, .. } => {
-            if breaches(value) {
-                Datapoint::Breaching
-            } else {
-                Datapoint::Fine
-            }
-        }
-        Observation { value: None, known: true, .. } => match rule.missing {
-            Missing::NotBreaching => Datapoint::Fine,
-            Missing::Breaching => Datapoint::Breaching,
-            Missing::Ignore | Missing::NoData | Missing::Missing => Datapoint::Unknown,
-        },
-        // Of a window that began before the history does, only a part is known. What is too much already
-        // is too much; that too little came, nobody can say.
-        Observation { value: Some(value), known: false, .. } if rule.when.is_upward() && breaches(value) => {
-            Datapoint::Breaching
-        }
-        Observation { known: false, .. } => Datapoint::Unknown,
+    if alert.phase == (Phase::Inactive {}) && alert.health == Health::Ok {
+        held.remove(&*labels);
     }
+    change
 }
 
-fn firing_of(
-    rule: &Rule,
-    threshold: &Threshold,
-    fingerprint: &str,
-    alert: &Alert,
-    at: Minute,
-    breaching_since: Minute,
-) -> Episode {
-    Episode {
-        rule: rule.id.clone(),
-        fingerprint: fingerprint.to_owned(),
-        class: rule.class.clone(),
-        severity: rule.severity,
-        service: rule.service(&alert.labels),
-        labels: alert.labels.clone(),
-        condition: threshold.when.to_string(),
-        summary: rule.summary.render(alert.value, &alert.labels),
-        value: alert.value,
-        runbook_url: rule.runbook_url.clone(),
-        breaching_since,
-        since: at,
-        fired_before: 0,
-        origin: Origin::Rule {},
-        ended: None,
-    }
-}
-
-/// Ends an alert that no rule evaluates any more. One that did not fire ends quietly.
-pub(super) fn resolve_without_value(alert: &mut Alert, at: Minute, reason: &str) -> Option<Episode> {
+/// Ends an alert, whatever its rule would say. One that did not fire ends quietly.
+pub(super) fn end(alert: &mut Alert, at: Minute, value: Option<f64>, reason: &str) -> Option<Episode> {
     alert.health = Health::Ok;
     alert.phase = if alert.phase.is_firing() { Phase::Resolved { at } } else { Phase::Inactive {} };
     let fired = alert.fired.take()?;
     let summary = fired.summary.clone();
-    Some(fired.ended(Ended { at, value: None, summary, reason: Some(reason.to_owned()) }))
+    // It may have begun in a minute after the last of the metrics.
+    let at = at.max(fired.since);
+    Some(fired.ended(Ended { at, value, summary, reason: Some(reason.to_owned()) }))
 }
 
-/// Moves the alert about the operators' rule file on by one minute.
-pub(super) fn rules_alert(
-    problem: Option<&InvalidRules>,
-    fingerprint: &str,
-    alert: &mut Alert,
-    at: Minute,
-) -> Option<Episode> {
-    let mistakes = problem.map_or(0, |problem| problem.problems.len());
-    let verdict = if mistakes > 0 { Datapoint::Breaching } else { Datapoint::Fine };
-    let (after, turned) = alert.phase.after(at, verdict, 0, 0);
-    alert.phase = after;
-    alert.value = Some(mistakes as f64);
-    match turned? {
-        Turned::Firing => {
-            let problem = problem?;
-            let fired = Episode {
-                rule: RULES_INVALID.to_owned(),
-                fingerprint: fingerprint.to_owned(),
-                class: "system".to_owned(),
-                severity: Severity::Error,
-                service: "all".to_owned(),
-                labels: Labels::new(),
-                condition: "> 0".to_owned(),
-                summary: format!("The rule file has mistakes; the last good rules stay in force.\n{problem}"),
-                value: alert.value,
-                runbook_url: None,
-                breaching_since: at,
-                since: at,
-                fired_before: 0,
-                origin: Origin::Rule {},
-                ended: None,
-            };
-            alert.fired = Some(fired.clone());
-            Some(fired)
-        }
-        Turned::Resolved => {
-            let summary = "The rule file is in order again.".to_owned();
-            Some(alert.fired.take()?.ended(Ended { at, value: alert.value, summary, reason: None }))
-        }
+fn inactive(rule: &str, labels: &Labels) -> Alert {
+    let (phase, health) = (Phase::Inactive {}, Health::Ok);
+    Alert { rule: rule.to_owned(), labels: labels.clone(), phase, health, value: None, fired: None }
+}
+
+/// Notes that the alert fires at `minute`, and answers how often it had fired in the 30 days before.
+fn remember(past: &mut Past, fingerprint: &str, minute: Minute) -> u32 {
+    let firings = past.entry(fingerprint.to_owned()).or_default();
+    firings.retain(|at| minute.since(*at) <= REMEMBERED);
+    let before = firings.len();
+    if before == MAX_FIRINGS {
+        firings.remove(0);
+    }
+    firings.push(minute);
+    u32::try_from(before).unwrap_or(u32::MAX)
+}
+
+/// How an alert of `rule` is told.
+pub(super) fn told(rule: &Rule, labels: &Labels, value: Option<f64>) -> Told {
+    let burn = burn_of(rule, labels);
+    let condition = match &rule.kind {
+        Kind::Metric(threshold) => threshold.when.to_string(),
+        Kind::Slo(_) => burn.map(slo::condition).unwrap_or_default(),
+        Kind::Absence(absence) => absence::condition(absence),
+        Kind::Heartbeat(heartbeat) => heartbeat::condition(heartbeat),
+        Kind::Composite(composite) => composite.logic.to_string(),
+        Kind::Event(event) => event::condition(event),
+    };
+    let origin = match (&rule.kind, value) {
+        (Kind::Event(_), Some(count)) => Origin::Event { count: count as u64 },
+        _ => Origin::Rule {},
+    };
+    Told {
+        class: rule.class.clone(),
+        severity: burn.map_or(rule.severity, |alert| alert.severity),
+        service: rule.service(labels),
+        condition,
+        summary: rule.summary.render(value, labels),
+        runbook_url: rule.runbook_url.clone(),
+        origin,
+    }
+}
+
+/// The alert of a service level objective that has these labels.
+fn burn_of<'a>(rule: &'a Rule, labels: &Labels) -> Option<&'a BurnAlert> {
+    let Kind::Slo(slo) = &rule.kind else { return None };
+    slo.alerts.iter().find(|alert| labels.get(BURN).is_some_and(|label| label == alert.label))
+}
+
+/// Whether the rule, as it is now, has an alert with these labels.
+pub(super) fn has_alert(rule: &Rule, labels: &Labels) -> bool {
+    let is_slo = matches!(rule.kind, Kind::Slo(_));
+    labels.len() == rule.group_by.len() + usize::from(is_slo)
+        && rule.group_by.iter().all(|name| labels.contains_key(name))
+        && (!is_slo || burn_of(rule, labels).is_some())
+}
+
+/// A number of minutes as rule files write it: `1d`, `90m`.
+pub(super) fn span(minutes: i64) -> String {
+    match minutes {
+        minutes if minutes > 0 && minutes % 1_440 == 0 => format!("{}d", minutes / 1_440),
+        minutes if minutes > 0 && minutes % 60 == 0 => format!("{}h", minutes / 60),
+        minutes => format!("{minutes}m"),
     }
 }

@@ -9,7 +9,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::Minute;
-use crate::alerting::condition::Datapoint;
+use crate::alerting::datapoints::Verdict;
 use crate::alerting::history::Turned;
 
 /// Where an alert stands.
@@ -55,15 +55,15 @@ impl Phase {
 
     /// Where the alert stands after the minute `at`, and what it turned into, if it did. `hold` and
     /// `keep_firing_for` are in minutes.
-    pub fn after(self, at: Minute, verdict: Datapoint, hold: i64, keep_firing_for: i64) -> (Phase, Option<Turned>) {
+    pub fn after(self, at: Minute, verdict: Verdict, hold: i64, keep_firing_for: i64) -> (Phase, Option<Turned>) {
         match (self, verdict) {
-            (_, Datapoint::Unknown) => (self.unseen_for_a_minute(), None),
-            (Phase::Inactive {} | Phase::Resolved { .. }, Datapoint::Breaching) => Phase::breached(at, at, hold),
-            (Phase::Pending { since }, Datapoint::Breaching) => Phase::breached(since, at, hold),
-            (Phase::Firing { since, .. }, Datapoint::Breaching) => (Phase::Firing { since, fine_since: None }, None),
-            (Phase::Inactive {} | Phase::Pending { .. }, Datapoint::Fine) => (Phase::Inactive {}, None),
-            (Phase::Resolved { .. }, Datapoint::Fine) => (self, None),
-            (Phase::Firing { since, fine_since }, Datapoint::Fine) => {
+            (_, Verdict::Open | Verdict::NoData) => (self.unseen_for_a_minute(), None),
+            (Phase::Inactive {} | Phase::Resolved { .. }, Verdict::Breaching) => Phase::breached(at, at, hold),
+            (Phase::Pending { since }, Verdict::Breaching) => Phase::breached(since, at, hold),
+            (Phase::Firing { since, .. }, Verdict::Breaching) => (Phase::Firing { since, fine_since: None }, None),
+            (Phase::Inactive {} | Phase::Pending { .. }, Verdict::Fine) => (Phase::Inactive {}, None),
+            (Phase::Resolved { .. }, Verdict::Fine) => (self, None),
+            (Phase::Firing { since, fine_since }, Verdict::Fine) => {
                 let fine_since = fine_since.unwrap_or(at);
                 if at.since(fine_since) >= keep_firing_for {
                     (Phase::Resolved { at }, Some(Turned::Resolved))
@@ -116,9 +116,9 @@ mod tests {
         let mut told = String::new();
         for (offset, letter) in minutes.chars().enumerate() {
             let verdict = match letter {
-                'X' => Datapoint::Breaching,
-                '.' => Datapoint::Fine,
-                _ => Datapoint::Unknown,
+                'X' => Verdict::Breaching,
+                '.' => Verdict::Fine,
+                _ => Verdict::Open,
             };
             let (next, turned) = phase.after(start.plus(offset as i64), verdict, hold, keep_firing_for);
             match turned {

@@ -24,6 +24,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::alerting::datapoints;
 use crate::metrics::registry::Definition;
 use crate::ports::MetricQuery;
 
@@ -253,13 +254,15 @@ impl Rule {
     /// How many minutes up to the evaluated one it looks at in the recent rollups and in CloudWatch.
     pub fn reach(&self) -> i64 {
         match &self.kind {
-            Kind::Metric(threshold) => threshold.window + threshold.n as i64 - 1,
+            Kind::Metric(threshold) => threshold.window + datapoints::range(threshold.n) as i64 - 1,
             Kind::Slo(slo) => {
                 let windows = slo.alerts.iter().flat_map(|alert| &alert.burns).flat_map(|burn| [burn.long, burn.short]);
                 windows.filter(|&window| window <= 60).max().unwrap_or(1)
             }
             Kind::Absence(absence) => absence.after,
-            Kind::Heartbeat(_) | Kind::Composite(_) | Kind::Event(_) => 1,
+            // CloudWatch has the newest minutes of some metrics late.
+            Kind::Heartbeat(_) => 15,
+            Kind::Composite(_) | Kind::Event(_) => 1,
         }
     }
 }

@@ -8,11 +8,14 @@ use crate::Minute;
 use crate::keys;
 use crate::ports::Object;
 
+use super::absence::Heard;
 use super::episode::Episode;
+use super::event::Counts;
 use super::lifecycle::Phase;
 use super::outbox::Outbox;
 use super::policy::PolicyState;
 use super::rules::Labels;
+use super::slo::Budget;
 
 /// The only version of this format.
 pub const VERSION: u32 = 2;
@@ -29,6 +32,12 @@ pub struct AlertState {
     pub evaluated_until: Minute,
     /// Alerts that are not plainly inactive, by fingerprint.
     pub alerts: BTreeMap<String, Alert>,
+    /// What rules of kind slo keep for their long windows, by rule.
+    pub budgets: BTreeMap<String, Budget>,
+    /// What rules of kind absence and heartbeat have heard, by rule.
+    pub heard: BTreeMap<String, Heard>,
+    /// What rules of kind event have counted.
+    pub events: EventCounts,
     /// When alerts fired in the last 30 days, by fingerprint, in ascending order.
     pub past: BTreeMap<String, Vec<Minute>>,
     /// What was told of them, and what is held back.
@@ -41,6 +50,16 @@ pub struct AlertState {
     pub accepted_policy: Option<String>,
     /// The same for silences.
     pub accepted_silences: Option<String>,
+}
+
+/// What rules of kind event have counted.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EventCounts {
+    /// The last minute that they were evaluated in, which may not have been over.
+    pub until: Option<Minute>,
+    /// By rule.
+    pub counts: BTreeMap<String, Counts>,
 }
 
 /// One alert.
@@ -93,6 +112,9 @@ impl AlertState {
             history_from: first,
             evaluated_until: first.plus(-1),
             alerts: BTreeMap::new(),
+            budgets: BTreeMap::new(),
+            heard: BTreeMap::new(),
+            events: EventCounts::default(),
             past: BTreeMap::new(),
             policy: PolicyState::default(),
             outbox: Outbox::default(),
@@ -100,6 +122,11 @@ impl AlertState {
             accepted_policy: None,
             accepted_silences: None,
         }
+    }
+
+    /// Whether any minute was evaluated. Until then the state holds only what events have come to.
+    pub fn has_evaluated(&self) -> bool {
+        self.evaluated_until >= self.history_from
     }
 
     /// Reads the stored state.

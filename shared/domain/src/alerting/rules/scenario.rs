@@ -172,7 +172,7 @@ impl Scenario {
             recent.flushed(now);
             recent.forget(now);
             let due = Due { from: start.plus(from), to: start.plus(last), skipped: 0 };
-            let tick = Tick { due, rules: &rules, recent: &recent, foreign: &foreign, rules_problem: None };
+            let tick = Tick::new(now.start(), Some(due), &rules, &recent, &foreign);
             let next = evaluate(&tick, state.take()).state;
             mismatches.extend(self.mismatches(rule, last, &next));
             state = Some(next);

@@ -206,7 +206,7 @@ fn a_mistake_is_refused_with_its_place_its_rule_and_a_hint() {
         (
             "gt: 3}",
             "gt: 3}\n  datapoints: {m: 1, n: 120}",
-            "3:3: window and datapoints together reach back 129 minutes (at most 108)",
+            "3:3: window and datapoints together reach back 131 minutes (at most 108)",
         ),
         (
             "version: 1",

@@ -1,0 +1,109 @@
+//! Rules of kind absence: a metric that came and comes no more.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Minute;
+use crate::metrics::recent::SPAN_MINUTES;
+
+use super::datapoints::Verdict;
+use super::evaluation::{Finding, span};
+use super::rules::kind::Absence;
+use super::rules::{Labels, Query, Rule, Source};
+use super::samples::{Samples, Selection, Window};
+use super::state::{Health, fingerprint};
+
+/// How many groups a rule remembers. What comes beyond is not watched, and the rule's health says so.
+pub const MAX_GROUPS: usize = 1_000;
+
+/// What a rule remembers of its groups, by fingerprint: the recent rollups have forgotten what it waits for.
+pub type Heard = BTreeMap<String, Silence>;
+
+/// For how long nothing was heard of a group.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Silence {
+    /// Labels of the group.
+    pub labels: Labels,
+    /// The newest minute in which it had a value; `None`: never.
+    pub newest: Option<Minute>,
+    /// For how many minutes somebody saw that there was none. A minute that could not be read, or that nobody
+    /// evaluated, is none of them: a value may have come in it.
+    pub minutes: i64,
+}
+
+impl Silence {
+    /// Looks at `minute`, and at what came late before it; `before` is what was remembered. `None` where the metrics
+    /// could not be read.
+    pub(super) fn after(
+        before: Option<&Silence>,
+        rule: &Rule,
+        query: &Query,
+        labels: &Labels,
+        selection: &Selection,
+        minute: Minute,
+    ) -> Option<Silence> {
+        let looked_at = if matches!(query.source, Source::Own(_)) { SPAN_MINUTES } else { rule.reach() };
+        let window = Window::ending(minute, looked_at);
+        let newest = selection.newest(labels, window)?;
+        // Of what was before the history, silence says nothing.
+        let seen = selection.known_minutes(Window { from: newest.map_or(window.from, |at| at.plus(1)), to: minute });
+        let (newest, minutes) = match before {
+            None => (newest, seen),
+            Some(before) if newest > before.newest => (newest, seen.min(before.minutes + 1)),
+            Some(before) => (before.newest, before.minutes + 1),
+        };
+        Some(Silence { labels: labels.clone(), newest, minutes })
+    }
+}
+
+/// What `minute` says of each group that was ever heard of.
+pub(super) fn findings<'a>(
+    rule: &'a Rule,
+    absence: &'a Absence,
+    minute: Minute,
+    samples: &Samples<'a>,
+    heard: &mut Heard,
+) -> Vec<Finding> {
+    let selection = samples.select(&absence.query, &rule.group_by);
+    let known = heard.values().map(|silence| Rc::new(silence.labels.clone()));
+    let groups: BTreeSet<Rc<Labels>> = selection.groups(minute).into_iter().chain(known).collect();
+    groups.into_iter().filter_map(|labels| finding(rule, absence, minute, &selection, labels, heard)).collect()
+}
+
+fn finding(
+    rule: &Rule,
+    absence: &Absence,
+    minute: Minute,
+    selection: &Selection,
+    labels: Rc<Labels>,
+    heard: &mut Heard,
+) -> Option<Finding> {
+    let fingerprint = fingerprint(&rule.id, &labels);
+    let before = heard.get(&fingerprint);
+    let is_new = before.is_none();
+    let after = Silence::after(before, rule, &absence.query, &labels, selection, minute);
+    let Some(silence) = after.filter(|_| !is_new || heard.len() < MAX_GROUPS) else {
+        return Some(Finding { labels, verdict: Verdict::Open, value: None, health: Health::Error, ends: None });
+    };
+    let minutes = silence.minutes;
+    if is_new && (silence.newest.is_none() || minutes >= absence.forget_after) {
+        return None; // What never came is not missed, nor what is gone for good.
+    }
+    let verdict = if minutes >= absence.after { Verdict::Breaching } else { Verdict::Fine };
+    let ends = (minutes >= absence.forget_after)
+        .then(|| format!("nothing came for {}: it counts as gone for good", span(absence.forget_after)));
+    if ends.is_some() {
+        heard.remove(&fingerprint);
+    } else {
+        heard.insert(fingerprint, silence);
+    }
+    Some(Finding { labels, verdict, value: Some(minutes as f64), health: Health::Ok, ends })
+}
+
+/// When it fires, as text.
+pub(super) fn condition(absence: &Absence) -> String {
+    format!("no value for {}", span(absence.after))
+}

@@ -1,0 +1,65 @@
+//! The alerts of the state while a tick works on them: by rule and group, where the state has them by fingerprint.
+
+use std::collections::BTreeMap;
+
+use super::rules::Labels;
+use super::state::Alert;
+
+/// All alerts that are not plainly inactive.
+#[derive(Debug, Default)]
+pub(super) struct Board(BTreeMap<String, Held>);
+
+/// Those of one rule.
+pub(super) type Held = BTreeMap<Labels, HeldAlert>;
+
+/// One of them.
+#[derive(Debug)]
+pub(super) struct HeldAlert {
+    /// Its name in the state.
+    pub fingerprint: String,
+    /// Itself.
+    pub alert: Alert,
+}
+
+impl Board {
+    pub fn of(alerts: BTreeMap<String, Alert>) -> Board {
+        let mut board = Board::default();
+        for (fingerprint, alert) in alerts {
+            let held = board.0.entry(alert.rule.clone()).or_default();
+            held.insert(alert.labels.clone(), HeldAlert { fingerprint, alert });
+        }
+        board
+    }
+
+    pub fn into_alerts(self) -> BTreeMap<String, Alert> {
+        let held = self.0.into_values().flat_map(BTreeMap::into_values);
+        held.map(|held| (held.fingerprint, held.alert)).collect()
+    }
+
+    /// Those of `rule`, which has none until they are put back.
+    pub fn take(&mut self, rule: &str) -> Held {
+        self.0.get_mut(rule).map(std::mem::take).unwrap_or_default()
+    }
+
+    pub fn put(&mut self, rule: &str, held: Held) {
+        match self.0.get_mut(rule) {
+            Some(place) => *place = held,
+            None if held.is_empty() => {}
+            None => {
+                self.0.insert(rule.to_owned(), held);
+            }
+        }
+    }
+
+    pub fn alerts_of(&self, rule: &str) -> impl Iterator<Item = &Alert> {
+        self.0.get(rule).into_iter().flat_map(BTreeMap::values).map(|held| &held.alert)
+    }
+
+    pub fn all_mut(&mut self) -> impl Iterator<Item = &mut HeldAlert> {
+        self.0.values_mut().flat_map(BTreeMap::values_mut)
+    }
+
+    pub fn retain(&mut self, mut kept: impl FnMut(&Alert) -> bool) {
+        self.0.values_mut().for_each(|held| held.retain(|_, held| kept(&held.alert)));
+    }
+}

@@ -1,0 +1,119 @@
+//! Rules of kind metric: a number computed of metrics, against a threshold.
+
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
+use crate::Minute;
+
+use super::datapoints::{self, Datapoint, Verdict};
+use super::board::Held;
+use super::evaluation::{Finding, is_firing};
+use super::rules::kind::Threshold;
+use super::rules::{Labels, Missing, Query, Rule};
+use super::samples::{Reading, Samples, Selection, Window};
+use super::state::Health;
+
+/// A query and what it has selected.
+type Selected<'a> = (&'a str, &'a Query, Rc<Selection<'a>>);
+
+/// What one minute shows of one group.
+#[derive(Debug, Clone, Copy)]
+struct Observation {
+    /// The value of the expression.
+    value: Option<f64>,
+    /// Whether all metrics of the window could be read.
+    answered: bool,
+    /// Whether the window lies in what is known, so that silence means something.
+    known: bool,
+}
+
+/// What `minute` says of each group: those that came up to now, and those of which an alert is held, since a group
+/// whose series have vanished is still there as long as its alert is.
+pub(super) fn findings<'a>(
+    rule: &'a Rule,
+    threshold: &'a Threshold,
+    minute: Minute,
+    samples: &Samples<'a>,
+    held: &Held,
+) -> Vec<Finding> {
+    let select = |(name, query): (&'a String, &'a Query)| {
+        (name.as_str(), query, samples.select(query, &rule.group_by))
+    };
+    let selected: Vec<Selected> = threshold.queries.iter().map(select).collect();
+    let groups: BTreeSet<Rc<Labels>> = match selected.as_slice() {
+        [(_, _, selection)] if held.is_empty() => {
+            let groups = selection.groups(minute);
+            return groups.into_iter().map(|labels| finding(threshold, &selected, labels, minute, false)).collect();
+        }
+        several => {
+            let came = several.iter().flat_map(|(_, _, selection)| selection.groups(minute));
+            came.chain(held.keys().map(|labels| Rc::new(labels.clone()))).collect()
+        }
+    };
+    let firing = |labels: &Labels| is_firing(held, labels);
+    groups
+        .into_iter()
+        .map(|labels| {
+            let firing = firing(&labels);
+            finding(threshold, &selected, labels, minute, firing)
+        })
+        .collect()
+}
+
+fn finding(threshold: &Threshold, selected: &[Selected], labels: Rc<Labels>, minute: Minute, firing: bool) -> Finding {
+    let observe = |back: usize| observe(threshold, selected, &labels, minute.plus(-(back as i64)));
+    let newest = observe(0);
+    let verdict = if threshold.n == 1 {
+        datapoints::judge(&[datapoint(threshold, newest, firing)], 1, 1, threshold.missing)
+    } else {
+        let earlier = (1..datapoints::range(threshold.n)).rev().map(observe);
+        let range: Vec<Datapoint> =
+            earlier.chain([newest]).map(|observation| datapoint(threshold, observation, firing)).collect();
+        datapoints::judge(&range, threshold.m, threshold.n, threshold.missing)
+    };
+    let health = match newest {
+        Observation { answered: false, .. } => Health::Error,
+        Observation { value: None, known: true, .. } if threshold.missing == Missing::NoData => Health::NoData,
+        _ if verdict == Verdict::NoData => Health::NoData,
+        _ => Health::Ok,
+    };
+    Finding { labels, verdict, value: newest.value, health, ends: None }
+}
+
+fn observe(threshold: &Threshold, selected: &[Selected], labels: &Labels, minute: Minute) -> Observation {
+    let window = Window::ending(minute, threshold.window);
+    let known = selected.iter().all(|(_, _, selection)| selection.knows(window));
+    let mut answered = true;
+    let mut values: Vec<(&str, Option<f64>)> = Vec::with_capacity(selected.len());
+    for (name, query, selection) in selected {
+        let value = match selection.read(query, labels, window) {
+            Reading::Value(value) => Some(value),
+            Reading::Nothing if query.fill_zero && known => Some(0.0),
+            Reading::Nothing => None,
+            Reading::Unanswered => {
+                answered = false;
+                None
+            }
+        };
+        values.push((name, value));
+    }
+    let value = threshold.expression.evaluate(&|name| values.iter().find(|(known, _)| *known == name)?.1);
+    Observation { value, answered, known }
+}
+
+/// What an observation says. A firing alert stays in breach until `clear` holds.
+fn datapoint(threshold: &Threshold, observation: Observation, firing: bool) -> Datapoint {
+    let breaches = |value| if firing { !threshold.clear.holds(value) } else { threshold.when.holds(value) };
+    match observation {
+        Observation { answered: false, .. } => Datapoint::Unknown,
+        Observation { value: Some(value), known: true, .. } if breaches(value) => Datapoint::Breaching,
+        Observation { value: Some(_), known: true, .. } => Datapoint::Fine,
+        Observation { value: None, known: true, .. } => Datapoint::Missing,
+        // Of a window that began before the history does, only a part is known. What is too much already
+        // is too much; that too little came, nobody can say.
+        Observation { value: Some(value), known: false, .. } if threshold.when.is_upward() && breaches(value) => {
+            Datapoint::Breaching
+        }
+        Observation { known: false, .. } => Datapoint::Unknown,
+    }
+}
