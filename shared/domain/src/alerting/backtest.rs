@@ -144,19 +144,13 @@ impl<'a> Backtest<'a> {
 
     /// Plays `minute`, which `metrics` have taken in last. Minutes are played in order and without gaps.
     pub fn play(&mut self, minute: Minute, metrics: &PastMetrics) {
+        let now = self.tick_of(minute);
         let due = Due { from: minute, to: minute, skipped: 0 };
-        let tick = Tick {
-            due,
-            rules: self.rules,
-            recent: &metrics.recent,
-            foreign: &metrics.foreign,
-            rules_problem: None,
-        };
+        let tick = Tick::new(now, Some(due), self.rules, &metrics.recent, &metrics.foreign);
         let outcome = evaluate(&tick, self.state.take());
         for episode in &outcome.changes {
             self.note(episode);
         }
-        let now = self.tick_of(minute);
         let told = std::mem::take(&mut self.told);
         let decision = policy::decide(self.policy, &self.silences, told, &outcome.changes, now);
         self.told = decision.state;
