@@ -383,7 +383,8 @@ async fn every_metric_that_is_read_of_cloudwatch_is_there_when_the_flusher_has_p
         statistic: statistic.clone(),
     };
     let queries: Vec<MetricQuery> = reads.iter().map(query).collect();
-    let answers = CloudWatchReads::new(&sdk).read_metrics(&queries, minute, minute.plus(1)).await.unwrap();
+    let answers = CloudWatchReads::new(&sdk).read_metrics(&queries, minute, minute.plus(1)).await;
+    let answers: Vec<_> = answers.into_iter().map(Result::unwrap).collect();
     let of = |name: &str, statistic: &str, dimensions: Value| {
         let dimensions: Dimensions = serde_json::from_value(dimensions).unwrap();
         let wanted = (name.to_owned(), statistic.to_owned(), dimensions);

@@ -10,11 +10,12 @@ use anyhow::{Context as _, bail};
 use aws::measures;
 use domain::Minute;
 use domain::alerting::DEFAULT_RULES;
-use domain::alerting::engine::{self, Due, ForeignRead, NotDue, Outcome, Tick};
+use domain::alerting::engine::{self, Due, FileProblem, ForeignRead, NotDue, Outcome, RULES_INVALID, Tick};
 use domain::alerting::history::{Notified, Record};
 use domain::alerting::outbox::Claimed;
 use domain::alerting::policy::{self, Policy, Silences};
 use domain::alerting::rules::chosen::{Chosen, choose};
+use domain::alerting::rules::problem::InvalidRules;
 use domain::alerting::rules::{RuleSet, Variables};
 use domain::alerting::samples::ForeignValues;
 use domain::alerting::state::AlertState;
@@ -178,19 +179,27 @@ where
         state
     }
 
-    /// What CloudWatch says. If it says nothing, the rules that need it are in error, and the others go on.
+    /// What CloudWatch says. The rules that read a series of which it says nothing are in error; the others go on.
     async fn read_foreign(&self, read: &ForeignRead) -> ForeignValues {
         if read.queries.is_empty() {
             return ForeignValues::new();
         }
-        match self.metrics.read_metrics(&read.queries, read.from, read.until).await {
-            Ok(values) => read.queries.iter().cloned().zip(values).collect(),
-            Err(error) => {
-                let error = &error as &dyn std::error::Error;
-                tracing::error!(error, "rules on metrics of AWS could not be evaluated");
-                ForeignValues::new()
+        let answers = self.metrics.read_metrics(&read.queries, read.from, read.until).await;
+        let mut values = ForeignValues::new();
+        let mut unanswered = Vec::new();
+        for (query, answer) in read.queries.iter().zip(answers) {
+            match answer {
+                Ok(answer) => {
+                    values.insert(query.clone(), answer);
+                }
+                Err(error) => unanswered.push(error),
             }
         }
+        if let Some(first) = unanswered.first() {
+            let error = first as &dyn std::error::Error;
+            tracing::error!(error, series = unanswered.len(), "rules on metrics of AWS can't be evaluated");
+        }
+        values
     }
 
     /// Writes the state; `None` where another evaluator has written since it was read.

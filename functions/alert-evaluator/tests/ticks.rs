@@ -17,7 +17,7 @@ use domain::metrics::recent::RecentRollups;
 use domain::metrics::rollup::Rollup;
 use domain::metrics::series::{Aggregate, Dimensions, SeriesKey};
 use domain::notifying::document::AlertDocument;
-use domain::ports::{MetricQuery, MinuteValues, PortError, Publication, Publish, ReadMetrics, Retry};
+use domain::ports::{MetricQuery, MinuteValues, PortError, Publication, Publish, ReadMetrics, Retry, Unanswered};
 use jiff::Timestamp;
 use testkit::memory_bucket::Moment;
 use testkit::{FixedMetrics, InMemoryBucket, Operation, RecordedPublications, event_file};
@@ -297,7 +297,7 @@ impl ReadMetrics for Meanwhile<FixedMetrics> {
         queries: &[MetricQuery],
         from: Minute,
         until: Minute,
-    ) -> Result<Vec<MinuteValues>, PortError> {
+    ) -> Vec<Result<MinuteValues, Unanswered>> {
         self.rival.tick(self.now, soon()).await.unwrap();
         self.port.read_metrics(queries, from, until).await
     }

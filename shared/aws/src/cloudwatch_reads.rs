@@ -60,6 +60,28 @@ impl CloudWatchReads {
         }
         Ok(answers)
     }
+
+    /// All of `queries`, in as many calls as they take.
+    async fn read_all(
+        &self,
+        queries: &[MetricQuery],
+        between: (Minute, Minute),
+        period_seconds: i32,
+    ) -> Vec<Result<MinuteValues, Incomplete>> {
+        let mut all = Vec::with_capacity(queries.len());
+        for call in queries.chunks(MAX_QUERIES) {
+            match self.read_call(call, between, period_seconds).await {
+                Ok(answers) => all.extend(answers.finish(call)),
+                Err(error) => {
+                    // It was tried again already.
+                    let reason = format!("{:#}", anyhow::Error::new(error));
+                    let incomplete = || Incomplete { reason: Unanswered { reason: reason.clone() }, may_pass: false };
+                    all.extend(call.iter().map(|_| Err(incomplete())));
+                }
+            }
+        }
+        all
+    }
 }
 
 impl ReadMetrics for CloudWatchReads {
@@ -68,33 +90,30 @@ impl ReadMetrics for CloudWatchReads {
         queries: &[MetricQuery],
         from: Minute,
         until: Minute,
-    ) -> Result<Vec<MinuteValues>, PortError> {
-        let mut all = Vec::with_capacity(queries.len());
-        for call in queries.chunks(MAX_QUERIES) {
-            for answer in self.read_call(call, (from, until), MINUTE).await?.finish(call) {
-                let action = || format!("read {} metrics from CloudWatch", call.len());
-                all.push(answer.map_err(|incomplete| PortError::transient(action(), incomplete))?);
-            }
+    ) -> Vec<Result<MinuteValues, Unanswered>> {
+        let mut answers = self.read_all(queries, (from, until), MINUTE).await;
+        let again = to_ask_again(&answers);
+        if !again.is_empty() {
+            let queries: Vec<MetricQuery> = again.iter().map(|&at| queries[at].clone()).collect();
+            let second = self.read_all(&queries, (from, until), MINUTE).await;
+            again.into_iter().zip(second).for_each(|(at, answer)| answers[at] = answer);
         }
-        Ok(all)
+        answers.into_iter().map(|answer| answer.map_err(|incomplete| incomplete.reason)).collect()
     }
+}
+
+/// Places of the queries that may be answered when they are asked once more.
+fn to_ask_again(answers: &[Result<MinuteValues, Incomplete>]) -> Vec<usize> {
+    let may_pass = |at: &usize| answers[*at].as_ref().is_err_and(|incomplete| incomplete.may_pass);
+    (0..answers.len()).filter(may_pass).collect()
 }
 
 impl ReadFigures for CloudWatchReads {
     async fn read_figures(&self, queries: &[MetricQuery], periods: Periods) -> Vec<Result<MinuteValues, Unanswered>> {
         // A day at most, by its making.
         let seconds = i32::try_from(periods.minutes() * 60).unwrap_or(86_400);
-        let mut all = Vec::with_capacity(queries.len());
-        for call in queries.chunks(MAX_QUERIES) {
-            match self.read_call(call, (periods.from(), periods.until()), seconds).await {
-                Ok(answers) => all.extend(answers.finish(call)),
-                Err(error) => {
-                    let reason = format!("{:#}", anyhow::Error::new(error));
-                    all.extend(call.iter().map(|_| Err(Unanswered { reason: reason.clone() })));
-                }
-            }
-        }
-        all
+        let answers = self.read_all(queries, (periods.from(), periods.until()), seconds).await;
+        answers.into_iter().map(|answer| answer.map_err(|incomplete| incomplete.reason)).collect()
     }
 }
 
@@ -110,6 +129,13 @@ fn metric_data_query(at: usize, query: &MetricQuery, period_seconds: i32) -> Met
 /// An id has to begin with a lower-case letter.
 fn id(at: usize) -> String {
     format!("q{at}")
+}
+
+/// Why a query has no answer, and whether asking it once more may help.
+#[derive(Debug, Clone, PartialEq)]
+struct Incomplete {
+    reason: Unanswered,
+    may_pass: bool,
 }
 
 /// What the pages of one call have said so far.
@@ -150,15 +176,18 @@ impl Answers {
     }
 
     /// One answer a query. What is not answered completely is no answer: a part of a series would be a wrong one.
-    fn finish(mut self, queries: &[MetricQuery]) -> Vec<Result<MinuteValues, Unanswered>> {
+    fn finish(mut self, queries: &[MetricQuery]) -> Vec<Result<MinuteValues, Incomplete>> {
         let answer = |(at, query): (usize, &MetricQuery)| {
             let (said, values) = self.by_id.remove(&id(at)).unwrap_or_default();
             match said {
                 Some(Said { status: StatusCode::Complete, .. }) => Ok(values),
                 said => {
+                    // A right that is missing is missing a second later, too.
+                    let may_pass = said.as_ref().is_none_or(|said| said.status != StatusCode::Forbidden);
                     let status = said.map_or_else(|| "no answer".to_owned(), |said| said.to_string());
                     let MetricQuery { namespace, name, .. } = query;
-                    Err(Unanswered { reason: format!("{namespace} {name} is not answered completely: {status}") })
+                    let reason = format!("{namespace} {name} is not answered completely: {status}");
+                    Err(Incomplete { reason: Unanswered { reason }, may_pass })
                 }
             }
         };
@@ -220,18 +249,25 @@ mod tests {
 
     #[test]
     fn an_answer_that_is_not_complete_is_no_answer() {
-        for (status, expected) in [
-            (Some(StatusCode::PartialData), "AWS/RDS a is not answered completely: PartialData"),
-            (Some(StatusCode::InternalError), "AWS/RDS a is not answered completely: InternalError"),
-            (Some(StatusCode::Forbidden), "AWS/RDS a is not answered completely: Forbidden"),
-            (None, "AWS/RDS a is not answered completely: no answer"),
+        for (status, expected, may_pass) in [
+            (Some(StatusCode::PartialData), "AWS/RDS a is not answered completely: PartialData", true),
+            (Some(StatusCode::InternalError), "AWS/RDS a is not answered completely: InternalError", true),
+            (Some(StatusCode::Forbidden), "AWS/RDS a is not answered completely: Forbidden", false),
+            (None, "AWS/RDS a is not answered completely: no answer", true),
         ] {
             let mut answers = Answers::of(1);
             if let Some(status) = status {
                 answers.take(&[result(0, status, &[(1, 10.0)])]);
             }
-            assert_eq!(answers.finish(&[query("a")]), [Err(Unanswered { reason: expected.to_owned() })]);
+            let reason = Unanswered { reason: expected.to_owned() };
+            assert_eq!(answers.finish(&[query("a")]), [Err(Incomplete { reason, may_pass })]);
         }
+    }
+
+    #[test]
+    fn what_may_pass_is_asked_once_more_and_nothing_else() {
+        let error = |may_pass| Err(Incomplete { reason: Unanswered { reason: "no".to_owned() }, may_pass });
+        assert_eq!(to_ask_again(&[Ok(MinuteValues::new()), error(true), error(false), error(true)]), [1, 3]);
     }
 
     #[test]
@@ -243,6 +279,7 @@ mod tests {
         answers.take(&[refused, result(1, StatusCode::Complete, &[(1, 10.0)])]);
         let reason = "AWS/RDS a is not answered completely: InternalError, the range is too long".to_owned();
         let other = MinuteValues::from([(minute(1), 10.0)]);
-        assert_eq!(answers.finish(&[query("a"), query("b")]), [Err(Unanswered { reason }), Ok(other)]);
+        let incomplete = Incomplete { reason: Unanswered { reason }, may_pass: true };
+        assert_eq!(answers.finish(&[query("a"), query("b")]), [Err(incomplete), Ok(other)]);
     }
 }

@@ -180,24 +180,24 @@ pub struct MetricQuery {
 /// What CloudWatch knows of one series, by minute.
 pub type MinuteValues = BTreeMap<Minute, f64>;
 
-/// Reads metrics from CloudWatch.
-pub trait ReadMetrics: Sync {
-    /// One answer a query, in the same order, of the minutes from `from` up to but without `until`. A
-    /// query that CloudWatch could not answer completely is an error, not an empty series.
-    fn read_metrics(
-        &self,
-        queries: &[MetricQuery],
-        from: Minute,
-        until: Minute,
-    ) -> impl Future<Output = Result<Vec<MinuteValues>, PortError>> + Send;
-}
-
 /// Why CloudWatch has not answered a query, or not completely.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
 pub struct Unanswered {
     /// In its words.
     pub reason: String,
+}
+
+/// Reads metrics from CloudWatch.
+pub trait ReadMetrics: Sync {
+    /// One answer a query, in the same order, of the minutes from `from` up to but without `until`. A query that
+    /// CloudWatch could not answer completely, also when asked once more, is an error of its own, not an empty series.
+    fn read_metrics(
+        &self,
+        queries: &[MetricQuery],
+        from: Minute,
+        until: Minute,
+    ) -> impl Future<Output = Vec<Result<MinuteValues, Unanswered>>> + Send;
 }
 
 /// Reads figures of metrics from CloudWatch.

@@ -1,6 +1,7 @@
 //! Ports that remember what they were given, and can be told to refuse it.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use domain::Minute;
@@ -177,21 +178,23 @@ pub struct FixedMetrics {
     pub series: BTreeMap<MetricQuery, MinuteValues>,
     /// Whether every call fails.
     pub unavailable: bool,
-    /// Names of metrics that no query of figures is answered about.
+    /// Names of metrics that no query is answered about.
     pub unanswered: BTreeSet<String>,
+}
+
+impl FixedMetrics {
+    fn answer(&self, query: &MetricQuery, asked: Range<Minute>) -> Result<MinuteValues, Unanswered> {
+        if self.unavailable || self.unanswered.contains(&query.name) {
+            return Err(Unanswered { reason: "injected fault".to_owned() });
+        }
+        let values = self.series.get(query).into_iter().flatten();
+        Ok(values.filter(|(at, _)| asked.contains(at)).map(|(&at, &value)| (at, value)).collect())
+    }
 }
 
 impl ReadFigures for FixedMetrics {
     async fn read_figures(&self, queries: &[MetricQuery], periods: Periods) -> Vec<Result<MinuteValues, Unanswered>> {
-        let answer = |query: &MetricQuery| {
-            if self.unavailable || self.unanswered.contains(&query.name) {
-                return Err(Unanswered { reason: "injected fault".to_owned() });
-            }
-            let values = self.series.get(query).into_iter().flatten();
-            let asked = periods.from()..periods.until();
-            Ok(values.filter(|(at, _)| asked.contains(at)).map(|(&at, &value)| (at, value)).collect())
-        };
-        queries.iter().map(answer).collect()
+        queries.iter().map(|query| self.answer(query, periods.from()..periods.until())).collect()
     }
 }
 
@@ -201,18 +204,8 @@ impl ReadMetrics for FixedMetrics {
         queries: &[MetricQuery],
         from: Minute,
         until: Minute,
-    ) -> Result<Vec<MinuteValues>, PortError> {
-        if self.unavailable {
-            return Err(PortError::transient("read metrics", "injected fault"));
-        }
-        let answer = |query| {
-            let values = self.series.get(query).into_iter().flatten();
-            values
-                .filter(|(minute, _)| (from..until).contains(*minute))
-                .map(|(&minute, &value)| (minute, value))
-                .collect()
-        };
-        Ok(queries.iter().map(answer).collect())
+    ) -> Vec<Result<MinuteValues, Unanswered>> {
+        queries.iter().map(|query| self.answer(query, from..until)).collect()
     }
 }
 

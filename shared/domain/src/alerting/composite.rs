@@ -52,7 +52,8 @@ fn group_of(group_by: &[String], labels: &Labels) -> Option<Labels> {
 
 /// How many alerts of the rule fire of those that have the same value for each label that both have.
 fn firing(board: &Board, rule: &str, labels: &Labels) -> Firing {
-    let counts = |alert: &&Alert| alert.labels.iter().all(|(name, value)| labels.get(name).is_none_or(|of| of == value));
+    let counts =
+        |alert: &&Alert| alert.labels.iter().all(|(name, value)| labels.get(name).is_none_or(|of| of == value));
     let mut firing = Firing::default();
     for alert in board.alerts_of(rule).filter(counts) {
         let fires = alert.phase.is_firing();

@@ -297,7 +297,8 @@ impl Work {
             }
         }
         for labels in left {
-            if let Some(gone) = held.get_mut(&labels).filter(|held| !matches!(held.alert.phase, Phase::Resolved { .. })) {
+            if let Some(gone) = held.get_mut(&labels).filter(|held| !matches!(held.alert.phase, Phase::Resolved { .. }))
+            {
                 self.changes.extend(end(&mut gone.alert, minute, None, "nothing is known of its group any more"));
                 self.watch(rule, &labels, Health::Ok, minute);
             }
@@ -319,8 +320,7 @@ impl Work {
                 Health::Error => Verdict::Open, // Whether there are data, nobody knows then.
                 Health::Ok | Health::NoData => Verdict::Fine,
             };
-            let finding =
-                Finding { labels: Rc::new(of_rule), verdict, value: None, health: Health::Ok, ends: None };
+            let finding = Finding { labels: Rc::new(of_rule), verdict, value: None, health: Health::Ok, ends: None };
             let told = |_: &Labels, _: Option<f64>| told_of_health(rule, labels, id, health);
             let mut held = self.board.take(id);
             self.changes.extend(advance(id, finding, minute, (UNWELL_FOR, 0), &mut held, &mut self.state.past, told));
@@ -377,9 +377,8 @@ impl Work {
     /// Drops what nobody needs to remember.
     fn forget(&mut self, rules: &[&Rule], minute: Minute) {
         self.board.retain(|alert| !is_forgotten(alert, minute));
-        let is_kind = |id: &String, names: &[&str]| {
-            rules.iter().any(|rule| rule.id == *id && names.contains(&rule.kind.name()))
-        };
+        let is_kind =
+            |id: &String, names: &[&str]| rules.iter().any(|rule| rule.id == *id && names.contains(&rule.kind.name()));
         self.state.budgets.retain(|id, _| is_kind(id, &["slo"]));
         self.state.heard.retain(|id, heard| !heard.is_empty() && is_kind(id, &["absence", "heartbeat"]));
         self.state.events.counts.retain(|id, _| is_kind(id, &["event"]));

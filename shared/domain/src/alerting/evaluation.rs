@@ -71,7 +71,10 @@ pub(super) fn advance(
         if ends.is_some() || (verdict != Verdict::Breaching && health == Health::Ok) {
             return None;
         }
-        held.insert((*labels).clone(), HeldAlert { fingerprint: fingerprint(id, &labels), alert: inactive(id, &labels) });
+        held.insert(
+            (*labels).clone(),
+            HeldAlert { fingerprint: fingerprint(id, &labels), alert: inactive(id, &labels) },
+        );
     }
     let HeldAlert { fingerprint, alert } = held.get_mut(&*labels)?;
     let before = alert.phase;

@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::Minute;
 
-use super::datapoints::Verdict;
 use super::board::Held;
+use super::datapoints::Verdict;
 use super::evaluation::{Finding, is_firing, span};
 use super::rules::kind::Event;
 use super::rules::{Labels, Rule};

@@ -303,7 +303,8 @@ fn remembered<T: Copy>(
     is_it: impl Fn(&T) -> bool,
     compute: impl FnOnce() -> T,
 ) -> T {
-    let found = known.borrow().iter().rev().find(|(other, held)| *other == window && is_it(held)).map(|(_, held)| *held);
+    let found =
+        known.borrow().iter().rev().find(|(other, held)| *other == window && is_it(held)).map(|(_, held)| *held);
     found.unwrap_or_else(|| {
         let computed = compute();
         let mut known = known.borrow_mut();
@@ -483,9 +484,8 @@ mod tests {
             let foreign = ForeignValues::from([(series, values)]);
             let samples = Samples::new(&recent, &foreign, minute(0));
             let selected = samples.select(query(&rule), &[]);
-            let read = |from, to| {
-                selected.read(query(&rule), &Labels::new(), Window { from: minute(from), to: minute(to) })
-            };
+            let read =
+                |from, to| selected.read(query(&rule), &Labels::new(), Window { from: minute(from), to: minute(to) });
             assert_eq!(read(1, 3), Reading::Value(expected), "{statistic}");
             assert_eq!(read(7, 9), Reading::Nothing);
             let nothing = ForeignValues::new();

@@ -111,7 +111,14 @@ pub(super) fn findings<'a>(
 }
 
 /// Adds `minute` to the group's buckets, if the rule has long windows.
-fn record(rule: &Rule, slo: &Slo, minute: Minute, selected: &Selected, labels: &Rc<Labels>, budget: &mut Budget) -> Health {
+fn record(
+    rule: &Rule,
+    slo: &Slo,
+    minute: Minute,
+    selected: &Selected,
+    labels: &Rc<Labels>,
+    budget: &mut Budget,
+) -> Health {
     let counted = selected.counted(labels, Window::ending(minute, 1));
     let health = if counted.is_some() { Health::Ok } else { Health::Error };
     let longest = windows(slo).max().unwrap_or(0);

@@ -5,8 +5,8 @@ use std::rc::Rc;
 
 use crate::Minute;
 
-use super::datapoints::{self, Datapoint, Verdict};
 use super::board::Held;
+use super::datapoints::{self, Datapoint, Verdict};
 use super::evaluation::{Finding, is_firing};
 use super::rules::kind::Threshold;
 use super::rules::{Labels, Missing, Query, Rule};
@@ -36,9 +36,7 @@ pub(super) fn findings<'a>(
     samples: &Samples<'a>,
     held: &Held,
 ) -> Vec<Finding> {
-    let select = |(name, query): (&'a String, &'a Query)| {
-        (name.as_str(), query, samples.select(query, &rule.group_by))
-    };
+    let select = |(name, query): (&'a String, &'a Query)| (name.as_str(), query, samples.select(query, &rule.group_by));
     let selected: Vec<Selected> = threshold.queries.iter().map(select).collect();
     let groups: BTreeSet<Rc<Labels>> = match selected.as_slice() {
         [(_, _, selection)] if held.is_empty() => {

@@ -341,8 +341,7 @@ fn a_bad_rule_file_is_an_alert_until_it_is_mended() {
     let error = RuleSet::load("config/rules.yaml", "version: 1\nrules: []", &Variables::new()).unwrap_err();
     let mut story = Story::of(FAILURES);
     assert!(story.tick(0).is_empty());
-    let problem =
-        FileProblem { alert: RULES_INVALID, mistakes: error.problems.len(), text: error.to_string() };
+    let problem = FileProblem { alert: RULES_INVALID, mistakes: error.problems.len(), text: error.to_string() };
     let problems = [problem];
     // By the tick's own time, which is a minute after that of the metrics.
     assert_eq!(story.tick_with(1, &problems), ["2 firing rules_invalid 1"]);

@@ -47,13 +47,13 @@ pub const RESERVED_IDS: &[&str] =
 
 /// Which fields a rule has beside those of every rule: `id`, `kind`, `class`, `service`, `annotations`, `evidence` and
 /// `tests`.
-struct Fields {
-    kind: &'static str,
-    required: &'static [&'static str],
-    optional: &'static [&'static str],
+pub(super) struct Fields {
+    pub(super) kind: &'static str,
+    pub(super) required: &'static [&'static str],
+    pub(super) optional: &'static [&'static str],
 }
 
-const FIELDS: &[Fields] = &[
+pub(super) const FIELDS: &[Fields] = &[
     Fields {
         kind: "metric",
         required: &["severity", "queries", "expr", "window", "when"],
@@ -139,6 +139,10 @@ impl Check<'_> {
         let by_id: BTreeMap<&str, &Rule> = rules.values().map(|rule| (rule.id.as_str(), rule)).collect();
         let mut tests = BTreeMap::new();
         for (at, rule) in &rules {
+            // What its tests can say depends on what is wrong with it.
+            if self.problems.iter().any(|problem| problem.rule.as_ref() == Some(&rule.id)) {
+                continue;
+            }
             self.rule = Some(rule.id.clone());
             tests.insert(*at, self.tests(&file.rules.value[*at].value, rule, &by_id));
         }

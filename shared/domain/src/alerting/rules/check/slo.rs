@@ -178,7 +178,7 @@ impl Check<'_> {
             return self.problem(factor, format!("a factor of {} burns nothing", factor.value), hint);
         }
         let total_failure = 1.0 / (1.0 - objective);
-        if factor.value < total_failure {
+        if is_reached(factor.value, objective) {
             return Some(factor.value);
         }
         let message = format!("a burn rate above {} can't be reached", factor.value);
@@ -203,10 +203,16 @@ impl Check<'_> {
 
 /// Those of the usual ones that can fire: an objective of 90 % burns no faster than 10.
 fn default_alerts(objective: f64) -> Vec<BurnAlert> {
-    let reachable = |(_, burn): &(Severity, Burn)| burn.factor < 1.0 / (1.0 - objective);
+    let reachable = |(_, burn): &(Severity, Burn)| is_reached(burn.factor, objective);
     let burns = DEFAULT_BURNS.into_iter().filter(reachable).collect();
     // Their severities do not collide.
     alerts_of(burns).unwrap_or_default()
+}
+
+/// Whether something burns faster than `factor` if all of it fails.
+fn is_reached(factor: f64, objective: f64) -> bool {
+    // What floating point takes away is not worth a rule that never fires.
+    factor * (1.0 - objective) < 1.0 - 1e-9
 }
 
 /// One alert for each label, the gravest first; or a label with two severities.
