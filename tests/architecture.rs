@@ -72,6 +72,7 @@ fn the_domain_depends_on_nothing_that_does_io() {
         // Only the messages: prost writes them, and nothing of its SDK is called.
         "opentelemetry-proto",
         "prost",
+        "regex-lite",
         "schema",
         "serde",
         "serde-saphyr",

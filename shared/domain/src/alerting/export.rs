@@ -2,6 +2,7 @@
 //!
 //! What a system can't say is never dropped silently: each export answers [`Note`]s, and writes them into its file.
 
+pub mod alertmanager;
 pub mod cloudwatch;
 pub mod prometheus;
 

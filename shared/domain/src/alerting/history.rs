@@ -21,6 +21,8 @@ pub enum Record {
     Notified(Notified),
     /// An alert that would have been told is not.
     Muted(Muted),
+    /// A silence began, or is over.
+    Silence(SilenceTurned),
 }
 
 /// A notification, for the history.
@@ -55,6 +57,26 @@ pub struct Muted {
     pub by: String,
 }
 
+/// A silence that began or is over.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SilenceTurned {
+    /// The moment that noticed it.
+    pub at: Timestamp,
+    /// Id of the silence.
+    pub silence: String,
+    /// Whether it is in force from now on, or no longer.
+    pub began: bool,
+    /// What it matches, as people write it.
+    pub matchers: String,
+    /// Who wanted it.
+    pub author: String,
+    /// Why.
+    pub comment: String,
+    /// When it is to end; of one that is over, when it was to.
+    pub ends: Timestamp,
+}
+
 impl Record {
     /// A name of its own: the same record, made again, has the same one.
     pub fn id(&self) -> String {
@@ -66,6 +88,10 @@ impl Record {
             Record::Muted(Muted { at, fingerprint, by, .. }) => {
                 let parts = [fingerprint.as_bytes(), by.as_bytes(), &at.as_millisecond().to_be_bytes()];
                 format!("muted-{}", keys::fingerprint(parts))
+            }
+            Record::Silence(SilenceTurned { at, silence, began, .. }) => {
+                let parts = [silence.as_bytes(), &[u8::from(*began)], &at.as_millisecond().to_be_bytes()];
+                format!("silence-{}", keys::fingerprint(parts))
             }
         }
     }
