@@ -6,6 +6,7 @@ mod metrics;
 mod quarantine;
 mod replay;
 mod rules;
+mod silences;
 mod trace;
 
 use std::io::{self, Write};
@@ -80,6 +81,11 @@ enum Command {
         #[command(subcommand)]
         command: rules::Command,
     },
+    /// Silence alerts for a while
+    Silences {
+        #[command(subcommand)]
+        command: silences::Command,
+    },
 }
 
 #[tokio::main]
@@ -127,11 +133,28 @@ async fn run(command: Command, out: &mut impl Write) -> anyhow::Result<bool> {
             rules::export::export(&format, out, &mut io::stderr().lock())
         }
         Command::Rules { command: rules::Command::Backtest(asked) } => {
-            let bucket = asked.bucket.clone().or_else(|| std::env::var("BUCKET_NAME").ok());
-            let bucket = bucket.context("name the stack's bucket: --bucket, or the variable BUCKET_NAME")?;
+            let bucket = bucket_or_variable(asked.bucket.clone())?;
             let sdk = aws::load_config().await;
             let (bucket, cloudwatch) = (S3Bucket::new(&sdk, bucket), CloudWatchReads::new(&sdk));
             rules::backtest::run(&asked, &bucket, &cloudwatch, Timestamp::now(), out).await
         }
+        Command::Silences { command } => {
+            let (silences::Command::List { place, .. }
+            | silences::Command::Add { place, .. }
+            | silences::Command::Expire { place, .. }) = &command;
+            let bucket = bucket_or_variable(place.bucket.clone())?;
+            let (bucket, now) = (S3Bucket::new(&aws::load_config().await, bucket), Timestamp::now());
+            match command {
+                silences::Command::List { expired, json, .. } => silences::list(&bucket, expired, json, now, out).await,
+                silences::Command::Add { wanted, .. } => silences::add(&bucket, &wanted, now, out).await,
+                silences::Command::Expire { id, .. } => silences::expire(&bucket, &id, now, out).await,
+            }
+        }
     }
+}
+
+/// The bucket that was named, else that of the variable which the functions have.
+fn bucket_or_variable(named: Option<String>) -> anyhow::Result<String> {
+    let bucket = named.or_else(|| std::env::var("BUCKET_NAME").ok());
+    bucket.context("name the stack's bucket: --bucket, or the variable BUCKET_NAME")
 }

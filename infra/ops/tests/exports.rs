@@ -108,6 +108,24 @@ fn prometheus_does_not_agree_with_other_rules() {
     }
 }
 
+#[test]
+fn an_alertmanager_takes_the_policy() {
+    let scratch = Scratch::new("alertmanager");
+    let policy = Path::new(env!("CARGO_MANIFEST_DIR")).join("../rules/policy.yaml");
+    let arguments =
+        [&["rules", "export", "alertmanager"][..], &["rules", "export", "alertmanager", policy.to_str().unwrap()]];
+    let [built_in, from_file] = arguments.map(|arguments| {
+        let output = Command::new(env!("CARGO_BIN_EXE_ops")).args(arguments).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    });
+    assert_eq!(built_in, from_file);
+    let config = scratch.write("alertmanager.yml", &built_in);
+    if is_installed("amtool", true) {
+        judge(Command::new("amtool").arg("check-config").arg(config));
+    }
+}
+
 /// What every rule became, by what the file says of it.
 #[test]
 fn no_rule_is_dropped_silently() {
@@ -144,7 +162,11 @@ fn alarms_are_a_template_that_cfn_lint_finds_nothing_in() {
         let path = scratch.write("alarms.json", &template);
         // (CI has it in an environment of its own, for the template that is deployed.)
         if is_installed("cfn-lint", false) {
-            judge(Command::new("cfn-lint").args(["--non-zero-exit-code", "informational", "--include-checks", "I", "--"]).arg(path));
+            judge(
+                Command::new("cfn-lint")
+                    .args(["--non-zero-exit-code", "informational", "--include-checks", "I", "--"])
+                    .arg(path),
+            );
         }
     }
 }

@@ -43,6 +43,9 @@ pub(crate) struct Arguments {
     /// Another file, of which the differences are told
     #[arg(long, value_name = "OTHER")]
     pub(crate) against: Option<PathBuf>,
+    /// The notification policy; without it that of the bucket, or else the built-in one
+    #[arg(long, value_name = "POLICY")]
+    pub(crate) policy: Option<PathBuf>,
     /// That an alert fires again within so many minutes of its end is a flap
     #[arg(long, default_value_t = 30, value_name = "MINUTES")]
     pub(crate) flaps: i64,
@@ -86,10 +89,11 @@ pub(crate) async fn run(
     let against = asked.against.as_ref().map(|file| super::load(file, &variables)).transpose()?;
     let sets: Vec<&RuleSet> = std::iter::once(&rules).chain(&against).collect();
     let span = Span::find(bucket, asked.days, sets.iter().map(|rules| warm_up(rules)).max().unwrap_or(0), now).await?;
-    let policy = Policy::default();
+    let (policy, wrong) = policy(asked, bucket).await?;
     let backtests: Vec<Backtest> =
         sets.iter().map(|rules| Backtest::new(rules, &policy, span.counted_from, asked.flaps)).collect();
-    let mut past = Past { bucket, metrics, span, backtests, metrics_known: PastMetrics::default(), problems: Vec::new() };
+    let mut past =
+        Past { bucket, metrics, span, backtests, metrics_known: PastMetrics::default(), problems: Vec::new() };
     let coverage = past.play(&sets).await?;
     let Past { backtests, problems, .. } = past;
     let mut reports = backtests.into_iter().map(|backtest| backtest.report(span.until));
@@ -97,6 +101,7 @@ pub(crate) async fn run(
     let diff = reports.next().map(|before| Diff::between(&before, &report));
     let complete = problems.is_empty();
     let mut notes = span.notes(asked.days, &sets, now);
+    notes.extend(wrong);
     notes.extend(problems);
     let against = asked.against.as_ref().map(|file| file.display().to_string());
     let played = Played { file: asked.rules.name(), against, coverage, notes, report, diff };
@@ -105,6 +110,22 @@ pub(crate) async fn run(
         false => played.print(asked.episodes, out)?,
     }
     Ok(complete)
+}
+
+/// The policy that decides what is told: that of a file, else the operators' own of the bucket, else the built-in one;
+/// and what is to be said of it.
+async fn policy(asked: &Arguments, bucket: &impl GetObject) -> anyhow::Result<(Policy, Option<String>)> {
+    if let Some(file) = &asked.policy {
+        let name = file.display().to_string();
+        let text = std::fs::read_to_string(file).with_context(|| name.clone())?;
+        return Ok((Policy::load(&name, &text)?, None));
+    }
+    let stored = bucket.get(keys::POLICY).await?;
+    let chosen = Policy::choose(keys::POLICY, stored.as_ref().map(|stored| stored.body.as_slice()), None);
+    let wrong = chosen
+        .problem
+        .map(|problem| format!("the built-in policy decides what is sent, since there are mistakes:\n{problem}"));
+    Ok((chosen.holds, wrong))
 }
 
 /// Which minutes are played.
@@ -128,7 +149,8 @@ impl Span {
         now: Timestamp,
     ) -> anyhow::Result<Span> {
         let recent = bucket.get(keys::RECENT_ROLLUPS).await?;
-        let recent = recent.map(|stored| RecentRollups::parse(&stored.body)).transpose().context(keys::RECENT_ROLLUPS)?;
+        let recent =
+            recent.map(|stored| RecentRollups::parse(&stored.body)).transpose().context(keys::RECENT_ROLLUPS)?;
         // What the flusher has not taken in yet is not silence.
         let flushed = recent.and_then(|recent| recent.flushed_until);
         let until = flushed.map_or(Minute::of(now), |flushed| flushed.min(Minute::of(now)));
@@ -163,7 +185,7 @@ impl Span {
             .collect();
         if !events.is_empty() {
             let events: Vec<&str> = events.into_iter().collect();
-            notes.push(format!("rules on events are not played, since events are not stored: {}", events.join(", ")));
+            notes.push(format!("rules on events are not played, since rollups have no events: {}", events.join(", ")));
         }
         notes
     }
@@ -235,14 +257,16 @@ impl<B: GetObject + ListObjects, M: ReadMetrics> Past<'_, B, M> {
         let queries: BTreeSet<_> = reads.iter().flat_map(|read| &read.queries).cloned().collect();
         let queries: Vec<_> = queries.into_iter().collect();
         let Some(from) = reads.iter().map(|read| read.from).min().filter(|_| !queries.is_empty()) else { return };
-        let answered = match self.metrics.read_metrics(&queries, from, until).await {
-            Ok(values) => queries.into_iter().zip(values).collect(),
-            Err(error) => {
-                let error = anyhow::Error::new(error);
-                self.problems.push(format!("CloudWatch has not answered for {} to {until}: {error:#}", from));
-                ForeignValues::new()
+        let answers = self.metrics.read_metrics(&queries, from, until).await;
+        let mut answered = ForeignValues::new();
+        for (query, answer) in queries.into_iter().zip(answers) {
+            match answer {
+                Ok(values) => {
+                    answered.insert(query, values);
+                }
+                Err(unanswered) => self.problems.push(format!("{from} to {until}: {unanswered}")),
             }
-        };
+        }
         self.metrics_known.answered(answered);
     }
 }
@@ -252,7 +276,9 @@ impl<B: GetObject + ListObjects, M: ReadMetrics> Past<'_, B, M> {
 async fn read_rollup(bucket: &impl GetObject, key: Option<&String>) -> anyhow::Result<Result<Option<Rollup>, String>> {
     let Some(key) = key else { return Ok(Ok(None)) };
     let Some(stored) = bucket.get(key).await? else { return Ok(Ok(None)) };
-    Ok(Rollup::parse(&stored.body).map(Some).map_err(|error| format!("{key} can't be read, and counts as nothing: {error}")))
+    Ok(Rollup::parse(&stored.body)
+        .map(Some)
+        .map_err(|error| format!("{key} can't be read, and counts as nothing: {error}")))
 }
 
 impl Played {
@@ -262,7 +288,11 @@ impl Played {
         writeln!(out, "{}, played from {from} to {until}: {played} minutes, {recorded} with metrics", self.file)?;
         for gap in gaps.iter().take(GAPS_TOLD) {
             let minutes = gap.until.since(gap.from);
-            writeln!(out, "nothing at all is stored from {} to {} ({minutes} minutes): played as silence", gap.from, gap.until)?;
+            writeln!(
+                out,
+                "nothing at all is stored from {} to {} ({minutes} minutes): played as silence",
+                gap.from, gap.until
+            )?;
         }
         if gaps.len() > GAPS_TOLD {
             writeln!(out, "and {} more such gaps", gaps.len() - GAPS_TOLD)?;

@@ -1,9 +1,12 @@
 //! Rules and policy as files of other systems.
 
 use std::io::Write;
+use std::path::PathBuf;
 
+use anyhow::Context as _;
 use clap::Subcommand;
-use domain::alerting::export::{Note, cloudwatch, prometheus};
+use domain::alerting::export::{Note, alertmanager, cloudwatch, prometheus};
+use domain::alerting::policy::Policy;
 
 use super::RuleFile;
 
@@ -19,6 +22,14 @@ pub(crate) enum Format {
         /// Print the rules' own tests instead, for `promtool test rules`, of the exported rule file of this name
         #[arg(long, value_name = "RULE_FILE")]
         tests: Option<String>,
+    },
+    /// The configuration of an Alertmanager that does what the notification policy says
+    Alertmanager {
+        /// The policy's YAML file; the built-in policy without it
+        file: Option<PathBuf>,
+        /// Where it sends what is told
+        #[arg(long, default_value = "http://127.0.0.1:9099/")]
+        webhook_url: String,
     },
     /// A CloudFormation template with an alarm for each rule and known group
     Cloudwatch {
@@ -55,6 +66,19 @@ pub(crate) fn export(format: &Format, out: &mut impl Write, told: &mut impl Writ
                     write!(out, "{}", exported.text)?;
                     tell(&exported.notes, told)?;
                 }
+            }
+        }
+        Format::Alertmanager { file, webhook_url } => {
+            let policy = match file {
+                Some(file) => {
+                    let name = file.display().to_string();
+                    Policy::load(&name, &std::fs::read_to_string(file).with_context(|| name.clone())?)?
+                }
+                None => Policy::built_in(),
+            };
+            write!(out, "{}", alertmanager::config(&policy, webhook_url)?)?;
+            if policy.storm.is_some() {
+                writeln!(told, "left out: the storm cap, for which Alertmanager has no word")?;
             }
         }
         Format::Cloudwatch { rules: file, values } => {

@@ -81,7 +81,14 @@ impl RuleDiff {
         let episodes = |report: &Option<RuleReport>| report.as_ref().map_or(Vec::new(), |rule| rule.episodes.clone());
         let (old, new) = (episodes(&before), episodes(&after));
         let rule = after.as_ref().or(before.as_ref()).map_or(String::new(), |rule| rule.rule.clone());
-        RuleDiff { rule, change, gone: without_counterpart(&old, &new), new: without_counterpart(&new, &old), before, after }
+        RuleDiff {
+            rule,
+            change,
+            gone: without_counterpart(&old, &new),
+            new: without_counterpart(&new, &old),
+            before,
+            after,
+        }
     }
 }
 

@@ -23,7 +23,8 @@ fn errors(limit: u64, keep: &str) -> String {
 
 /// A rollup in which `service` has so many contract creation errors.
 fn rollup(at: Minute, service: &str, value: f64) -> Rollup {
-    let dimensions = Dimensions::from([("service".to_owned(), service.to_owned()), ("reason".to_owned(), "x".to_owned())]);
+    let dimensions =
+        Dimensions::from([("service".to_owned(), service.to_owned()), ("reason".to_owned(), "x".to_owned())]);
     let key = SeriesKey { name: "contract_creation_errors".to_owned(), dimensions };
     let mut rollup = Rollup::empty(at);
     rollup.series.add(key, &Aggregate::of(value, at.start().as_millisecond()));
@@ -133,9 +134,12 @@ fn a_rule_is_warm_once_it_has_seen_what_it_waits_for() {
                5xx}}, total: {metric: api_requests}, annotations: {summary: x}}\n";
     let heartbeat = "- {id: job, kind: heartbeat, class: business, severity: warning, metric: contracts_created, every: 1d, \
                      grace: 1h, annotations: {summary: x}}\n";
-    for (text, expected) in
-        [(errors(3, "0m"), SPAN_MINUTES), (errors(3, "3h"), 181), (slo.to_owned(), 4_320), (heartbeat.to_owned(), 1_500)]
-    {
+    for (text, expected) in [
+        (errors(3, "0m"), SPAN_MINUTES),
+        (errors(3, "3h"), 181),
+        (slo.to_owned(), 4_320),
+        (heartbeat.to_owned(), 1_500),
+    ] {
         assert_eq!(warm_up(&rules(&text)), expected, "{text}");
     }
 }
@@ -183,7 +187,9 @@ fn tables_fit_a_hundred_columns_whatever_the_rules_are_called() {
     let text = format!("{}{}", errors(3, "0m"), errors(3, "0m").replace("id: errors", &format!("id: {long}")));
     let report = played(&rules(&text), "05550000000", 0, 3);
     let none = Report { rules: Vec::new(), ..report.clone() };
-    for told in [report.to_string(), Diff::between(&none, &report).to_string(), Diff::between(&report, &none).to_string()] {
+    for told in
+        [report.to_string(), Diff::between(&none, &report).to_string(), Diff::between(&report, &none).to_string()]
+    {
         assert!(told.lines().all(|line| line.len() <= 100), "{told}");
         assert!(told.contains(&long), "{told}");
     }

@@ -144,7 +144,8 @@ fn unused(resources: &serde_json::Map<String, Value>, name: String) -> String {
 impl Alarm {
     /// Its name after the stack's.
     fn name(&self, rule: &Rule) -> String {
-        let parts: Vec<&str> = std::iter::once(rule.id.as_str()).chain(self.suffix.iter().map(String::as_str)).collect();
+        let parts: Vec<&str> =
+            std::iter::once(rule.id.as_str()).chain(self.suffix.iter().map(String::as_str)).collect();
         // What `Fn::Sub` would read as a variable of its own, and what would end a name in an alarm's rule.
         parts.join("-").replace("${", "$-{").replace(['"', '\\'], "-").replace(char::is_control, "-")
     }

@@ -105,7 +105,10 @@ impl Context<'_> {
         match &self.rule.kind {
             Kind::Metric(threshold) => {
                 if threshold.clear != threshold.when.negated() {
-                    differs.push(format!("it ends as soon as it is not {}, and does not wait for {}", threshold.when, threshold.clear));
+                    differs.push(format!(
+                        "it ends as soon as it is not {}, and does not wait for {}",
+                        threshold.when, threshold.clear
+                    ));
                 }
                 if threshold.window > 1 && (threshold.n > 1 || hold > 0) {
                     let window = duration(threshold.window);
@@ -247,15 +250,12 @@ impl Context<'_> {
         Ok(Watches::Alarms { rule, resources })
     }
 
-    fn logic(
-        &self,
-        logic: &Logic,
-        labels: &Labels,
-        resources: &mut BTreeSet<String>,
-    ) -> Result<String, Unsayable> {
+    fn logic(&self, logic: &Logic, labels: &Labels, resources: &mut BTreeSet<String>) -> Result<String, Unsayable> {
         match logic {
             Logic::Fires(rule) | Logic::AtLeast(rule, 1) => self.any_of(rule, labels, resources),
-            Logic::AtLeast(rule, number) => Err(format!("alarms do not count how many of {rule} are at least {number}")),
+            Logic::AtLeast(rule, number) => {
+                Err(format!("alarms do not count how many of {rule} are at least {number}"))
+            }
             Logic::Not(inner) => Ok(format!("NOT {}", self.logic(inner, labels, resources)?)),
             Logic::And(left, right) => {
                 let left = self.logic(left, labels, resources)?;
@@ -271,7 +271,8 @@ impl Context<'_> {
     /// Whether an alarm of `rule` with the same values of the labels that both have is in alarm.
     fn any_of(&self, rule: &str, labels: &Labels, resources: &mut BTreeSet<String>) -> Result<String, Unsayable> {
         let alerts = self.exported.get(rule).ok_or_else(|| format!("it speaks of {rule}, which is not in here"))?;
-        let same = |alert: &&Alert| labels.iter().all(|(name, value)| alert.labels.get(name).is_none_or(|own| own == value));
+        let same =
+            |alert: &&Alert| labels.iter().all(|(name, value)| alert.labels.get(name).is_none_or(|own| own == value));
         let meant: Vec<&Alert> = alerts.iter().filter(same).collect();
         resources.extend(meant.iter().map(|alert| alert.resource.clone()));
         let alarms: Vec<String> = meant.iter().map(|alert| format!("ALARM(\"{}\")", full_name(&alert.name))).collect();

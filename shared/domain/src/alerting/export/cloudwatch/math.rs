@@ -15,8 +15,10 @@ use super::Values;
 pub(super) type Unsayable = String;
 
 /// Codes of a class that are looked at where no values are given: those that services and load balancers answer.
-const STATUS_CODES: &[&str] =
-    &["200", "201", "204", "301", "302", "304", "400", "401", "403", "404", "409", "422", "429", "500", "502", "503", "504"];
+const STATUS_CODES: &[&str] = &[
+    "200", "201", "204", "301", "302", "304", "400", "401", "403", "404", "409", "422", "429", "500", "502", "503",
+    "504",
+];
 
 /// Metrics, and an expression over them.
 #[derive(Debug, Clone, PartialEq)]
@@ -103,13 +105,7 @@ impl Math {
     }
 
     /// The share, in percent, of the values that are at most `limit`.
-    pub fn within(
-        &mut self,
-        query: &Query,
-        limit: f64,
-        labels: &Labels,
-        values: &Values,
-    ) -> Result<String, Unsayable> {
+    pub fn within(&mut self, query: &Query, limit: f64, labels: &Labels, values: &Values) -> Result<String, Unsayable> {
         let found = self.statistic(query, format!("PR(:{})", number(limit)), labels, values)?;
         if found.ids.len() == 1 { Ok(found.plain()) } else { Err("a share of the values of several series".to_owned()) }
     }
@@ -232,7 +228,8 @@ fn known_values(name: &str, filter: &Filter, values: &Values) -> Result<Vec<Stri
                 is_status.then(|| STATUS_CODES.iter().map(|code| (*code).to_owned()).collect())
             };
             let known: Option<Vec<String>> = values.get(name).cloned().or_else(common);
-            let known = known.ok_or_else(|| format!("give the values of {name} that there are: --values {name}=..."))?;
+            let known =
+                known.ok_or_else(|| format!("give the values of {name} that there are: --values {name}=..."))?;
             Ok(known.into_iter().filter(|value| filter.matches(value)).collect())
         }
     }

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::alerting::condition::{Comparison, Condition};
-use crate::alerting::rules::kind::{Absence, BURN, BurnAlert, Composite, Event, Heartbeat, Indicator, Kind, Slo, Threshold};
+use crate::alerting::rules::kind::{
+    Absence, BURN, BurnAlert, Composite, Event, Heartbeat, Indicator, Kind, Slo, Threshold,
+};
 use crate::alerting::rules::logic::Logic;
 use crate::alerting::rules::{Labels, Missing, Query, Rule, Source, Statistic};
 use crate::metrics::prometheus::IDLE_MINUTES;
@@ -49,10 +51,8 @@ impl Context<'_> {
 
     fn alert(&self, expression: String, severity: &str, burn: Option<&str>) -> Alert {
         let rule = self.rule;
-        let mut labels = Labels::from([
-            ("severity".to_owned(), severity.to_owned()),
-            ("class".to_owned(), rule.class.clone()),
-        ]);
+        let mut labels =
+            Labels::from([("severity".to_owned(), severity.to_owned()), ("class".to_owned(), rule.class.clone())]);
         if !rule.group_by.iter().any(|name| name == "service") {
             labels.insert("service".to_owned(), rule.service(&Labels::new()));
         }
@@ -167,7 +167,8 @@ impl Context<'_> {
     }
 
     fn slo(&self, slo: &Slo) -> Result<(Vec<Alert>, Vec<String>), Unsayable> {
-        let alerts: Result<Vec<Alert>, Unsayable> = slo.alerts.iter().map(|alert| self.burn_alert(slo, alert)).collect();
+        let alerts: Result<Vec<Alert>, Unsayable> =
+            slo.alerts.iter().map(|alert| self.burn_alert(slo, alert)).collect();
         Ok((alerts?, Vec::new()))
     }
 
@@ -202,7 +203,8 @@ impl Context<'_> {
 
     fn absence(&self, absence: &Absence) -> Result<Said, Unsayable> {
         let scope = self.scope();
-        let (known, heard) = (scope.came(&absence.query, absence.forget_after)?, scope.came(&absence.query, absence.after)?);
+        let (known, heard) =
+            (scope.came(&absence.query, absence.forget_after)?, scope.came(&absence.query, absence.after)?);
         Ok((format!("{known} unless {} {heard}", scope.on()), late(&absence.query)))
     }
 
@@ -246,7 +248,9 @@ impl Context<'_> {
                 let common: Vec<String> =
                     group_by.iter().filter(|name| self.exported[rule].contains(*name)).cloned().collect();
                 let firing = match logic {
-                    Logic::AtLeast(_, number) => format!("{} >= {number}", aggregated("count", &common, &self.alerts_of(rule))),
+                    Logic::AtLeast(_, number) => {
+                        format!("{} >= {number}", aggregated("count", &common, &self.alerts_of(rule)))
+                    }
                     _ => aggregated("group", &common, &self.alerts_of(rule)),
                 };
                 if common.len() == group_by.len() {
@@ -272,13 +276,8 @@ impl Context<'_> {
             return Err(format!("the metric that counts events does not know their {field}"));
         }
         let filters = event.filters.iter().map(|(name, patterns)| (name.clone(), one_of(patterns))).collect();
-        let query = Query {
-            source: Source::Own(metric),
-            statistic: Statistic::Sum,
-            filters,
-            fill_zero: false,
-            min_samples: 0,
-        };
+        let query =
+            Query { source: Source::Own(metric), statistic: Statistic::Sum, filters, fill_zero: false, min_samples: 0 };
         let scope = self.scope();
         let fires = holds(&scope.count(&query, event.window)?, event.when);
         let goes_on = Condition { comparison: Comparison::Gt, threshold: 0.0 };
@@ -301,7 +300,8 @@ fn is_gauge(query: &Query) -> bool {
 
 /// By how much silence is seen later than it is there.
 fn late(query: &Query) -> Vec<String> {
-    let gauge = format!("a gauge is told to Prometheus for {IDLE_MINUTES} minutes after its last value, so it fires that much later");
+    let gauge = format!(
+        "a gauge is told to Prometheus for {IDLE_MINUTES} minutes after its last value, so it fires that much later"
+    );
     if is_gauge(query) { vec![gauge] } else { Vec::new() }
 }
-

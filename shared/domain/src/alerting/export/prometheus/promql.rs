@@ -71,7 +71,8 @@ impl Scope<'_> {
             (Kind::Gauge, Statistic::Minimum) => Ok(self.over_time("min", metric, query, minutes)),
             (Kind::Gauge, Statistic::Maximum) => Ok(self.over_time("max", metric, query, minutes)),
             (Kind::Gauge, Statistic::Percentile(percent)) if self.is_one_series(metric, query) => {
-                let over = format!("quantile_over_time({}, {})", number(percent / 100.0), self.gauge(metric, query, minutes));
+                let over =
+                    format!("quantile_over_time({}, {})", number(percent / 100.0), self.gauge(metric, query, minutes));
                 Ok(self.aggregated("max", &over))
             }
             (Kind::Gauge, Statistic::Percentile(_)) => {
@@ -117,7 +118,8 @@ impl Scope<'_> {
         let metric = own(query)?;
         let scaled = scaled(metric, limit);
         if !metric.buckets().contains(&scaled) {
-            let bounds: Vec<String> = metric.buckets().iter().map(|bound| number(bound / metric.prometheus_scale())).collect();
+            let bounds: Vec<String> =
+                metric.buckets().iter().map(|bound| number(bound / metric.prometheus_scale())).collect();
             return Err(format!(
                 "no bucket of {} ends at {}; they end at {}",
                 metric.name,
@@ -317,10 +319,7 @@ fn extreme(function: Function, left: (String, bool), right: (String, bool)) -> (
     }
 }
 
-fn operand(
-    expression: &Expression,
-    query: &impl Fn(&str) -> Result<String, Unsayable>,
-) -> Result<String, Unsayable> {
+fn operand(expression: &Expression, query: &impl Fn(&str) -> Result<String, Unsayable>) -> Result<String, Unsayable> {
     let rendered = arithmetic(expression, query)?;
     Ok(if is_term(&rendered) { rendered } else { format!("({rendered})") })
 }

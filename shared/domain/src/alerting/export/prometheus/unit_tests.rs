@@ -121,8 +121,10 @@ impl Written<'_> {
     fn series(&self) -> Vec<(String, Vec<Sample>)> {
         let last = self.scenario.expected().keys().next_back().copied().unwrap_or(0);
         let queries = self.rule.queries();
-        let own: Vec<(&str, &'static Definition, SeriesKey)> =
-            queries.iter().filter_map(|(name, query)| Some((*name, own(query)?, series_of(query, self.rule)))).collect();
+        let own: Vec<(&str, &'static Definition, SeriesKey)> = queries
+            .iter()
+            .filter_map(|(name, query)| Some((*name, own(query)?, series_of(query, self.rule))))
+            .collect();
         let mut series = Vec::new();
         for (name, metric, key) in &own {
             // What is counted by more dimensions is among what is counted by fewer, and there it is another series.
@@ -206,7 +208,8 @@ impl Written<'_> {
         };
         match metric.kind {
             MetricKind::Gauge => {
-                let sample = |minute| value(minute).map_or(Sample::None, |(value, _)| Sample::Value(scaled(metric, value)));
+                let sample =
+                    |minute| value(minute).map_or(Sample::None, |(value, _)| Sample::Value(scaled(metric, value)));
                 vec![(named(&family, &labels), std::iter::once(Sample::None).chain((0..=last).map(sample)).collect())]
             }
             MetricKind::Counter => {
