@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::Subcommand;
+use domain::alerting::duration;
 use domain::alerting::export::{Note, alertmanager, cloudwatch, prometheus};
 use domain::alerting::policy::Policy;
 
@@ -22,6 +23,9 @@ pub(crate) enum Format {
         /// Print the rules' own tests instead, for `promtool test rules`, of the exported rule file of this name
         #[arg(long, value_name = "RULE_FILE")]
         tests: Option<String>,
+        /// Tests that play longer are left out: promtool takes minutes for them
+        #[arg(long, default_value = "12h", value_parser = duration::parse_minutes)]
+        longest: i64,
     },
     /// The configuration of an Alertmanager that does what the notification policy says
     Alertmanager {
@@ -54,13 +58,14 @@ fn values(text: &str) -> Result<(String, Vec<String>), String> {
 /// Prints the file, and beside it (on standard error) what it says otherwise.
 pub(crate) fn export(format: &Format, out: &mut impl Write, told: &mut impl Write) -> anyhow::Result<bool> {
     match format {
-        Format::Prometheus { rules: file, environment, tests } => {
+        Format::Prometheus { rules: file, environment, tests, longest } => {
             let rules = file.load()?;
             let environment = Some(environment.as_str()).filter(|name| !name.is_empty());
             let exported = prometheus::rule_file(&rules, &file.short_name(), environment);
             match tests {
                 Some(rule_file) => {
-                    write!(out, "{}", prometheus::unit_tests(&rules, &exported, rule_file, environment))?;
+                    let tests = prometheus::unit_tests(&rules, &exported, rule_file, environment, *longest);
+                    write!(out, "{tests}")?;
                 }
                 None => {
                     write!(out, "{}", exported.text)?;
@@ -119,7 +124,8 @@ mod tests {
     fn what_is_left_out_is_told_beside_the_file() {
         let file = scratch(&shipped(), "exported.yaml");
         let rules = || RuleFile { file: file.0.file.clone(), variables: file.0.variables.clone() };
-        let prometheus = Format::Prometheus { rules: rules(), environment: "production".to_owned(), tests: None };
+        let prometheus =
+            Format::Prometheus { rules: rules(), environment: "production".to_owned(), tests: None, longest: 720 };
         let values = vec![("service".to_owned(), vec!["api".to_owned()])];
         for (format, left_out) in [
             (prometheus, "database_connections_high"),

@@ -15,8 +15,16 @@ use crate::metrics::series::{Dimensions, SeriesKey};
 
 use super::{RuleFile, label_names, quoted};
 
-/// The tests of the rules that `exported` has, for the rule file that is called `rule_file`.
-pub fn unit_tests(rules: &RuleSet, exported: &RuleFile, rule_file: &str, environment: Option<&str>) -> String {
+/// The tests of the rules that `exported` has, for the rule file that is called `rule_file`. Those of more than `longest`
+/// minutes are left out, which is told: promtool evaluates all rules of the file in each of them, and windows of days
+/// take it minutes.
+pub fn unit_tests(
+    rules: &RuleSet,
+    exported: &RuleFile,
+    rule_file: &str,
+    environment: Option<&str>,
+    longest: i64,
+) -> String {
     let mut text = format!(
         "# Made by `cargo ops rules export prometheus --tests`: the tests that the rules carry.\n\
          rule_files:\n- {}\nevaluation_interval: 1m\ntests:",
@@ -26,9 +34,11 @@ pub fn unit_tests(rules: &RuleSet, exported: &RuleFile, rule_file: &str, environ
     for rule in rules.rules.iter().filter(|rule| exported.exported.contains(&rule.id)) {
         for (number, scenario) in rule.tests.iter().enumerate() {
             let written = Written { rules, rule, scenario, environment };
-            if let Some(other) = written.fires_by_itself() {
-                let test = format!("{}, test {}", rule.id, number + 1);
-                text.push_str(&format!("\n# Not here: {test}: {other} fires where the test gives it no series.\n"));
+            let by_itself = written.fires_by_itself().map(|other| format!("{other} fires where the test gives it no series"));
+            let minutes = written.minutes();
+            let long = (minutes > longest).then(|| format!("it plays {}", super::super::duration(minutes)));
+            if let Some(why) = by_itself.or(long) {
+                text.push_str(&format!("\n# Not here: {}, test {}: {why}.\n", rule.id, number + 1));
                 continue;
             }
             text.push_str(&written.test(number + 1));
@@ -70,6 +80,11 @@ impl Written<'_> {
         let ids = composite.logic.rules();
         let rules = self.rules.rules.iter().filter(|rule| ids.contains(rule.id.as_str()));
         rules.filter(fires).map(|rule| rule.id.as_str()).next()
+    }
+
+    /// How long the test is.
+    fn minutes(&self) -> i64 {
+        self.scenario.expected().keys().next_back().map_or(0, |last| last + 1)
     }
 
     fn test(&self, number: usize) -> String {
@@ -119,7 +134,7 @@ impl Written<'_> {
     }
 
     fn series(&self) -> Vec<(String, Vec<Sample>)> {
-        let last = self.scenario.expected().keys().next_back().copied().unwrap_or(0);
+        let last = self.minutes() - 1;
         let queries = self.rule.queries();
         let own: Vec<(&str, &'static Definition, SeriesKey)> = queries
             .iter()
