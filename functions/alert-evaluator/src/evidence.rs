@@ -161,7 +161,8 @@ where
 
 /// Objects of the folders, whichever of them there are.
 async fn list(bucket: &impl ListDated, folders: &[String], until: Instant) -> Result<Vec<Listed>, PortError> {
-    let listings = stream::iter(folders).map(|folder| within(until, bucket.list_dated(folder, MAX_LISTED)));
+    let list = |folder: String| async move { within(until, bucket.list_dated(&folder, MAX_LISTED)).await };
+    let listings = stream::iter(folders.to_vec()).map(list);
     let mut listings = listings.buffered(AT_ONCE);
     let mut listed = Vec::new();
     while let Some(listing) = listings.next().await {

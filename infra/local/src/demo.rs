@@ -246,7 +246,7 @@ async fn report(deployment: &Deployment, calendar: &Calendar) -> anyhow::Result<
 /// SNS delivers in its own time. What does not come is told by the summary.
 async fn wait_for_messages(sink: &Sink, outcome: &Outcome) {
     let deadline = Instant::now() + MESSAGE_TIMEOUT;
-    let alerts = outcome.transitions.len();
+    let alerts = outcome.notified();
     while Instant::now() < deadline && (sink.slack().len() < alerts || sink.emails().len() < alerts + 1) {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }

@@ -48,6 +48,14 @@ pub mod outbox;
 
 pub mod history;
 
+pub mod alarms;
+
+pub mod inbox;
+
+pub mod files;
+
+pub mod export;
+
 #[cfg(test)]
 mod testing;
 

@@ -25,6 +25,12 @@ pub const PROMETHEUS_STATE: &str = "state/prometheus.json";
 pub const ALERT_STATE: &str = "state/alert-evaluator.json";
 /// The operators' own rules; the built-in ones hold where there is none.
 pub const RULES: &str = "config/rules.yaml";
+/// The operators' own notification policy; the built-in one holds where there is none.
+pub const POLICY: &str = "config/policy.yaml";
+/// What the operators do not want to hear of for a while.
+pub const SILENCES: &str = "config/silences.yaml";
+/// What came in from outside and waits for the evaluator.
+pub const ALERT_INBOX: &str = "alerts/inbox/";
 /// One object a transition of an alert.
 pub const ALERT_HISTORY: &str = "alerts/history/";
 /// Charts that messages link to, by day.

@@ -11,6 +11,8 @@
 //! | [`PutMetrics`] | `cloudwatch:PutMetricData` |
 //! | [`ReadMetrics`] | `cloudwatch:GetMetricData` |
 //! | [`Publish`] | `sns:Publish` |
+//! | [`PutEvents`] | `events:PutEvents` |
+//! | [`AppendLog`] | `logs:CreateLogStream`, `logs:PutLogEvents` |
 //! | [`ReadSecret`] | `secretsmanager:GetSecretValue` |
 //! | [`PresignObject`] | `s3:GetObject`, when the link is used |
 //! | [`CallSlack`] | none: HTTPS to the outside |
@@ -29,6 +31,7 @@ use schema::trace::TraceId;
 use serde::Serialize;
 
 use crate::Minute;
+use crate::logs::put_events::NewEvent;
 use crate::metrics::put::Datum;
 use crate::metrics::report::Periods;
 use crate::traces::otlp::Answer;
@@ -254,6 +257,60 @@ pub trait Publish: Sync {
     fn publish(&self, publication: &Publication) -> impl Future<Output = Result<(), PortError>> + Send;
 }
 
+/// An event for an EventBridge bus.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BusEvent {
+    /// Who publishes it: `land-contracts.contract`.
+    pub source: String,
+    /// Its type: `ContractCreated`.
+    pub detail_type: String,
+    /// What happened: a JSON object.
+    pub detail: String,
+    /// When it happened, in epoch seconds; EventBridge has no finer time.
+    pub epoch_seconds: i64,
+}
+
+impl BusEvent {
+    /// Bytes that count against [`MAX_BUS_BYTES`]: the time takes 14.
+    pub fn bytes(&self) -> usize {
+        14 + self.source.len() + self.detail_type.len() + self.detail.len()
+    }
+}
+
+/// Events that a call of EventBridge's `PutEvents` takes.
+pub const MAX_BUS_EVENTS: usize = 10;
+
+/// Bytes that a call takes, of all its events together.
+pub const MAX_BUS_BYTES: usize = 256 * 1024;
+
+/// The calls that put `events`, in their order, each within the limits. An event that is too large for any call gets a
+/// call of its own, which EventBridge refuses, so that the caller hears of it.
+pub fn bus_calls(events: &[BusEvent]) -> Vec<&[BusEvent]> {
+    let mut calls = Vec::new();
+    let (mut from, mut bytes) = (0, 0);
+    for (at, event) in events.iter().enumerate() {
+        if at > from && (at - from == MAX_BUS_EVENTS || bytes + event.bytes() > MAX_BUS_BYTES) {
+            calls.push(&events[from..at]);
+            (from, bytes) = (at, 0);
+        }
+        bytes += event.bytes();
+    }
+    calls.extend(events.get(from..).filter(|rest| !rest.is_empty()));
+    calls
+}
+
+/// Puts events on an EventBridge bus.
+pub trait PutEvents: Sync {
+    /// Succeeds once all of them were taken. After an error some may have been: whoever takes them knows them again.
+    fn put_events(&self, events: &[BusEvent]) -> impl Future<Output = Result<(), PortError>> + Send;
+}
+
+/// Appends lines to a log group of CloudWatch.
+pub trait AppendLog: Sync {
+    /// Succeeds once all lines are in the stream, which is made where it is not there. After an error some may be.
+    fn append(&self, stream: &str, lines: Vec<NewEvent>) -> impl Future<Output = Result<(), PortError>> + Send;
+}
+
 /// The text of a secret. It does not print.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SecretText(String);
@@ -347,4 +404,32 @@ pub trait WriteSamples: Sync {
     /// Writes one request, a `prometheus.WriteRequest` as protobuf, uncompressed. What may pass was tried again
     /// already. A request that the other side will not take is a permanent error; it has then taken nothing of it.
     fn write(&self, request: &[u8]) -> impl Future<Output = Result<(), PortError>> + Send;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_of_put_events_stay_within_its_limits_and_in_order() {
+        let event = |bytes: usize| BusEvent {
+            source: String::new(),
+            detail_type: String::new(),
+            detail: "x".repeat(bytes - 14),
+            epoch_seconds: 0,
+        };
+        let half = MAX_BUS_BYTES / 2;
+        for (sizes, expected) in [
+            (vec![], vec![]),
+            (vec![14; 11], vec![10, 1]),
+            (vec![half, half, 14], vec![2, 1]),
+            (vec![half, half + 1], vec![1, 1]),
+            (vec![14, MAX_BUS_BYTES + 1, 14], vec![1, 1, 1]),
+        ] {
+            let events: Vec<BusEvent> = sizes.iter().map(|bytes| event(*bytes)).collect();
+            let calls = bus_calls(&events);
+            assert_eq!(calls.iter().map(|call| call.len()).collect::<Vec<_>>(), expected, "{sizes:?}");
+            assert_eq!(calls.concat(), events);
+        }
+    }
 }

@@ -301,7 +301,7 @@ pub fn parse(name: &str, text: &str) -> Result<File, InvalidRules> {
 }
 
 /// The library's text for users, without the place at its end: ours stands at the beginning.
-fn said(error: &Error) -> (String, Option<String>) {
+pub(in crate::alerting) fn said(error: &Error) -> (String, Option<String>) {
     if let Error::SerdeUnknownField { field, expected, .. } = error {
         return (format!("unknown field `{field}`"), name_hint(field, expected.iter().copied()));
     }

@@ -17,6 +17,7 @@ use crate::Minute;
 use crate::alerting::condition::{Comparison, Condition};
 use crate::alerting::duration::{InvalidDuration, parse_minutes};
 use crate::alerting::engine::{Due, Tick, evaluate};
+use crate::alerting::event::SecurityEvent;
 use crate::alerting::expression::Expression;
 use crate::alerting::lifecycle::Phase;
 use crate::alerting::samples::ForeignValues;
@@ -26,7 +27,8 @@ use crate::metrics::registry::METRICS;
 use crate::metrics::series::{Aggregate, Dimensions, SeriesKey, SeriesSet};
 
 use super::file::{Expected, RawTest};
-use super::kind::{BURN, Kind, Threshold};
+use super::kind::{BURN, Event, Kind, Threshold};
+use super::pattern::Pattern;
 use super::summary::Summary;
 use super::{Filter, Labels, Missing, Query, Rule, RuleSet, Severity, Source, Statistic};
 
@@ -157,12 +159,14 @@ impl Scenario {
                     recent.minutes.insert(start.plus(offset), set);
                 }
             }
-            let now = start.plus(last + 1);
-            recent.flushed(now);
-            recent.forget(now);
+            recent.flushed(start.plus(last + 1));
+            recent.forget(start.plus(last + 1));
+            let events: Vec<SecurityEvent> =
+                (from..=last).filter_map(|offset| self.events(rule, offset, start.plus(offset))).collect();
             let due = Due { from: start.plus(from), to: start.plus(last), skipped: 0 };
-            let tick = Tick::new(now.start(), Some(due), &rules, &recent, &foreign);
-            let next = evaluate(&tick, state.take()).state;
+            // Events are evaluated up to the minute of the tick, which here is the last that is expected something of.
+            let tick = Tick::new(start.plus(last).start(), Some(due), &rules, &recent, &foreign);
+            let next = evaluate(&Tick { events: &events, ..tick }, state.take()).state;
             mismatches.extend(self.mismatches(rule, last, &next));
             state = Some(next);
             from = last + 1;
@@ -233,6 +237,22 @@ impl Scenario {
             values.entry(series.clone()).or_default().extend(minutes);
         }
         values
+    }
+
+    /// What a rule on events is told of the minute.
+    fn events(&self, rule: &Rule, offset: i64, minute: Minute) -> Option<SecurityEvent> {
+        let Kind::Event(event) = &rule.kind else { return None };
+        let count = self.point(EVENTS, offset)?.value as u64;
+        let value = |name: &str| event_field(event, name);
+        (count > 0).then(|| SecurityEvent {
+            id: minute.to_string(),
+            at: minute.start(),
+            event_type: value("event_type"),
+            service: value("service"),
+            level: value("level"),
+            count,
+            fields: Labels::new(),
+        })
     }
 
     fn point(&self, name: &str, minute: i64) -> Option<points::Point> {
@@ -321,9 +341,27 @@ fn labels_of_others(rule: &Rule, others: &BTreeMap<&str, &Rule>) -> BTreeMap<Str
 
 /// What the alert of the test's group is; of an slo, that of `label`.
 fn phase(rule: &Rule, label: Option<&str>, state: &AlertState) -> Phase {
-    let mut labels: Labels = rule.group_by.iter().map(|name| (name.clone(), GROUP.to_owned())).collect();
+    let mut labels: Labels = rule.group_by.iter().map(|name| (name.clone(), group_label(rule, name))).collect();
     labels.extend(label.map(|label| (BURN.to_owned(), label.to_owned())));
     state.alerts.get(&fingerprint(&rule.id, &labels)).map_or(Phase::Inactive {}, |alert| alert.phase)
+}
+
+/// What a label of the test's group is: `test`, if the rule leaves it open.
+fn group_label(rule: &Rule, name: &str) -> String {
+    if let Kind::Event(event) = &rule.kind {
+        return event_field(event, name);
+    }
+    let filter = rule.queries().into_iter().find_map(|(_, query)| query.filters.get(name));
+    filter.map_or_else(|| GROUP.to_owned(), example)
+}
+
+/// What the test's events have as a field.
+fn event_field(event: &Event, name: &str) -> String {
+    match event.filters.get(name).and_then(|patterns| patterns.first()) {
+        Some(Pattern::Exact(value)) => value.clone(),
+        Some(Pattern::Prefix(prefix)) => format!("{prefix}{GROUP}"),
+        None => GROUP.to_owned(),
+    }
 }
 
 /// A rule that fires for each of its groups that has a value.

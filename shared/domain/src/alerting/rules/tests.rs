@@ -41,21 +41,33 @@ fn mistakes(text: &str) -> String {
 }
 
 #[test]
-fn the_source_documents_rules_and_failed_logins_are_built_in() {
+fn the_source_documents_rules_are_built_in_and_some_beside_them() {
     let ids: Vec<String> = built_in().rules.into_iter().map(|rule| rule.id).collect();
-    assert_eq!(
-        ids,
-        [
-            "high_cpu_usage",
-            "high_memory_usage",
-            "high_error_rate",
-            "slow_api_requests",
-            "database_connections_high",
-            "low_user_registrations",
-            "contract_creation_failure",
-            "failed_logins"
-        ]
-    );
+    let source_document = [
+        "high_cpu_usage",
+        "high_memory_usage",
+        "high_error_rate",
+        "slow_api_requests",
+        "database_connections_high",
+        "low_user_registrations",
+        "contract_creation_failure",
+    ];
+    // Defects 20 to 22: its SLA, performance and security alerts did not compare.
+    let its_calls = [
+        "api_availability",
+        "api_latency",
+        "slow_database_queries",
+        "slow_external_calls",
+        "high_disk_usage",
+        "security_incident",
+        "permission_denials",
+        "failed_logins",
+    ];
+    let others = ["service_silent", "platform_down", "logs_silent"];
+    let expected: BTreeSet<&str> = [&source_document[..], &its_calls, &others].concat().into_iter().collect();
+    assert_eq!(ids.iter().map(String::as_str).collect::<BTreeSet<_>>(), expected);
+    let kinds: BTreeSet<&str> = built_in().rules.iter().map(|rule| rule.kind.name()).collect();
+    assert_eq!(kinds, Kind::NAMES.iter().copied().collect());
 }
 
 #[test]

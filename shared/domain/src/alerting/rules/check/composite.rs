@@ -94,7 +94,7 @@ fn labels_of(rule: &Rule) -> impl Iterator<Item = &str> {
 /// Follows what the rule `id` rests on.
 fn loop_or_tower(id: &str, by_id: &BTreeMap<&str, &Rule>) -> Option<String> {
     let mut level = BTreeSet::from([id]);
-    for _ in 0..=DEEPEST {
+    for _ in 0..=DEEPEST + 1 {
         level = level.iter().filter_map(|id| by_id.get(id)).flat_map(|rule| references(&rule.kind)).collect();
         if level.contains(id) {
             return Some(format!("`{id}` rests on itself"));

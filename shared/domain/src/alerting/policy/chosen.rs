@@ -1,0 +1,87 @@
+//! Which policy, and which silences, hold: the operators' own if they are in order, else the last ones that were, else
+//! the built-in ones.
+
+use crate::alerting::rules::problem::{InvalidRules, Problem};
+
+use super::{Policy, Silences};
+
+/// What is in force, and why.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Chosen<T> {
+    /// What holds.
+    pub holds: T,
+    /// Text of the operators' file it comes from; `None` for what is built in.
+    pub accepted: Option<String>,
+    /// What is wrong with the operators' file of now, if it is not the one in force.
+    pub problem: Option<InvalidRules>,
+}
+
+impl Policy {
+    /// Chooses between the operators' file as it is stored (`None`: there is none), the last one that was in order,
+    /// and the built-in policy.
+    pub fn choose(name: &str, stored: Option<&[u8]>, last_good: Option<&str>) -> Chosen<Policy> {
+        choose(name, stored, last_good, Policy::load, Policy::built_in)
+    }
+}
+
+impl Silences {
+    /// Chooses between the operators' file as it is stored (`None`: there is none), the last one that was in order,
+    /// and no silences.
+    pub fn choose(name: &str, stored: Option<&[u8]>, last_good: Option<&str>) -> Chosen<Silences> {
+        choose(name, stored, last_good, Silences::load, Silences::default)
+    }
+}
+
+fn choose<T>(
+    name: &str,
+    stored: Option<&[u8]>,
+    last_good: Option<&str>,
+    load: impl Fn(&str, &str) -> Result<T, InvalidRules>,
+    built_in: impl Fn() -> T,
+) -> Chosen<T> {
+    let Some(stored) = stored else {
+        return Chosen { holds: built_in(), accepted: None, problem: None };
+    };
+    let problem = match text_of(name, stored).and_then(|text| Ok((load(name, text)?, text))) {
+        Ok((holds, text)) => return Chosen { holds, accepted: Some(text.to_owned()), problem: None },
+        Err(problem) => Some(problem),
+    };
+    match last_good.and_then(|text| Some((load(name, text).ok()?, text))) {
+        Some((holds, text)) => Chosen { holds, accepted: Some(text.to_owned()), problem },
+        None => Chosen { holds: built_in(), accepted: None, problem },
+    }
+}
+
+fn text_of<'a>(name: &str, stored: &'a [u8]) -> Result<&'a str, InvalidRules> {
+    std::str::from_utf8(stored).map_err(|error| {
+        let message = format!("not UTF-8 text: byte {} is invalid", error.valid_up_to());
+        let problem = Problem { place: None, rule: None, message, hint: Some("save the file as UTF-8".to_owned()) };
+        InvalidRules { file: name.to_owned(), problems: vec![problem] }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EMPTY: &str = "version: 1\nsilences: []\n";
+
+    #[test]
+    fn a_file_that_is_wrong_keeps_the_last_good_one() {
+        let choose = |stored: Option<&[u8]>, last_good| Silences::choose("silences.yaml", stored, last_good);
+        let one = "version: 1\nsilences:\n- {id: a, matchers: [rule=x], author: b, comment: c, \
+                   starts: '2026-11-21T10:00:00Z', ends: '2026-11-21T11:00:00Z'}\n";
+
+        let chosen = choose(None, Some(one));
+        assert_eq!((chosen.holds.list().len(), chosen.accepted, chosen.problem), (0, None, None), "it was taken away");
+        let chosen = choose(Some(one.as_bytes()), Some(EMPTY));
+        assert_eq!((chosen.holds.list().len(), chosen.accepted.as_deref(), chosen.problem), (1, Some(one), None));
+        let chosen = choose(Some(b"version: 1\n"), Some(one));
+        assert_eq!((chosen.holds.list().len(), chosen.accepted.as_deref()), (1, Some(one)));
+        assert!(chosen.problem.unwrap().to_string().starts_with("silences.yaml:1:1: "));
+        let chosen = choose(Some(b"\xff"), Some("version: 9"));
+        assert_eq!((chosen.holds.list().len(), chosen.accepted), (0, None));
+        let problem = chosen.problem.unwrap().to_string();
+        assert_eq!(problem, "silences.yaml: not UTF-8 text: byte 0 is invalid (save the file as UTF-8)");
+    }
+}
