@@ -35,7 +35,8 @@ pub struct TooManyRoutes;
 /// # Errors
 /// The calendars need too many routes.
 pub fn config(policy: &Policy, webhook_url: &str) -> Result<String, TooManyRoutes> {
-    let mut text = String::from("# Made of the notification policy (docs/notifications.md). Needs Alertmanager 0.25.\n");
+    let mut text =
+        String::from("# Made of the notification policy (docs/notifications.md). Needs Alertmanager 0.25.\n");
     let timings = &policy.timings;
     text.push_str("route:\n");
     // No alert of ours is without a severity.
@@ -136,9 +137,9 @@ fn muted_routes<'a>(calendars: &'a [Calendar], severity: &str) -> Result<Vec<Mut
 fn can_match(route: &Muted, severity: &Matcher) -> bool {
     let asked = || route.matchers.iter().copied().chain([severity]);
     let exact = |matcher: &&Matcher| matcher.operator == Operator::Equal;
-    asked().filter(exact).all(|one| {
-        asked().filter(|other| other.label == one.label).all(|other| other.matches_value(&one.value))
-    })
+    asked()
+        .filter(exact)
+        .all(|one| asked().filter(|other| other.label == one.label).all(|other| other.matches_value(&one.value)))
 }
 
 fn inhibit_rules(text: &mut String, inhibitions: &[Inhibition]) {
@@ -291,7 +292,8 @@ receivers:
         let routes = |calendars: &[(&str, &str)]| -> Vec<String> {
             let calendars: String = calendars.iter().map(|(name, matchers)| calendar(name, matchers)).collect();
             let calendars = policy(&calendars).calendars;
-            let names = |route: &Muted| route.calendars.iter().map(|one| one.name.as_str()).collect::<Vec<_>>().join("+");
+            let names =
+                |route: &Muted| route.calendars.iter().map(|one| one.name.as_str()).collect::<Vec<_>>().join("+");
             muted_routes(&calendars, "error").unwrap().iter().map(names).collect()
         };
         assert_eq!(routes(&[("a", "service=x"), ("b", "rule=y")]), ["a+b", "a", "b"]);
