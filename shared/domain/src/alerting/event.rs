@@ -117,10 +117,11 @@ pub(super) fn findings(rule: &Rule, event: &Event, minute: Minute, counts: &mut 
 /// Forgets what no window will hold any more, but the newest as long as an alert may hang on it.
 fn forget(event: &Event, minute: Minute, counts: &mut Counts) {
     counts.retain(|_, counted| {
-        let newest = counted.minutes.keys().next_back().copied();
-        let kept = |at: Minute| minute.since(at) < event.window || Some(at) == newest;
-        counted.minutes.retain(|at, _| kept(*at));
-        newest.is_some_and(|newest| minute.since(newest) < event.resolve_after.max(event.window))
+        let newest = counted.minutes.range(..=minute).next_back().map(|(newest, _)| *newest);
+        counted.minutes.retain(|at, _| minute.since(*at) < event.window || Some(*at) == newest);
+        // Where minutes are made up for, there are later ones already.
+        let last = counted.minutes.keys().next_back();
+        last.is_some_and(|last| minute.since(*last) < event.resolve_after.max(event.window))
     });
 }
 

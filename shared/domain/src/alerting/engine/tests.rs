@@ -11,6 +11,8 @@ use crate::metrics::rollup::Rollup;
 use crate::metrics::series::{Aggregate, SeriesKey};
 
 mod flusher;
+mod kinds;
+mod laws;
 
 /// An evaluator with its metrics.
 struct Story {
@@ -33,8 +35,12 @@ impl Story {
 
     /// A value that comes in a minute, of a metric by its `service`, or without dimensions where that is empty.
     fn put(&mut self, at: i64, name: &str, service: &str, value: f64) {
-        let service = Some(service).filter(|service| !service.is_empty());
-        let dimensions = service.map(|service| ("service".to_owned(), service.to_owned())).into_iter().collect();
+        let service = Some(("service", service)).filter(|(_, service)| !service.is_empty());
+        self.put_with(at, name, service.as_slice(), value);
+    }
+
+    fn put_with(&mut self, at: i64, name: &str, dimensions: &[(&str, &str)], value: f64) {
+        let dimensions = dimensions.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
         let mut rollup = Rollup::empty(minute(at));
         let aggregate = Aggregate::of(value, minute(at).start().as_millisecond());
         rollup.series.add(SeriesKey { name: name.to_owned(), dimensions }, &aggregate);
@@ -91,7 +97,7 @@ fn line(episode: &Episode) -> String {
     let turned = transition.turned.as_str().to_owned();
     let mut words = vec![transition.at.since(minute(0)).to_string(), turned, transition.rule.clone()];
     words.extend(transition.labels.values().cloned());
-    words.push(transition.value.map_or_else(|| "none".to_owned(), |value| value.to_string()));
+    words.push(transition.value.map_or_else(|| "none".to_owned(), crate::alerting::condition::display_value));
     words.join(" ")
 }
 
@@ -392,7 +398,7 @@ proptest! {
         hold in 0..4u8,
         keep in 0..4u8,
         m in 1..4u8,
-        policy in prop::sample::select(vec!["not_breaching", "breaching", "ignore", "nodata"]),
+        policy in prop::sample::select(vec!["not_breaching", "breaching", "ignore", "nodata", "missing"]),
     ) {
         let fields = format!(
             "clear: {{lte: 60}}, for: {hold}m, keep_firing_for: {keep}m, datapoints: {{m: {m}, n: 3}}, missing: {policy}"

@@ -1,0 +1,139 @@
+//! A platform of ten services with its metrics of two hours, and thousands of rules on them. A hundredth of all alerts
+//! breaches.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use domain::Minute;
+use domain::alerting::engine::{Due, foreign_read};
+use domain::alerting::rules::{RuleSet, Variables};
+use domain::alerting::samples::ForeignValues;
+use domain::alerting::state::AlertState;
+use domain::metrics::recent::{RecentRollups, SPAN_MINUTES};
+use domain::metrics::series::{Aggregate, SeriesKey, SeriesSet};
+use jiff::Timestamp;
+
+const SERVICES: usize = 10;
+
+/// What the rules read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reads {
+    /// Our metrics, an alert for each service.
+    ByService,
+    /// Our metrics, over all services.
+    Whole,
+    /// Our metrics, by service, three of five minutes.
+    MOfN,
+    /// Metrics of AWS; ten rules share a series.
+    Foreign,
+}
+
+/// All that a tick has to evaluate.
+pub struct World {
+    pub text: String,
+    pub rules: RuleSet,
+    pub recent: RecentRollups,
+    pub foreign: ForeignValues,
+    pub state: AlertState,
+    pub now: Timestamp,
+    pub due: Due,
+}
+
+impl World {
+    /// With `count` rules; the same at every call.
+    pub fn new(reads: Reads, count: usize) -> World {
+        let now = Timestamp::from_second(1_795_255_620).expect("a time in 2026");
+        let flushed = Minute::of(now);
+        let text = rules(reads, count);
+        let rules = RuleSet::load("rules.yaml", &text, &Variables::new()).unwrap_or_else(|error| panic!("{error}"));
+        let mut recent = RecentRollups::default();
+        for back in 1..SPAN_MINUTES {
+            let minute = flushed.plus(-back);
+            recent.minutes.insert(minute, metrics(minute).roll_up());
+        }
+        recent.flushed(flushed);
+        let to = flushed.plus(-2);
+        let due = Due { from: to, to, skipped: 0 };
+        let mut state = AlertState::starting(flushed.plus(1 - SPAN_MINUTES));
+        state.evaluated_until = to.plus(-1);
+        let read = foreign_read(&rules, due);
+        let minutes = read.until.since(read.from);
+        let values = |database: &str| -> BTreeMap<Minute, f64> {
+            let is_busy = database
+                .strip_prefix("db-")
+                .and_then(|number| number.parse().ok())
+                .is_some_and(|at: usize| at % 100 == 0);
+            (0..minutes).map(|at| (read.from.plus(at), if is_busy { 90.0 } else { 20.0 })).collect()
+        };
+        let foreign =
+            read.queries.iter().map(|query| (query.clone(), values(&query.dimensions["DBInstanceIdentifier"])));
+        World { text, rules, foreign: foreign.collect(), recent, state, now, due }
+    }
+}
+
+fn rules(reads: Reads, count: usize) -> String {
+    let mut text = "version: 1\nrules:\n".to_owned();
+    for at in 0..count {
+        let over = 1 + at / 4 % 15;
+        // Of ten services one is in trouble, and a tenth of the rules sees it.
+        let fires = at % if reads == Reads::Whole { 100 } else { 10 } == 0;
+        let metric = |text: &str| text.to_owned();
+        let (queries, expr, threshold) = match (reads, at % 4) {
+            (Reads::Foreign, _) => {
+                let database = at % (count / 10).max(1);
+                let query = "q: {metric: database_connections, stat: Average, where: {DBInstanceIdentifier: db-";
+                (format!("{query}{database}}}}}"), "q", 75)
+            }
+            (_, 0) => {
+                let query = "q: {metric: api_requests, stat: Sum, where: {status_code: 5xx}, fill: zero}";
+                (metric(query), "q", if fires { 10 * over } else { 1_000_000 })
+            }
+            (_, 1) => (metric("q: {metric: cpu_usage_percent, stat: Maximum}"), "q", if fires { 80 } else { 95 }),
+            (_, 2) => (metric("q: {metric: api_request_duration, stat: p95}"), "q", if fires { 500 } else { 5_000 }),
+            (_, _) => {
+                let errors = "errors: {metric: api_requests, stat: Sum, where: {status_code: 5xx}, fill: zero}";
+                let requests = "requests: {metric: api_requests, stat: Sum, min_samples: 10}";
+                (format!("{errors}, {requests}"), "100 * errors / requests", if fires { 1 } else { 50 })
+            }
+        };
+        let group_by = if matches!(reads, Reads::ByService | Reads::MOfN) { "[service]" } else { "[]" };
+        let datapoints = if reads == Reads::MOfN { ", datapoints: {m: 3, n: 5}" } else { "" };
+        writeln!(
+            text,
+            "- {{id: rule_{at}, class: performance, severity: warning, queries: {{{queries}}}, expr: {expr}, \
+             window: {{over: {over}m}}, when: {{gt: {threshold}}}, group_by: {group_by}{datapoints}, \
+             annotations: {{summary: \"{{{{value}}}}\"}}}}"
+        )
+        .expect("a text takes all that is written to it");
+    }
+    text
+}
+
+/// What the services tell in a minute.
+fn metrics(minute: Minute) -> SeriesSet {
+    let at = minute.start().as_millisecond();
+    let mut set = SeriesSet::default();
+    for service in 0..SERVICES {
+        let in_trouble = service == 0;
+        let name = format!("service-{service}");
+        let mut add = |metric: &str, dimensions: &[(&str, &str)], value: f64| {
+            let service = [("service", name.as_str())];
+            let dimensions = dimensions.iter().chain(&service);
+            let dimensions = dimensions.map(|(name, value)| (name.to_string(), value.to_string())).collect();
+            set.add(SeriesKey { name: metric.to_owned(), dimensions }, &Aggregate::of(value, at));
+        };
+        add("cpu_usage_percent", &[], if in_trouble { 90.0 } else { 50.0 });
+        for endpoint in 0..10 {
+            let path = format!("/api/v1/contracts/{{id}}/section-{endpoint}");
+            let requests = [("200", 100.0), ("404", 3.0), ("500", if in_trouble { 2.0 } else { 0.01 })];
+            for (status, count) in requests {
+                add("api_requests", &[("endpoint", &path), ("method", "GET"), ("status_code", status)], count);
+            }
+            for value in 0..10 {
+                let slow = if in_trouble { 900.0 } else { 100.0 };
+                add("api_request_duration", &[("endpoint", &path), ("method", "GET")], slow + f64::from(value));
+            }
+        }
+    }
+    set
+}
