@@ -3,7 +3,7 @@
 //! What is to be told is committed with the state before anything is sent, so of two evaluators only one
 //! sends; and it stays in the state until it is sent, so a failure only delays it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use anyhow::{Context as _, bail};
@@ -21,7 +21,9 @@ use domain::alerting::samples::ForeignValues;
 use domain::alerting::state::AlertState;
 use domain::keys;
 use domain::metrics::recent::RecentRollups;
-use domain::ports::{GetObject, Publish, PutObject, ReadMetrics, ReplaceObject, Replaced, Version};
+use domain::ports::{
+    GetObject, MetricQuery, Publish, PutObject, ReadMetrics, ReplaceObject, Replaced, Unanswered, Version,
+};
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -154,14 +156,18 @@ where
         now: Timestamp,
         summary: &mut Summary,
     ) -> AlertState {
-        let foreign = self.read_foreign(&engine::foreign_read(&chosen.rules, due)).await;
+        let (foreign, unanswered) = self.read_foreign(&engine::foreign_read(&chosen.rules, due)).await;
         let problem = |problem: &InvalidRules| FileProblem {
             alert: RULES_INVALID,
             mistakes: problem.problems.len(),
             text: problem.to_string(),
         };
         let problems: Vec<FileProblem> = chosen.problem.iter().map(problem).collect();
-        let tick = Tick { problems: &problems, ..Tick::new(now, Some(due), &chosen.rules, recent, &foreign) };
+        let tick = Tick {
+            unanswered: &unanswered,
+            problems: &problems,
+            ..Tick::new(now, Some(due), &chosen.rules, recent, &foreign)
+        };
         let Outcome { mut state, changes } = engine::evaluate(&tick, state);
         state.accepted_rules = chosen.accepted.clone();
         let told = std::mem::take(&mut state.policy);
@@ -179,27 +185,25 @@ where
         state
     }
 
-    /// What CloudWatch says. The rules that read a series of which it says nothing are in error; the others go on.
-    async fn read_foreign(&self, read: &ForeignRead) -> ForeignValues {
+    /// What CloudWatch says, and of which series it says nothing: the rules that read one of these are in error, and
+    /// the others go on.
+    async fn read_foreign(&self, read: &ForeignRead) -> (ForeignValues, BTreeMap<MetricQuery, Unanswered>) {
+        let (mut values, mut unanswered) = (ForeignValues::new(), BTreeMap::new());
         if read.queries.is_empty() {
-            return ForeignValues::new();
+            return (values, unanswered);
         }
         let answers = self.metrics.read_metrics(&read.queries, read.from, read.until).await;
-        let mut values = ForeignValues::new();
-        let mut unanswered = Vec::new();
-        for (query, answer) in read.queries.iter().zip(answers) {
+        for (query, answer) in read.queries.iter().cloned().zip(answers) {
             match answer {
-                Ok(answer) => {
-                    values.insert(query.clone(), answer);
-                }
-                Err(error) => unanswered.push(error),
+                Ok(answer) => drop(values.insert(query, answer)),
+                Err(error) => drop(unanswered.insert(query, error)),
             }
         }
-        if let Some(first) = unanswered.first() {
-            let error = first as &dyn std::error::Error;
+        if let Some(error) = unanswered.values().next() {
+            let error = error as &dyn std::error::Error;
             tracing::error!(error, series = unanswered.len(), "rules on metrics of AWS can't be evaluated");
         }
-        values
+        (values, unanswered)
     }
 
     /// Writes the state; `None` where another evaluator has written since it was read.

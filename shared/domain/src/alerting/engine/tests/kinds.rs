@@ -331,3 +331,20 @@ fn an_alert_knows_how_often_it_has_fired_in_30_days() {
         story.changes.iter().filter(|change| change.is_firing()).map(|change| change.fired_before).collect();
     assert_eq!(fired, [0, 1, 2, 1, 0]);
 }
+
+#[test]
+fn that_a_rule_can_not_be_evaluated_is_told_with_the_reason() {
+    let story = Story::of(
+        "- {id: connections, class: database, severity: critical, expr: q, window: {over: 1m}, when: {gt: 75},
+           queries: {q: {metric: database_connections, stat: Average, where: {DBInstanceIdentifier: db}}},
+           annotations: {summary: s}}\n",
+    );
+    let due = Due { from: minute(0), to: minute(9), skipped: 0 };
+    let series = foreign_read(&story.rules, due).queries[0].clone();
+    let unanswered = BTreeMap::from([(series, Unanswered { reason: "AWS/RDS: Forbidden".to_owned() })]);
+    let tick = Tick::new(minute(11).start(), Some(due), &story.rules, &story.recent, &story.foreign);
+    let changes = evaluate(&Tick { unanswered: &unanswered, ..tick }, None).changes;
+    assert_eq!(changes.len(), 1);
+    assert_eq!(changes[0].summary, "connections can't be evaluated: AWS/RDS: Forbidden");
+    assert_eq!((changes[0].severity, changes[0].since), (Severity::Error, minute(5)));
+}
