@@ -139,7 +139,10 @@ const SILENCES: &[(u64, u64, &[&str])] = &[
 const END: u64 = 41;
 
 /// What was told of a group, one after the other: fingerprints of what fires, and of what is over.
-type Told = BTreeMap<String, Vec<(BTreeSet<String>, BTreeSet<String>)>>;
+type Told = BTreeMap<String, Vec<Message>>;
+
+/// Of one message.
+type Message = (BTreeSet<String>, BTreeSet<String>);
 
 fn policy(now: Timestamp) -> Policy {
     let there = now.to_zoned(TimeZone::get("Asia/Vladivostok").unwrap());
@@ -281,7 +284,7 @@ async fn play(server: &Alertmanager, began: Instant) -> Duration {
 }
 
 /// Where both are known to differ: what Alertmanager tells there, and what ours does.
-fn known_differences() -> BTreeMap<&'static str, [Vec<(BTreeSet<String>, BTreeSet<String>)>; 2]> {
+fn known_differences() -> BTreeMap<&'static str, [Vec<Message>; 2]> {
     let names = |group: &str, rules: &str| rules.chars().map(|rule| format!("{group}/{rule}")).collect();
     let told = |group: &str, told: &[(&str, &str)]| {
         told.iter().map(|(firing, resolved)| (names(group, firing), names(group, resolved))).collect()

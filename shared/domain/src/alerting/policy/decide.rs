@@ -189,7 +189,8 @@ impl<'a> Inhibitor<'a> {
     }
 }
 
-/// Notes each cause once for an episode, while it fires.
+/// Notes each cause once for an episode that would be told without it: while it fires, and of its end if people know
+/// that it fires.
 fn note_muted(state: &mut PolicyState, mutes: &Mutes, now: Timestamp) -> Vec<Record> {
     let mut records = Vec::new();
     for (group, muted) in &mutes.0 {
@@ -197,7 +198,7 @@ fn note_muted(state: &mut PolicyState, mutes: &Mutes, now: Timestamp) -> Vec<Rec
         for (fingerprint, by) in muted {
             let Some(held) = alerts.get_mut(fingerprint) else { continue };
             let noted = held.muted_by.contains(by) || held.muted_by.len() >= MAX_CAUSES;
-            if noted || !held.episode.is_firing() {
+            if noted || !(held.episode.is_firing() || held.known) {
                 continue;
             }
             held.muted_by.insert(by.clone());

@@ -151,9 +151,9 @@ proptest! {
             let same = before.as_ref().is_some_and(|before| before.firing == told.firing) && told.resolved.is_empty();
             prop_assert!(!same || told.reason == Reason::Repeat, "{before:?} {told:?}");
             if told.reason == Reason::Repeat {
-                // Others may have come and gone, or ended and begun again: nobody was told of that.
+                // Some may be muted by now; others came and went, or ended and began again: nobody was told of that.
                 let before = before.unwrap();
-                prop_assert_eq!(fingerprints(&before), fingerprints(&told));
+                prop_assert!(fingerprints(&told).is_subset(&fingerprints(&before)));
                 prop_assert!(told.at.duration_since(before.at).as_secs() >= 300);
             }
         }

@@ -319,7 +319,8 @@ fn what_is_silenced_is_not_told_until_the_silence_is_over() {
 
     // As in Alertmanager: the end of what is silenced is not told, neither then nor later.
     let mut play = silenced(&[silence("s", 60, 200, &["rule=a"])]);
-    assert_eq!(play.run(10, 500, &[(0, "+a"), (100, "-a")]), ["30 first contract +a"]);
+    assert_eq!(play.run(10, 500, &[(0, "+a"), (60, "-a")]), ["30 first contract +a"]);
+    assert_eq!(play.noted(), ["s began", "a: silence s", "s ended"], "also that the end was not told");
     // Unlike in Alertmanager: what fires again afterwards is told. There it would wait for the repeat interval.
     let mut play = silenced(&[silence("s", 60, 200, &["rule=a"])]);
     let told = play.run(10, 300, &[(0, "+a"), (100, "-a"), (200, "+a")]);
