@@ -62,7 +62,7 @@ impl World {
             let is_busy = database
                 .strip_prefix("db-")
                 .and_then(|number| number.parse().ok())
-                .is_some_and(|at: usize| at % 100 == 0);
+                .is_some_and(|at: usize| at.is_multiple_of(100));
             (0..minutes).map(|at| (read.from.plus(at), if is_busy { 90.0 } else { 20.0 })).collect()
         };
         let foreign =

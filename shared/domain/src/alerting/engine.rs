@@ -204,6 +204,7 @@ pub fn evaluate(tick: &Tick, state: Option<AlertState>) -> Outcome {
     let rules = tick.rules.in_order();
     let board = Board::of(std::mem::take(&mut state.alerts));
     let mut work = Work { unanswered: tick.unanswered, board, state, changes: Vec::new() };
+    work.let_go(&rules, tick.due.map_or(now, |due| due.from));
     work.take_in(&rules, tick.events, now);
     for minute in tick.due.into_iter().flat_map(Due::minutes) {
         for rule in &rules {
@@ -214,8 +215,7 @@ pub fn evaluate(tick: &Tick, state: Option<AlertState>) -> Outcome {
     for (id, file) in FILES {
         work.evaluate_file(id, file, tick.problems, now);
     }
-    work.end_orphans(&rules, tick.due.map_or(now, |due| due.to));
-    work.forget(&rules, tick.due.map_or(now, |due| due.to));
+    work.forget(tick.due.map_or(now, |due| due.to));
     let Work { board, mut state, changes, .. } = work;
     state.alerts = board.into_alerts();
     Outcome { state, changes }
@@ -361,35 +361,41 @@ impl Work<'_> {
         self.board.put(id, held);
     }
 
-    /// Ends alerts whose rule, or whose group, is no longer in the rule file: nothing else ever would.
-    fn end_orphans(&mut self, rules: &[&Rule], minute: Minute) {
+    /// Ends alerts whose rule, or whose group, is no longer in the rule file, and forgets what was remembered for them:
+    /// nothing else ever would.
+    fn let_go(&mut self, rules: &[&Rule], minute: Minute) {
         let rules: BTreeMap<&str, &Rule> = rules.iter().map(|rule| (rule.id.as_str(), *rule)).collect();
-        let is_owned = |alert: &Alert| match alert.rule.as_str() {
-            NO_DATA | EVALUATION_ERROR => {
-                let mut labels = alert.labels.clone();
-                let rule = labels.remove(RULE).and_then(|id| rules.get(id.as_str()));
-                rule.is_some_and(|rule| has_alert(rule, &labels))
-            }
-            id if FILES.iter().any(|(file, _)| *file == id) => true,
-            id => rules.get(id).is_some_and(|rule| has_alert(rule, &alert.labels)),
-        };
-        for held in self.board.all_mut() {
-            if !matches!(held.alert.phase, Phase::Resolved { .. }) && !is_owned(&held.alert) {
+        let is_owned = |id: &str, labels: &Labels| rules.get(id).is_some_and(|rule| has_alert(rule, labels));
+        for held in self.board.all_mut().filter(|held| !matches!(held.alert.phase, Phase::Resolved { .. })) {
+            let Alert { rule, labels, .. } = &held.alert;
+            let is_owned = match rule.as_str() {
+                NO_DATA | EVALUATION_ERROR => {
+                    let mut labels = labels.clone();
+                    labels.remove(RULE).is_some_and(|id| is_owned(&id, &labels))
+                }
+                id => FILES.iter().any(|(file, _)| *file == id) || is_owned(id, labels),
+            };
+            if !is_owned {
                 self.changes.extend(end(&mut held.alert, minute, None, "the rule was changed or removed"));
             }
         }
+        let is_kind = |id: &str, name: &str| rules.get(id).is_some_and(|rule| rule.kind.name() == name);
+        let state = &mut self.state;
+        state.budgets.retain(|id, _| is_kind(id, "slo"));
+        state.heard.retain(|id, heard| {
+            heard.retain(|_, silence| is_owned(id, &silence.labels));
+            is_kind(id, "absence") || is_kind(id, "heartbeat")
+        });
+        state.events.counts.retain(|id, counts| {
+            counts.retain(|_, counted| is_owned(id, &counted.labels));
+            is_kind(id, "event")
+        });
     }
 
     /// Drops what nobody needs to remember.
-    fn forget(&mut self, rules: &[&Rule], minute: Minute) {
+    fn forget(&mut self, minute: Minute) {
         self.board.retain(|alert| !is_forgotten(alert, minute));
-        let of = |names: &[&str]| -> BTreeSet<&str> {
-            rules.iter().filter(|rule| names.contains(&rule.kind.name())).map(|rule| rule.id.as_str()).collect()
-        };
-        let (slos, heard, counted) = (of(&["slo"]), of(&["absence", "heartbeat"]), of(&["event"]));
-        self.state.budgets.retain(|id, _| slos.contains(id.as_str()));
-        self.state.heard.retain(|id, silences| !silences.is_empty() && heard.contains(id.as_str()));
-        self.state.events.counts.retain(|id, _| counted.contains(id.as_str()));
+        self.state.heard.retain(|_, heard| !heard.is_empty());
         self.state.past.retain(|_, firings| firings.last().is_some_and(|last| minute.since(*last) <= REMEMBERED));
     }
 }

@@ -38,7 +38,7 @@ const ROUNDING: f64 = 1e-9;
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Budget {
-    /// Hash of what the rule counts: where that changes, the history begins anew.
+    /// Hash of what the rule counts, and how it groups that: where it changes, the history begins anew.
     pub indicator: String,
     /// By fingerprint.
     pub groups: BTreeMap<String, Track>,
@@ -89,7 +89,7 @@ pub(super) fn findings<'a>(
     budget: &mut Budget,
 ) -> Vec<Finding> {
     let selected = Selected::of(rule, slo, samples);
-    let indicator = keys::fingerprint([format!("{:?}", slo.indicator).as_bytes()]);
+    let indicator = keys::fingerprint([format!("{:?} {:?}", slo.indicator, rule.group_by).as_bytes()]);
     if budget.indicator != indicator {
         *budget = Budget { indicator, groups: BTreeMap::new() };
     }

@@ -348,3 +348,27 @@ fn that_a_rule_can_not_be_evaluated_is_told_with_the_reason() {
     assert_eq!(changes[0].summary, "connections can't be evaluated: AWS/RDS: Forbidden");
     assert_eq!((changes[0].severity, changes[0].since), (Severity::Error, minute(5)));
 }
+
+#[test]
+fn a_rule_that_groups_otherwise_has_other_alerts_and_another_history() {
+    let rules = |group_by: &str| {
+        let silent = format!(
+            "- {{id: silent, kind: absence, class: availability, severity: warning, metric: api_requests, for: 3m,
+                forget_after: 1d, group_by: {group_by}, annotations: {{summary: s}}}}\n"
+        );
+        format!("{silent}{}", SLO.replace("[service]", group_by).replace("{{labels.service}} burns ", ""))
+    };
+    let mut story = Story::of(&rules("[service]"));
+    story.requests(0, 1.0, 999.0);
+    let told: Vec<String> = (0..5).flat_map(|at| story.tick(at)).collect();
+    assert_eq!(told.last().unwrap(), "3 firing silent api 3");
+    story.rules = rules_of(&rules("[]"));
+    let told = story.tick(5);
+    assert!(told.contains(&"5 resolved silent api none".to_owned()), "{told:?}");
+    assert!(told.contains(&"5 firing silent 5".to_owned()), "{told:?}");
+    let state = story.state.unwrap();
+    let labels: Vec<&Labels> = state.heard["silent"].values().map(|silence| &silence.labels).collect();
+    assert_eq!(labels, [&Labels::new()]);
+    let groups = &state.budgets["availability"].groups;
+    assert_eq!(groups.values().map(|track| track.labels.len()).collect::<Vec<_>>(), [0]);
+}
