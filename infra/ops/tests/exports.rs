@@ -104,7 +104,7 @@ fn prometheus_does_not_agree_with_other_rules() {
         (") > 90)[4m59s:1m]", ") > 99)[4m59s:1m]"),
         (") >= 80)[4m59s:1m]", ") >= 90)[4m59s:1m]"),
         ("[10m])) > 0 and on", "[5m])) > 0 and on"),
-        ("or\n      (absent(", "or\n      0 * (absent("),
+        ("or\n      (absent(", "and\n      (absent("),
     ] {
         assert!(alerts.contains(from), "{from}");
         scratch.write("alerts.yml", &alerts.replace(from, to));

@@ -1,3 +1,5 @@
+//! Histories that are made up, played; and the law that a backtest does what the evaluator did.
+
 use proptest::prelude::*;
 
 use super::table::lasting;

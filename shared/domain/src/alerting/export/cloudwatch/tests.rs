@@ -1,3 +1,5 @@
+//! What of each rule is in the template, and what is told of the rest.
+
 use super::*;
 use crate::alerting::rules::Variables;
 

@@ -1,3 +1,5 @@
+//! What of each rule is in the rule file, and what is told of the rest. (Whether Prometheus agrees is asked in `infra/ops`.)
+
 use super::*;
 use crate::alerting::rules::Variables;
 
