@@ -1,5 +1,5 @@
-//! The exported files, judged by the tools of the systems that they are for. A tool is looked for where it is installed,
-//! and has to be there in CI.
+//! The exported files, judged by the tools of the systems that they are for. A tool is looked for where it is
+//! installed, and has to be there in CI.
 
 #![allow(clippy::unwrap_used, reason = "a test panics where it fails")]
 
