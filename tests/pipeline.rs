@@ -5,7 +5,7 @@
 
 mod chromium;
 
-use aws::event_bus::{EventBus, NewEvent};
+use aws::event_bus::EventBus;
 use aws::s3_bucket::S3Bucket;
 use aws::secrets::Secrets;
 use aws::sns_topic::SnsTopic;
@@ -13,7 +13,9 @@ use aws_sdk_kinesis::primitives::Blob;
 use aws_sdk_kinesis::types::PutRecordsRequestEntry;
 use domain::Minute;
 use domain::alerting::history::Turned;
-use domain::ports::{ListObjects as _, Object, Publication, Publish as _, PutObject as _, ReadSecret as _};
+use domain::ports::{
+    BusEvent, ListObjects as _, Object, Publication, Publish as _, PutEvents as _, PutObject as _, ReadSecret as _,
+};
 use jiff::Timestamp;
 use local::artifacts::{self, Profile};
 use local::demo::{self, Calendar};
@@ -121,8 +123,10 @@ async fn a_day_goes_in_and_archive_metrics_alerts_and_a_report_come_out() {
     }
     let once = |incident: &Incident| (incident.expects, vec![Turned::Firing, Turned::Resolved]);
     assert_eq!(by_rule, day.incidents().iter().map(once).collect());
-    let told = outcome.transitions.len();
-    eventually("a message for each transition, by e-mail and in Slack", async || {
+    // Alerts of a group are told together, and what fires for long is told again.
+    let told = outcome.notified();
+    assert!(told > 0);
+    eventually("every message, by e-mail and in Slack", async || {
         stack.sink.slack().len() == told && stack.sink.emails().len() == told
     })
     .await;
@@ -378,7 +382,7 @@ async fn events_that_come_twice_or_out_of_order_or_are_none_are_kept_and_counted
     let bucket = S3Bucket::new(&stack.deployment.sdk, stack.deployment.bucket().unwrap());
     let count = async |prefix: &str| bucket.list(prefix, 100).await.unwrap().len();
     let now = Minute::of(Timestamp::now());
-    let event = |detail_type: &str, minutes_ago: i64, detail: Value| NewEvent {
+    let event = |detail_type: &str, minutes_ago: i64, detail: Value| BusEvent {
         source: "land-contracts.contract".to_owned(),
         detail_type: detail_type.to_owned(),
         detail: detail.to_string(),
@@ -391,7 +395,7 @@ async fn events_that_come_twice_or_out_of_order_or_are_none_are_kept_and_counted
     let bad = event("ContractCreated", 1, json!({ "event_id": "9", "user_role": "buyer", "contract_value": "a lot" }));
     let unheard = event("ContractArchived", 2, json!({ "event_id": "10", "active_users": 7 }));
     // The newest first, the second twice, and among them what violates its schema and what has none.
-    bus.publish(&[created(1), created(3), bad.clone(), created(2), created(2), unheard.clone()]).await.unwrap();
+    bus.put_events(&[created(1), created(3), bad.clone(), created(2), created(2), unheard.clone()]).await.unwrap();
     let queue = aws_sdk_sqs::Client::new(&stack.deployment.sdk);
     let url = stack.deployment.output("EventQueueUrl").unwrap();
     // What could not be written comes again after a second, and not after six minutes.
@@ -405,7 +409,7 @@ async fn events_that_come_twice_or_out_of_order_or_are_none_are_kept_and_counted
 
     // Published again, after all has been counted; and one that could not be written at first.
     let open_again = nobody_may_write(&stack, "archive/").await;
-    bus.publish(&[created(2), bad, unheard, created(4)]).await.unwrap();
+    bus.put_events(&[created(2), bad, unheard, created(4)]).await.unwrap();
     eventually("the quarantined one again", async || count("metrics/pending/").await == 1).await;
     open_again().await;
     eventually("the events that could not be written", async || count("metrics/pending/").await == 4).await;
@@ -426,4 +430,62 @@ async fn events_that_come_twice_or_out_of_order_or_are_none_are_kept_and_counted
         let counted = outcome::sum(&stack.deployment, metric, now.plus(-60), now.plus(5)).await.unwrap();
         assert_eq!(counted, total, "{metric}");
     }
+}
+
+/// An alarm's change of state that came now, as CloudWatch would tell it by the door of `sample`.
+fn alarm_now(sample: &str, former: &str, now: Timestamp) -> Value {
+    let text = String::from_utf8(testkit::event_file(&format!("alert-evaluator-events/{sample}.json"))).unwrap();
+    let written = |at: Timestamp| at.strftime("%Y-%m-%dT%H:%M:%S").to_string();
+    serde_json::from_str(&text.replace(former, &written(now))).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn alarms_and_security_events_are_told_like_any_alert_and_once() {
+    let stack = Stack::up("pipeline-outside").await;
+    let player = Player::new(&stack.deployment).unwrap();
+    let bucket = S3Bucket::new(&stack.deployment.sdk, stack.deployment.bucket().unwrap());
+    let now = Timestamp::now();
+    let policy = "version: 1\nseverities:\n  critical: {group_wait: 0s, group_interval: 1s, repeat_interval: 4h}\n  \
+                  error: {group_wait: 0s, group_interval: 1s, repeat_interval: 4h}\n  \
+                  warning: {group_wait: 0s, group_interval: 1s, repeat_interval: 4h}\n  \
+                  info: {group_wait: 0s, group_interval: 1s, repeat_interval: 4h}\ninhibit_rules: []\nmute_calendars: []\n";
+    let file = |key: &str, body: &[u8]| Object { key: key.to_owned(), content_type: "text/yaml", body: body.to_vec() };
+    bucket.put(&file(domain::keys::POLICY, policy.as_bytes())).await.unwrap();
+
+    // The local stack stands in for CloudWatch, by both doors.
+    for sample in ["alarm", "alarm-direct"] {
+        let event = alarm_now(sample, "2026-11-21T10:05:14", now);
+        player.invoke("alert-evaluator-events", &event).await.unwrap();
+    }
+    let subjects = || stack.sink.emails().into_iter().map(|email| email.subject).collect::<Vec<_>>();
+    eventually("the alarm by e-mail", async || subjects().len() == 1).await;
+    assert!(subjects()[0].contains("FIRING database-memory-low"), "{:?}", subjects());
+
+    // A line of a service goes by EventBridge, and by nobody's hand.
+    let line = json!({"level": "CRITICAL", "category": "security", "message": "security event",
+        "details": {"event_type": "permission_escalation", "ip_address": "10.0.0.1"}})
+    .to_string();
+    let event = testkit::subscription::delivery("/aws/ecs/production/user", "s", &[(now.as_millisecond(), &line)]);
+    for _ in 0..2 {
+        assert_eq!(player.invoke("log-processor", &event).await.unwrap()["archived"], 1);
+    }
+    eventually("the security event by e-mail", async || subjects().len() == 2).await;
+    assert!(subjects()[1].contains("[CRITICAL] FIRING security_incident"), "{:?}", subjects());
+    assert!(!stack.sink.emails()[1].text.contains("10.0.0.1"));
+
+    // What is none is kept, and what the events were is in the history, in the archive as in the log.
+    let odd = player.invoke("alert-evaluator-events", &json!({"detail-type": "Something Else"})).await.unwrap();
+    assert_eq!(odd["quarantined"], true);
+    eventually("an empty inbox", async || bucket.list("alerts/inbox/", 10).await.unwrap().is_empty()).await;
+    player.tick("alert-evaluator", Timestamp::now()).await.unwrap();
+    assert_eq!(bucket.list("alerts/history/", 10).await.unwrap().len(), 2);
+    assert_eq!(bucket.list("quarantine/alert-events/", 10).await.unwrap().len(), 1);
+    assert_eq!(stack.outcome().await.notified(), 2);
+    let logs = aws_sdk_cloudwatchlogs::Client::new(&stack.deployment.sdk);
+    let group = stack.deployment.output("AlertHistoryLogGroupName").unwrap();
+    let logged = logs.filter_log_events().log_group_name(group).send().await.unwrap();
+    let lines = logged.events().iter().filter_map(|event| event.message());
+    let alarms = lines.filter(|line| line.contains("alert database-memory-low firing"));
+    assert_eq!(alarms.count(), 1);
+    assert_eq!(subjects().len(), 2, "each is told once");
 }

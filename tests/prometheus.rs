@@ -25,7 +25,7 @@ use prometheus_server::{PrometheusServer, Vector};
 use serde_json::json;
 use testkit::memory_bucket::Moment;
 use testkit::pipeline::{NAMESPACE, settings};
-use testkit::{FixedSecret, InMemoryBucket, RecordedMetrics, contracts, subscription};
+use testkit::{FixedSecret, InMemoryBucket, RecordedEvents, RecordedMetrics, contracts, subscription};
 
 type Remote = RemoteWrite<FixedSecret>;
 
@@ -115,7 +115,7 @@ impl World {
         let stream = format!("stream-{}", self.deliveries);
         let event = subscription::delivery(&format!("/aws/ecs/production/{service}"), &stream, &events).to_string();
         let before = self.bucket.keys_under(keys::PENDING_METRICS);
-        handle(&event, &self.bucket, &Pipelines::new(settings())).await.unwrap();
+        handle(&event, &self.bucket, &RecordedEvents::new(), &Pipelines::new(settings())).await.unwrap();
         for key in self.bucket.keys_under(keys::PENDING_METRICS).into_iter().filter(|key| !before.contains(key)) {
             let pending = PendingMetrics::parse(&self.bucket.body(&key).unwrap()).unwrap();
             for (key, aggregate) in

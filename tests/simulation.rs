@@ -18,7 +18,7 @@ use metric_flusher::{Flusher, LEASE, TAKING_IN};
 use serde_json::{Value, json};
 use testkit::memory_bucket::Moment;
 use testkit::pipeline::{NAMESPACE, settings};
-use testkit::{InMemoryBucket, InMemoryPrometheus, RecordedMetrics, subscription};
+use testkit::{InMemoryBucket, InMemoryPrometheus, RecordedEvents, RecordedMetrics, subscription};
 
 const RUNS: u64 = 100;
 const DELIVERIES: u64 = 8;
@@ -126,13 +126,13 @@ async fn simulate(seed: u64, extraction: Extraction) {
         } else {
             let delivery = &deliveries[chance.below(DELIVERIES) as usize];
             // What fails is delivered again, sooner or later.
-            let _ = handle(&delivery.event, &world.bucket, &pipelines).await;
+            let _ = handle(&delivery.event, &world.bucket, &RecordedEvents::new(), &pipelines).await;
         }
     }
     world.bucket.heal();
     metrics.heal();
     for delivery in &deliveries {
-        handle(&delivery.event, &world.bucket, &pipelines).await.unwrap();
+        handle(&delivery.event, &world.bucket, &RecordedEvents::new(), &pipelines).await.unwrap();
     }
     // A refused put may still be left over: one tick to refuse it, one to do it.
     while !world.tick().await {}

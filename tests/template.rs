@@ -36,6 +36,7 @@ fn every_function_is_in_the_template_and_the_other_way_round() {
 fn the_template_sets_exactly_the_variables_that_each_config_reads() {
     let expected = BTreeMap::from([
         ("alert-evaluator", variables_of(&alert_evaluator::Config::VARIABLES)),
+        ("alert-evaluator-events", variables_of(&alert_evaluator::Config::VARIABLES)),
         ("daily-reporter", variables_of(&daily_reporter::Config::VARIABLES)),
         ("event-recorder", variables_of(&event_recorder::Config::VARIABLES)),
         ("log-processor", variables_of(&log_processor::Config::VARIABLES)),
@@ -101,7 +102,24 @@ fn each_function_may_do_what_its_ports_need_and_nothing_else() {
         let folders = [&["archive/*", "metrics/pending/*", "quarantine/*"], more].concat();
         vec![on_bucket("PutObject", &folders), one("secretsmanager:GetSecretValue on PseudonymKey.Id")]
     };
-    let process_logs = || process(&["spans/*"]);
+    let tell = "events:PutEvents on EventBus.Arn if StringEquals events:source land-contracts.observability";
+    let process_logs = || [process(&["spans/*"]), vec![one(tell)]].concat();
+    let evaluate = || {
+        let read =
+            ["rollups/recent.json", "config/rules.yaml", "config/policy.yaml", "config/silences.yaml", "archive/*"];
+        let write = ["alerts/history/*", "quarantine/alert-events/*", "alerts/charts/*"];
+        vec![
+            on_bucket("GetObject", &read),
+            on_bucket("GetObject", &["alerts/charts/*", "alerts/inbox/*", "state/alert-evaluator.json"]),
+            on_bucket("PutObject", &write),
+            on_bucket("PutObject", &["archive/env=${Environment}/service=alert-evaluator/*"]),
+            on_bucket("PutObject", &["alerts/inbox/*", "state/alert-evaluator.json"]),
+            on_bucket("DeleteObject", &["alerts/inbox/*"]),
+            list(),
+            one("cloudwatch:GetMetricData on *"),
+            one("sns:Publish on AlertTopic"),
+        ]
+    };
     let read_stream = ["DescribeStream", "DescribeStreamSummary", "GetRecords", "GetShardIterator", "ListShards"]
         .map(|action| format!("kinesis:{action} on LogStreamArn"));
     let take_events = ["DeleteMessage", "GetQueueAttributes", "ReceiveMessage"]
@@ -128,17 +146,17 @@ fn each_function_may_do_what_its_ports_need_and_nothing_else() {
                 one("secretsmanager:GetSecretValue on PrometheusSecretArn"),
             ],
         ),
+        ("alert-evaluator", evaluate()),
+        ("alert-evaluator-events", evaluate()),
         (
-            "alert-evaluator",
+            "slack-notifier",
             vec![
-                on_bucket("GetObject", &["rollups/recent.json", "config/rules.yaml", "state/alert-evaluator.json"]),
-                on_bucket("PutObject", &["alerts/history/*", "state/alert-evaluator.json"]),
+                on_bucket("GetObject", &["state/slack/*"]),
+                on_bucket("PutObject", &["state/slack/*"]),
                 list(),
-                one("cloudwatch:GetMetricData on *"),
-                one("sns:Publish on AlertTopic"),
+                one("secretsmanager:GetSecretValue on SlackSecretArn"),
             ],
         ),
-        ("slack-notifier", vec![]),
         (
             "trace-forwarder",
             vec![
@@ -205,9 +223,9 @@ fn spans_are_kept_for_longer_than_the_dead_letters_that_name_them() {
     let letters =
         resources("AWS::SQS::Queue")["DeadLetterQueue"]["Properties"]["MessageRetentionPeriod"].as_i64().unwrap();
     assert!(of_spans["ExpirationInDays"].as_i64().unwrap() * 86_400 > letters);
-    // Nothing else that is current ends.
+    // Nothing else that is current ends, but for charts, which are drawn of what is kept.
     let ends = lifecycle.as_array().unwrap().iter().filter(|rule| !rule["ExpirationInDays"].is_null());
-    assert_eq!(ends.count(), 1);
+    assert_eq!(ends.map(|rule| text(&rule["Prefix"])).collect::<Vec<_>>(), ["spans/", domain::keys::ALERT_CHARTS]);
 }
 
 #[test]
@@ -293,6 +311,14 @@ fn an_evaluator_that_stops_sending_has_time_to_note_what_it_sent() {
 }
 
 #[test]
+fn a_notifier_that_stops_waiting_for_slack_has_time_for_its_last_call_and_its_note() {
+    let run = functions()["slack-notifier"]["Properties"]["Timeout"].as_u64().unwrap();
+    let (posting, call) = (slack_notifier::POSTING.as_secs(), aws::OPERATION_TIMEOUT.as_secs());
+    // The last call of Slack may begin when the time is up; it takes less than one of the SDK may.
+    assert!(posting + call < run, "{posting} s of posting, a call of {call} s at its end, {run} s run");
+}
+
+#[test]
 fn a_scheduled_function_that_stops_raises_an_alarm() {
     for function in ["AlertEvaluatorFunction", "MetricFlusherFunction"] {
         let alarms = resources("AWS::CloudWatch::Alarm");
@@ -309,14 +335,47 @@ fn a_scheduled_function_that_stops_raises_an_alarm() {
 #[test]
 fn every_alarm_is_heard_and_each_about_a_function_is_about_the_one_it_speaks_of() {
     let alarms = resources("AWS::CloudWatch::Alarm");
+    // Each is told once: straight, or by way of the evaluator.
+    let rule = resource_of("AWS::Events::Rule", "Name", "${AWS::StackName}-alarms");
+    let left_out = rule["EventPattern"]["detail"]["alarmName"][0]["anything-but"].as_array().unwrap();
+    let left_out: BTreeSet<String> = left_out.iter().map(text).collect();
+    let straight = alarms.values().filter(|alarm| !alarm["Properties"]["AlarmActions"].is_null());
+    assert_eq!(straight.map(|alarm| text(&alarm["Properties"]["AlarmName"])).collect::<BTreeSet<_>>(), left_out);
     for (id, alarm) in &alarms {
-        assert_eq!(alarm["Properties"]["AlarmActions"].as_array().map(Vec::len), Some(1), "{id}");
-        assert_eq!(text(&alarm["Properties"]["AlarmActions"]), "AlertTopic", "{id}");
+        let properties = &alarm["Properties"];
+        let description = text(&properties["AlarmDescription"]);
+        let severity = description.split_whitespace().find_map(|word| word.strip_prefix("severity="));
+        if properties["AlarmActions"].is_null() {
+            assert_eq!(severity, Some("error"), "{id} does not say how bad it is");
+        } else {
+            assert_eq!(properties["AlarmActions"].as_array().map(Vec::len), Some(1), "{id}");
+            assert_eq!((text(&properties["AlarmActions"]).as_str(), severity), ("AlertTopic", None), "{id}");
+        }
     }
+    // Straight: what watches over the evaluator and what it waits for, and what is lost or in a dead letter queue. An
+    // evaluator that does not run could not tell of it.
+    for id in [
+        "AlertEvaluatorStopped",
+        "AlertEvaluatorFailing",
+        "AlertEvaluatorEventsFailing",
+        "AlertEventLost",
+        "AlertEventsQuarantined",
+        "DeadLetterAlarm",
+        "EventDeadLetterAlarm",
+        "LogBatchLost",
+        "LogStreamBatchLost",
+        "MetricFlusherFailing",
+        "MetricFlusherStopped",
+        "SpansLost",
+    ] {
+        assert!(left_out.contains(&text(&alarms[id]["Properties"]["AlarmName"])), "{id}");
+    }
+    assert_eq!(left_out.len(), 12);
     // Of these the registry's tests know the metric, but not which function is meant.
     let expected = [
         ("LinesQuarantined", "LogProcessorFunction", "function_quarantined", "Sum", 0, [1, 1]),
         ("LogStreamLinesQuarantined", "LogProcessorKinesisFunction", "function_quarantined", "Sum", 0, [1, 1]),
+        ("AlertEventsQuarantined", "AlertEvaluatorEventsFunction", "function_quarantined", "Sum", 0, [1, 1]),
         ("EventsQuarantined", "EventRecorderFunction", "function_quarantined", "Sum", 0, [1, 1]),
         ("MetricsQuarantined", "MetricFlusherFunction", "function_quarantined", "Sum", 0, [1, 1]),
         ("SpansQuarantined", "TraceForwarderFunction", "function_quarantined", "Sum", 0, [1, 1]),
@@ -479,7 +538,10 @@ fn events_come_by_one_rule_into_an_encrypted_queue_and_are_tried_five_times_each
     let timeout = functions()["event-recorder"]["Properties"]["Timeout"].as_i64().unwrap();
     let hidden = queue["VisibilityTimeout"].as_i64().unwrap();
     assert!(hidden >= 6 * timeout + window, "a message comes again while it is worked on");
-    let rule = resource_of("AWS::Events::Rule", "EventBusName", "EventBus");
+    let rule = resource_of("AWS::Events::Rule", "Name", "${AWS::StackName}-events");
+    // Whatever services publish, and nothing that the pipeline does: its lines are archived already.
+    let source = &rule["EventPattern"]["source"];
+    assert_eq!(source, &serde_json::json!([{ "anything-but": domain::logs::security::SOURCE }]));
     let [target] = &rule["Targets"].as_array().unwrap()[..] else { panic!("one target: {rule}") };
     assert_eq!(text(&target["Arn"]), "EventQueue.Arn");
     assert_eq!(text(&target["DeadLetterConfig"]["Arn"]), "DeadLetterQueue.Arn");
@@ -490,7 +552,49 @@ fn events_come_by_one_rule_into_an_encrypted_queue_and_are_tried_five_times_each
             statements.iter().filter(|statement| statement["Principal"]["Service"] == "events.amazonaws.com").collect();
         let [allowed] = &from_events[..] else { panic!("one statement: {policy}") };
         assert_eq!(allowed["Action"], "sqs:SendMessage");
-        assert_eq!(condition(allowed), " if ArnEquals aws:SourceArn EventRule.Arn");
+        let rules =
+            if queue == "EventQueue" { "EventRule.Arn" } else { "EventRule.Arn.AlarmRule.Arn.SecurityRule.Arn" };
+        assert_eq!(condition(allowed), format!(" if ArnEquals aws:SourceArn {rules}"));
+    }
+}
+
+#[test]
+fn alarms_and_security_events_reach_the_evaluator_and_what_it_fails_on_is_kept() {
+    let function = "AlertEvaluatorEventsFunction";
+    let rule = |name: &str| resource_of("AWS::Events::Rule", "Name", &format!("${{AWS::StackName}}-{name}"));
+    for (name, id, bus, detail_type) in [
+        ("alarms", "AlarmRule", "null", domain::alerting::alarms::DETAIL_TYPE),
+        ("security", "SecurityRule", "EventBus", domain::logs::security::DETAIL_TYPE),
+    ] {
+        let rule = rule(name);
+        assert_eq!(text(&rule["EventBusName"]), bus, "{name}");
+        assert_eq!(rule["EventPattern"]["detail-type"], serde_json::json!([detail_type]), "{name}");
+        let [target] = &rule["Targets"].as_array().unwrap()[..] else { panic!("one target: {rule}") };
+        assert_eq!(text(&target["Arn"]), format!("{function}.Arn"));
+        assert_eq!(text(&target["DeadLetterConfig"]["Arn"]), "DeadLetterQueue.Arn");
+        let permission = resource_of("AWS::Lambda::Permission", "SourceArn", &format!("{id}.Arn"));
+        assert_eq!(permission["Principal"], "events.amazonaws.com");
+        assert_eq!(text(&permission["FunctionName"]), function);
+    }
+    assert_eq!(rule("security")["EventPattern"]["source"], serde_json::json!([domain::logs::security::SOURCE]));
+    let direct = resource_of("AWS::Lambda::Permission", "Principal", "lambda.alarms.cloudwatch.amazonaws.com");
+    assert_eq!(
+        (text(&direct["FunctionName"]), text(&direct["SourceAccount"])),
+        (function.into(), "AWS::AccountId".into())
+    );
+    let invocation = resource_of("AWS::Lambda::EventInvokeConfig", "FunctionName", function);
+    assert_eq!(
+        (on_failure(invocation), &invocation["MaximumRetryAttempts"]),
+        ("DeadLetterQueue.Arn".into(), &2.into())
+    );
+}
+
+#[test]
+fn both_doors_of_the_evaluator_do_the_same_in_the_same_time() {
+    let functions = functions();
+    let of = |name: &str| &functions[name]["Properties"];
+    for property in ["Environment", "MemorySize", "Timeout"] {
+        assert_eq!(of("alert-evaluator")[property], of("alert-evaluator-events")[property], "{property}");
     }
 }
 
@@ -537,7 +641,12 @@ fn both_doors_of_the_log_processor_do_the_same() {
 #[test]
 fn what_can_lose_lines_raises_an_alarm() {
     // event-recorder's queue gives its messages up itself: it has no destination.
-    for function in ["LogProcessorFunction", "LogProcessorKinesisFunction", "TraceForwarderFunction"] {
+    for function in [
+        "AlertEvaluatorEventsFunction",
+        "LogProcessorFunction",
+        "LogProcessorKinesisFunction",
+        "TraceForwarderFunction",
+    ] {
         let alarms = resources("AWS::CloudWatch::Alarm");
         let watched = alarms.values().map(|alarm| &alarm["Properties"]).any(|alarm| {
             alarm["MetricName"] == "DestinationDeliveryFailures"
@@ -563,10 +672,15 @@ fn the_pipelines_own_log_groups_are_refused_by_name_and_never_subscribed_to() {
     let groups = resources("AWS::Logs::LogGroup");
     for door in ["log-processor", "log-processor-kinesis"] {
         let own = text(&functions()[door]["Properties"]["Environment"]["Variables"]["OWN_LOG_GROUP_PREFIX"]);
-        assert_eq!(groups.len(), functions().len(), "each function has a log group of its own");
+        assert_eq!(
+            groups.len(),
+            functions().len() + 1,
+            "each function has a log group of its own, and so has the history"
+        );
         for (id, group) in &groups {
             let name = text(&group["Properties"]["LogGroupName"]);
-            assert!(!own.is_empty() && name.starts_with(&own), "{door} takes {id}: {name} does not begin with {own}");
+            let is_own = own.split(',').any(|own| !own.is_empty() && name.starts_with(own));
+            assert!(is_own, "{door} takes {id}: {name} does not begin with one of {own}");
         }
     }
     let subscriptions = resources("AWS::Logs::SubscriptionFilter");

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use alert_evaluator::Evaluator;
+use alert_evaluator::{Evaluator, Ports};
 use aws::pipelines::Pipelines;
 use domain::Minute;
 use domain::keys;
@@ -19,8 +19,8 @@ use metric_flusher::{Exporter, Flusher, LEASE, TAKING_IN};
 use serde_json::{Value, json};
 use testkit::memory_bucket::Moment;
 use testkit::{
-    FixedMetrics, InMemoryBucket, InMemoryPrometheus, Operation, RecordedMetrics, RecordedPublications,
-    RecordedSegments, RecordedSpans, pipeline, subscription,
+    FixedMetrics, InMemoryBucket, InMemoryPrometheus, Operation, RecordedEvents, RecordedLog, RecordedMetrics,
+    RecordedPublications, RecordedSegments, RecordedSpans, pipeline, subscription,
 };
 use trace_forwarder::Forwarder;
 
@@ -89,12 +89,25 @@ fn log_processor() -> Vec<Run> {
     let lines: [(i64, &[u8]); 2] = [(newer, b"no \xff text"), (older, b"a line")];
     let delivery = subscription::delivery_of_bytes("/aws/ecs/production/web", "s", &lines);
     let by_subscription = async |event: &Value, bucket: InMemoryBucket| {
-        log_processor::handle(&event.to_string(), &bucket, &Pipelines::new(pipeline::settings())).await.is_ok()
+        log_processor::handle(
+            &event.to_string(),
+            &bucket,
+            &RecordedEvents::new(),
+            &Pipelines::new(pipeline::settings()),
+        )
+        .await
+        .is_ok()
     };
     let by_stream = async |data: &Value, bucket: InMemoryBucket| {
         let event = json!({ "Records": [{ "kinesis": { "sequenceNumber": "1", "data": data } }] });
         let event = serde_json::from_value(event).unwrap();
-        let answer = log_processor::handle_stream(&event, &bucket, &Pipelines::new(pipeline::settings())).await;
+        let answer = log_processor::handle_stream(
+            &event,
+            &bucket,
+            &RecordedEvents::new(),
+            &Pipelines::new(pipeline::settings()),
+        )
+        .await;
         answer.batch_item_failures.is_empty()
     };
     let data = &delivery["awslogs"]["data"];
@@ -257,25 +270,41 @@ fn metric_flusher() -> Vec<Run> {
 }
 
 fn alert_evaluator() -> Vec<Run> {
+    const EVENTS: &str = "alert-evaluator-events";
     let config = alert_evaluator::Config {
         bucket_name: "bucket".into(),
         alert_topic_arn: "arn:aws:sns:eu-west-1:123456789012:alerts".into(),
+        history_log_group: "/land-contracts/observability/alert-history".into(),
         database_instance: "db".into(),
         environment: "test".into(),
+        region: "eu-west-1".into(),
+        amazon_q: false,
     };
-    let tick = async |recent: Option<RecentRollups>| {
+    let made = |recent: Option<RecentRollups>| {
         let bucket = InMemoryBucket::new();
         recent.into_iter().for_each(|recent| bucket.place(keys::RECENT_ROLLUPS, recent.to_object().body));
-        let topic = RecordedPublications::new();
-        let evaluator = Evaluator::new(bucket, FixedMetrics::default(), topic, &config).unwrap();
-        evaluator.tick(newest(), Instant::now() + Duration::from_secs(60)).await.unwrap();
+        let (metrics, topic, log) = (FixedMetrics::default(), RecordedPublications::new(), RecordedLog::new());
+        Evaluator::new(Ports { bucket, metrics, topic, log }, &config).unwrap()
     };
+    let soon = || Instant::now() + Duration::from_secs(60);
+    let tick = async |recent| {
+        made(recent).tick(newest(), soon()).await.unwrap();
+    };
+    let receive = async |event: &str, recent| {
+        made(recent).receive(event, newest(), soon()).await.unwrap();
+    };
+    let flushed = || {
+        let mut recent = RecentRollups::default();
+        recent.flushed(Minute::of(newest()));
+        Some(recent)
+    };
+    let alarm = String::from_utf8(testkit::event_file("alert-evaluator-events/alarm.json")).unwrap();
     vec![
         run("alert-evaluator", "a tick", &["batch_age"], async {
-            let mut recent = RecentRollups::default();
-            recent.flushed(Minute::of(newest()));
-            tick(Some(recent)).await;
+            tick(flushed()).await;
         }),
         run("alert-evaluator", "a tick before the flusher was there", &[], tick(None)),
+        run(EVENTS, "an alarm", &["batch_age"], receive(&alarm, flushed())),
+        run(EVENTS, "what is no event", &["quarantined 1"], receive("{}", None)),
     ]
 }

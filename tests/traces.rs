@@ -25,7 +25,7 @@ use prost::Message as _;
 use schema::trace::{Parent, SpanKind, TraceId};
 use serde_json::{Value, json};
 use telemetry::{Identity, Settings, Telemetry, trace};
-use testkit::subscription;
+use testkit::{RecordedEvents, subscription};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::Command;
@@ -179,7 +179,7 @@ async fn a_log_line_becomes_a_trace() {
     let events: Vec<(i64, &str)> = written.iter().map(|line| (millis, line.as_str())).collect();
     let delivery = subscription::delivery("/aws/ecs/production/api", "s", &events).to_string();
     let pipelines = Pipelines::new(testkit::pipeline::settings());
-    let summary = log_processor::handle(&delivery, &bucket, &pipelines).await.unwrap();
+    let summary = log_processor::handle(&delivery, &bucket, &RecordedEvents::new(), &pipelines).await.unwrap();
     assert_eq!(summary.archived, 5);
 
     // What S3 tells of the object that was written.

@@ -135,7 +135,7 @@ def mend():
     replace(cloudwatch, "_evaluate_all_alarms", "_evaluate_alarm(alarm)", "_evaluate(alarm)")
     cloudwatch._evaluate = lambda alarm: evaluate(cloudwatch, alarm, time.time())
 
-    # With AUTH=true, MiniStack enforces policies. It does not know the condition cloudwatch:namespace, nor what a
+    # With AUTH=true, MiniStack enforces policies. It does not know the conditions cloudwatch:namespace and events:source, nor what a
     # request in the Rust SDK's protocol for CloudWatch is about (and so would allow every one).
     action_of, resource_of = iam_actions.extract_iam_action, iam_actions.extract_resource_arn
     condition_keys_of = iam_actions.request_tag_context
@@ -152,6 +152,9 @@ def mend():
     def condition_keys(service, action, body, parameters):
         if action == "cloudwatch:PutMetricData":
             return {"cloudwatch:namespace": namespace(body)}
+        if action == "events:PutEvents":
+            # AWS looks at each event by itself; those of one call are of one publisher here.
+            return {"events:source": json.loads(body)["Entries"][0]["Source"]}
         is_cbor = action.startswith("cloudwatch:") and body[:1] >= b"\xa0"
         return condition_keys_of(service, action, b"" if is_cbor else body, parameters)
 

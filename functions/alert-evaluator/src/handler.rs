@@ -1,44 +1,65 @@
-//! One tick: load, decide, commit, tell.
+//! One tick: load, decide, commit, tell. And what comes in between ticks: keep, then tick.
 //!
 //! What is to be told is committed with the state before anything is sent, so of two evaluators only one
 //! sends; and it stays in the state until it is sent, so a failure only delays it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use aws::measures;
 use domain::Minute;
 use domain::alerting::DEFAULT_RULES;
-use domain::alerting::engine::{self, Due, FileProblem, ForeignRead, NotDue, Outcome, RULES_INVALID, Tick};
+use domain::alerting::engine::{
+    self, Due, FileProblem, ForeignRead, NotDue, Outcome, POLICY_INVALID, RULES_INVALID, SILENCES_INVALID, Tick,
+};
+use domain::alerting::episode::Episode;
 use domain::alerting::history::{Notified, Record};
+use domain::alerting::inbox::{self, Incoming};
 use domain::alerting::outbox::Claimed;
 use domain::alerting::policy::{self, Policy, Silences};
-use domain::alerting::rules::chosen::{Chosen, choose};
+use domain::alerting::rules::chosen::choose;
 use domain::alerting::rules::problem::InvalidRules;
 use domain::alerting::rules::{RuleSet, Variables};
 use domain::alerting::samples::ForeignValues;
 use domain::alerting::state::AlertState;
 use domain::keys;
 use domain::metrics::recent::RecentRollups;
+use domain::notifying::message::Sender;
 use domain::ports::{
-    GetObject, MetricQuery, Publish, PutObject, ReadMetrics, ReplaceObject, Replaced, Unanswered, Version,
+    AppendLog, DeleteObjects, GetObject, ListDated, ListObjects, MAX_DELETED, MetricQuery, PortError, PresignObject,
+    Publish, PutObject, ReadMetrics, ReplaceObject, Replaced, Stored, Unanswered, Version,
 };
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::Config;
-use crate::sending::{self, Sent};
+use crate::evidence::Known;
+use crate::sending::{Receivers, Sent};
 
-/// How often the note of what was sent is tried again when other evaluators write in between.
-const SETTLE_TRIES: usize = 5;
+/// How often a tick, or the note of what was sent, is tried again when other evaluators write in between.
+const TRIES: usize = 5;
+
+/// Objects of the inbox that are read at the same time.
+const CONCURRENCY: usize = 16;
+
+/// What an evaluator works on.
+pub struct Ports<B, M, P, L> {
+    /// Rules, rollups, state, inbox and history.
+    pub bucket: B,
+    /// Metrics of AWS.
+    pub metrics: M,
+    /// The topic of notifications.
+    pub topic: P,
+    /// The history as a log of CloudWatch.
+    pub log: L,
+}
 
 /// An evaluator on its ports.
-pub struct Evaluator<B, M, P> {
-    bucket: B,
-    metrics: M,
-    topic: P,
-    environment: String,
+pub struct Evaluator<B, M, P, L> {
+    ports: Ports<B, M, P, L>,
+    sender: Sender,
     variables: Variables,
     built_in: RuleSet,
 }
@@ -50,6 +71,8 @@ pub struct Summary {
     pub evaluated: i64,
     /// Minutes that never will be: the evaluator was away for longer than the recent rollups reach.
     pub skipped: i64,
+    /// Events from outside that were taken in.
+    pub taken_in: usize,
     /// Alerts that fired or resolved.
     pub transitions: usize,
     /// Notifications sent, those that earlier ticks had left among them.
@@ -58,59 +81,188 @@ pub struct Summary {
     pub waiting_for_metrics: bool,
     /// Whether the time for sending was up before all was sent; the next tick goes on.
     pub cut_short: bool,
-    /// Whether another evaluator was faster, so that nothing was done.
+    /// Whether other evaluators were faster again and again, so that nothing was done.
     pub conflict: bool,
+    /// Whether the event that came could not be read, and is in quarantine.
+    pub quarantined: bool,
 }
 
-impl<B, M, P> Evaluator<B, M, P>
+/// What is stored, as a tick finds it.
+struct Loaded {
+    state: Option<AlertState>,
+    version: Option<Version>,
+    rules: Option<Stored>,
+    policy: Option<Stored>,
+    silences: Option<Stored>,
+    recent: RecentRollups,
+    inbox: Waiting,
+}
+
+/// What waits in the inbox.
+#[derive(Default)]
+struct Waiting {
+    /// What has not been taken in.
+    new: Vec<Incoming>,
+    /// Keys that can be deleted once what is new is committed.
+    keys: Vec<String>,
+}
+
+/// What an attempt at a tick has committed, and has still to do.
+struct Committed {
+    state: AlertState,
+    version: Version,
+    claimed: Claimed,
+    now: Timestamp,
+    summary: Summary,
+    /// What evidence is looked for in.
+    rules: RuleSet,
+    recent: RecentRollups,
+    foreign: ForeignValues,
+}
+
+/// What an attempt at a tick came to.
+enum Attempt {
+    /// There was nothing to do.
+    Nothing(Summary),
+    /// Another evaluator has written meanwhile.
+    Conflict,
+    /// It is decided.
+    Committed(Box<Committed>),
+}
+
+impl<B, M, P, L> Evaluator<B, M, P, L>
 where
-    B: GetObject + PutObject + ReplaceObject,
+    B: GetObject + PutObject + ReplaceObject + ListObjects + ListDated + DeleteObjects + PresignObject,
     M: ReadMetrics,
     P: Publish,
+    L: AppendLog,
 {
     /// On its ports.
     ///
     /// # Errors
     ///
     /// Where the built-in rules can't be used with this configuration.
-    pub fn new(bucket: B, metrics: M, topic: P, config: &Config) -> anyhow::Result<Evaluator<B, M, P>> {
+    pub fn new(ports: Ports<B, M, P, L>, config: &Config) -> anyhow::Result<Evaluator<B, M, P, L>> {
         let variables = Variables::from([("DATABASE_INSTANCE".to_owned(), config.database_instance.clone())]);
         let built_in = RuleSet::load("the built-in rules", DEFAULT_RULES, &variables)?;
-        Ok(Evaluator { bucket, metrics, topic, environment: config.environment.clone(), variables, built_in })
+        let Config { environment, region, amazon_q, .. } = config.clone();
+        Ok(Evaluator { ports, sender: Sender { environment, region, amazon_q }, variables, built_in })
     }
 
-    /// Does one tick that stands for `now`, and begins to send nothing once it is `send_until`.
+    /// Keeps an event from outside, an alarm's or about security, and does a tick with it. `wall` is the wall clock's
+    /// time: an event that claims to be of a later one is of now.
+    ///
+    /// # Errors
+    ///
+    /// Where it could not be kept, or as [`Evaluator::tick`]. An event that can't be read is no error: it is in
+    /// quarantine, and trying again would not help.
+    pub async fn receive(&self, event: &str, wall: Timestamp, send_until: Instant) -> anyhow::Result<Summary> {
+        let incoming = match Incoming::read(event) {
+            Ok(incoming) => incoming,
+            Err(error) => {
+                let object = inbox::quarantined(event.as_bytes(), &error);
+                self.ports.bucket.put(&object).await.context("an event that can not be read could not be kept")?;
+                // Not the error's text: it may quote the event. The quarantined object keeps it.
+                tracing::error!(key = object.key, "an event for alerts is in quarantine");
+                measures::quarantined(1);
+                return Ok(Summary { quarantined: true, ..Summary::default() });
+            }
+        };
+        self.ports.bucket.put(&incoming.to_object()).await.context("an event is not kept")?;
+        self.tick(incoming.at().min(wall), send_until).await
+    }
+
+    /// Does one tick that stands for `now`, and begins to send nothing once it is `send_until`. One that stands for an
+    /// earlier time than the last did is late, and decides what it decides as of then.
     ///
     /// # Errors
     ///
     /// Where something could not be read, or not everything could be told. The next tick does what is left.
     pub async fn tick(&self, now: Timestamp, send_until: Instant) -> anyhow::Result<Summary> {
-        let (stored, version) = self.load_state().await?;
-        let chosen = self.choose_rules(stored.as_ref()).await?;
-        let recent = self.load_recent().await?;
-        recent.flushed_until.into_iter().for_each(|minute| measures::newest(minute.start().as_millisecond()));
-        let due = engine::due(stored.as_ref(), now, recent.flushed_until, chosen.rules.evaluation_delay);
-        let mut summary = Summary::default();
-        let state = match due {
-            Ok(due) => Some(self.evaluate(&chosen, &recent, due, stored, now, &mut summary).await),
-            Err(why) => {
-                summary.waiting_for_metrics = why == NotDue::WaitingForMetrics;
-                stored
+        for _ in 0..TRIES {
+            match self.attempt(now).await? {
+                Attempt::Nothing(summary) => return Ok(summary),
+                Attempt::Committed(committed) => return self.tell(*committed, send_until).await,
+                Attempt::Conflict => {}
             }
-        };
-        if summary.waiting_for_metrics {
+        }
+        tracing::warn!("other evaluators were faster each time; the next tick does what is left");
+        Ok(Summary { conflict: true, ..Summary::default() })
+    }
+
+    async fn attempt(&self, now: Timestamp) -> anyhow::Result<Attempt> {
+        let Loaded { state: stored, version, rules, policy, silences, recent, inbox } = self.load().await?;
+        let last = stored.as_ref().and_then(|state| state.ticked_at);
+        let now = last.map_or(now, |last| last.max(now));
+        recent.flushed_until.into_iter().for_each(|minute| measures::newest(minute.start().as_millisecond()));
+        let mut summary = Summary { taken_in: inbox.new.len(), ..Summary::default() };
+        let before = stored.clone();
+        let mut state = stored.unwrap_or_else(|| AlertState::starting(Minute::of(now)));
+        state.ticked_at = Some(now);
+
+        let body = |stored: &Option<Stored>| stored.as_ref().map(|stored| stored.body.clone());
+        let (rules, policy, silences) = (body(&rules), body(&policy), body(&silences));
+        let last_good = state.accepted_rules.as_deref();
+        let chosen = choose(keys::RULES, rules.as_deref(), last_good, &self.built_in, &self.variables);
+        let policy_of = Policy::choose(keys::POLICY, policy.as_deref(), state.accepted_policy.as_deref());
+        let silences_of = Silences::choose(keys::SILENCES, silences.as_deref(), state.accepted_silences.as_deref());
+        let (mut records, mut problems) = (Vec::new(), Vec::new());
+        for (key, body, problem, alert) in [
+            (keys::RULES, &rules, &chosen.problem, RULES_INVALID),
+            (keys::POLICY, &policy, &policy_of.problem, POLICY_INVALID),
+            (keys::SILENCES, &silences, &silences_of.problem, SILENCES_INVALID),
+        ] {
+            let text = problem.as_ref().map(ToString::to_string);
+            records.extend(state.files.find(key, body.as_deref(), text, now));
+            problems.extend(problem.as_ref().map(|problem| refused(key, problem, alert)));
+        }
+        state.accepted_rules = chosen.accepted;
+        state.accepted_policy = policy_of.accepted;
+        state.accepted_silences = silences_of.accepted;
+
+        let due = engine::due(Some(&state), now, recent.flushed_until, chosen.rules.evaluation_delay);
+        if due == Err(NotDue::WaitingForMetrics) {
+            summary.waiting_for_metrics = true;
             report_waiting(recent.flushed_until, now);
         }
-        let Some(mut state) = state else { return Ok(summary) };
-        let claimed = state.outbox.claim(now);
-        if due.is_err() && claimed.is_empty() {
-            return Ok(summary);
-        }
-        let Some(version) = self.commit(&state, version.as_ref()).await? else {
-            tracing::info!("another evaluator was faster; it tells what there is to tell");
-            return Ok(Summary { conflict: true, ..Summary::default() });
+        let due = due.ok();
+        (summary.evaluated, summary.skipped) = due.map_or((0, 0), |due| (due.to.since(due.from) + 1, due.skipped));
+        let (foreign, unanswered) = match due {
+            Some(due) => self.read_foreign(&engine::foreign_read(&chosen.rules, due)).await,
+            None => (ForeignValues::new(), BTreeMap::new()),
         };
-        let sent = sending::send(&self.bucket, &self.topic, &self.environment, &claimed, send_until).await;
+        let (mut changes, events) = state.take_in(inbox.new, now);
+        let tick = Tick {
+            unanswered: &unanswered,
+            events: &events,
+            problems: &problems,
+            ..Tick::new(now, due, &chosen.rules, &recent, &foreign)
+        };
+        let Outcome { mut state, changes: evaluated } = engine::evaluate(&tick, Some(state));
+        changes.extend(evaluated);
+        summary.transitions = changes.len();
+        let missed = due.map(|due| missed_ticks(due, chosen.rules.evaluation_delay, last, now)).unwrap_or_default();
+        decide(&mut state, &policy_of.holds, &silences_of.holds, &missed, changes, records, now);
+
+        let claimed = state.outbox.claim(now);
+        if before.as_ref() == Some(&state) {
+            self.clear(&inbox.keys).await;
+            return Ok(Attempt::Nothing(summary));
+        }
+        let Some(version) = self.commit(&state, version.as_ref()).await? else { return Ok(Attempt::Conflict) };
+        self.clear(&inbox.keys).await;
+        let rules = chosen.rules;
+        Ok(Attempt::Committed(Box::new(Committed { state, version, claimed, now, summary, rules, recent, foreign })))
+    }
+
+    /// Tells what is claimed, and notes it.
+    async fn tell(&self, committed: Committed, send_until: Instant) -> anyhow::Result<Summary> {
+        let Committed { state, version, claimed, now, mut summary, rules, recent, foreign } = committed;
+        let Ports { bucket, topic, log, .. } = &self.ports;
+        let receivers = Receivers { bucket, topic, log, sender: &self.sender };
+        let (environment, history_from) = (&self.sender.environment, state.history_from);
+        let known = Known { environment, rules: &rules, recent: &recent, foreign: &foreign, history_from, now };
+        let sent = receivers.send(&claimed, known, send_until).await;
         (summary.sent, summary.cut_short) = (sent.published, sent.cut_short);
         self.settle(state, version, &claimed, &sent.done).await?;
         report(&summary);
@@ -118,8 +270,22 @@ where
         Ok(summary)
     }
 
+    async fn load(&self) -> anyhow::Result<Loaded> {
+        let get = |key| self.ports.bucket.get(key);
+        let stored = async {
+            let (state, version) = self.load_state().await?;
+            let inbox = self.load_inbox(state.as_ref()).await?;
+            anyhow::Ok((state, version, inbox))
+        };
+        let files = futures::future::try_join3(get(keys::RULES), get(keys::POLICY), get(keys::SILENCES));
+        let files = async { files.await.map_err(anyhow::Error::new) };
+        let (stored, files, recent) = futures::future::try_join3(stored, files, self.load_recent()).await?;
+        let ((state, version, inbox), (rules, policy, silences)) = (stored, files);
+        Ok(Loaded { state, version, rules, policy, silences, recent, inbox })
+    }
+
     async fn load_state(&self) -> anyhow::Result<(Option<AlertState>, Option<Version>)> {
-        match self.bucket.get(keys::ALERT_STATE).await? {
+        match self.ports.bucket.get(keys::ALERT_STATE).await? {
             None => Ok((None, None)),
             Some(stored) => {
                 let state = AlertState::parse(&stored.body).context(keys::ALERT_STATE)?;
@@ -128,61 +294,61 @@ where
         }
     }
 
-    async fn choose_rules(&self, state: Option<&AlertState>) -> anyhow::Result<Chosen> {
-        let stored = self.bucket.get(keys::RULES).await?;
-        let last_good = state.and_then(|state| state.accepted_rules.as_deref());
-        let body = stored.as_ref().map(|stored| stored.body.as_slice());
-        let chosen = choose(keys::RULES, body, last_good, &self.built_in, &self.variables);
-        if let Some(problem) = &chosen.problem {
-            let error = problem as &dyn std::error::Error;
-            tracing::error!(error, mistakes = problem.problems.len(), "the rule file is not used");
-        }
-        Ok(chosen)
-    }
-
     async fn load_recent(&self) -> anyhow::Result<RecentRollups> {
-        match self.bucket.get(keys::RECENT_ROLLUPS).await? {
+        match self.ports.bucket.get(keys::RECENT_ROLLUPS).await? {
             Some(stored) => RecentRollups::parse(&stored.body).context(keys::RECENT_ROLLUPS),
             None => Ok(RecentRollups::default()), // The flusher has not been there yet.
         }
     }
 
-    async fn evaluate(
-        &self,
-        chosen: &Chosen,
-        recent: &RecentRollups,
-        due: Due,
-        state: Option<AlertState>,
-        now: Timestamp,
-        summary: &mut Summary,
-    ) -> AlertState {
-        let (foreign, unanswered) = self.read_foreign(&engine::foreign_read(&chosen.rules, due)).await;
-        let problem = |problem: &InvalidRules| FileProblem {
-            alert: RULES_INVALID,
-            mistakes: problem.problems.len(),
-            text: problem.to_string(),
-        };
-        let problems: Vec<FileProblem> = chosen.problem.iter().map(problem).collect();
-        let tick = Tick {
-            unanswered: &unanswered,
-            problems: &problems,
-            ..Tick::new(now, Some(due), &chosen.rules, recent, &foreign)
-        };
-        let Outcome { mut state, changes } = engine::evaluate(&tick, state);
-        state.accepted_rules = chosen.accepted.clone();
-        let told = std::mem::take(&mut state.policy);
-        let decision = policy::decide(&Policy::default(), &Silences::default(), told, &changes, now);
-        state.policy = decision.state;
-        changes.iter().for_each(|change| state.outbox.record(Record::Transition(change.transition())));
-        decision.records.into_iter().for_each(|record| state.outbox.record(record));
-        for notification in decision.notifications {
-            state.outbox.record(Record::Notified(Notified::of(&notification)));
-            state.outbox.notify(notification);
+    /// What waits in the inbox, but for what was taken in before.
+    async fn load_inbox(&self, state: Option<&AlertState>) -> anyhow::Result<Waiting> {
+        let listed = self.ports.bucket.list(keys::ALERT_INBOX, MAX_DELETED).await?;
+        let mut waiting = Waiting::default();
+        let mut unread = Vec::new();
+        for key in listed {
+            let id = key.strip_prefix(keys::ALERT_INBOX).and_then(|name| name.strip_suffix(".json"));
+            let is_known = id.zip(state).is_some_and(|(id, state)| !state.inbox.is_new(id));
+            if is_known {
+                waiting.keys.push(key);
+            } else if unread.len() < inbox::MAX_TAKEN {
+                unread.push(key);
+            }
         }
-        summary.evaluated = due.to.since(due.from) + 1;
-        summary.skipped = due.skipped;
-        summary.transitions = changes.len();
-        state
+        let bodies: Vec<(String, Option<Stored>)> = stream::iter(unread)
+            .map(|key| async move {
+                let stored = self.ports.bucket.get(&key).await?;
+                Ok::<_, PortError>((key, stored))
+            })
+            .buffered(CONCURRENCY)
+            .try_collect()
+            .await?;
+        for (key, stored) in bodies {
+            // Another evaluator may have been faster.
+            let Some(stored) = stored else { continue };
+            match Incoming::parse(&stored.body) {
+                Ok(incoming) => waiting.new.push(incoming),
+                Err(error) => {
+                    let object = inbox::quarantined(&stored.body, &error);
+                    self.ports.bucket.put(&object).await.context("what can not be read could not be kept")?;
+                    tracing::error!(from = key, key = object.key, "an object of the inbox is in quarantine");
+                    measures::quarantined(1);
+                }
+            }
+            waiting.keys.push(key);
+        }
+        Ok(waiting)
+    }
+
+    /// Deletes what was taken in. What stays is known by its id, and deleted by the next tick.
+    async fn clear(&self, keys: &[String]) {
+        if keys.is_empty() {
+            return;
+        }
+        if let Err(error) = self.ports.bucket.delete_all(keys).await {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, "what was taken in still lies in the inbox; the next tick deletes it");
+        }
     }
 
     /// What CloudWatch says, and of which series it says nothing: the rules that read one of these are in error, and
@@ -192,7 +358,7 @@ where
         if read.queries.is_empty() {
             return (values, unanswered);
         }
-        let answers = self.metrics.read_metrics(&read.queries, read.from, read.until).await;
+        let answers = self.ports.metrics.read_metrics(&read.queries, read.from, read.until).await;
         for (query, answer) in read.queries.iter().cloned().zip(answers) {
             match answer {
                 Ok(answer) => drop(values.insert(query, answer)),
@@ -208,7 +374,7 @@ where
 
     /// Writes the state; `None` where another evaluator has written since it was read.
     async fn commit(&self, state: &AlertState, version: Option<&Version>) -> anyhow::Result<Option<Version>> {
-        match self.bucket.replace(&state.to_object(), version).await? {
+        match self.ports.bucket.replace(&state.to_object(), version).await? {
             Replaced::Done(version) => Ok(Some(version)),
             Replaced::Conflict => Ok(None),
         }
@@ -226,7 +392,7 @@ where
             return Ok(());
         }
         let (mut state, mut version) = (state, Some(version));
-        for _ in 0..SETTLE_TRIES {
+        for _ in 0..TRIES {
             state.outbox.settle(claimed, done);
             if self.commit(&state, version.as_ref()).await?.is_some() {
                 return Ok(());
@@ -237,6 +403,49 @@ where
         }
         bail!("{} changes too often to note what was sent, which may be sent again", keys::ALERT_STATE)
     }
+}
+
+/// What the engine is told of a file that can't be used. It is logged as well.
+fn refused(key: &str, problem: &InvalidRules, alert: &'static str) -> FileProblem {
+    let error = problem as &dyn std::error::Error;
+    tracing::error!(error, mistakes = problem.problems.len(), key, "a file of the operators is not used");
+    FileProblem { alert, mistakes: problem.problems.len(), text: problem.to_string() }
+}
+
+/// The moments of the ticks that should have been since the `last` one and were not, each with the minute that it would
+/// have evaluated: what happened meanwhile is told as if they had come in time.
+fn missed_ticks(due: Due, delay: Duration, last: Option<Timestamp>, now: Timestamp) -> Vec<(Minute, Timestamp)> {
+    let moment = |minute: Minute| minute.plus(1).start().checked_add(delay).ok();
+    let minutes = (0..due.to.since(due.from)).map(|offset| due.from.plus(offset));
+    let missed = minutes.filter_map(|minute| Some((minute, moment(minute)?)));
+    missed.filter(|(_, moment)| last.is_some_and(|last| last < *moment) && *moment < now).collect()
+}
+
+/// Has the policy decide about what has changed, and puts into the outbox what is to be told and noted of it.
+fn decide(
+    state: &mut AlertState,
+    policy: &Policy,
+    silences: &Silences,
+    missed: &[(Minute, Timestamp)],
+    mut changes: Vec<Episode>,
+    mut records: Vec<Record>,
+    now: Timestamp,
+) {
+    records.extend(changes.iter().map(|change| Record::Transition(change.transition())));
+    let mut decide = |changes: &[Episode], at: Timestamp| {
+        let decision = policy::decide(policy, silences, std::mem::take(&mut state.policy), changes, at);
+        state.policy = decision.state;
+        records.extend(decision.records);
+        records.extend(decision.notifications.iter().map(|one| Record::Notified(Notified::of(one))));
+        decision.notifications.into_iter().for_each(|notification| state.outbox.notify(notification));
+    };
+    for (minute, moment) in missed {
+        let (then, later): (Vec<_>, Vec<_>) = changes.into_iter().partition(|change| change.at() <= *minute);
+        changes = later;
+        decide(&then, *moment);
+    }
+    decide(&changes, now);
+    state.outbox.record(records);
 }
 
 /// A tick behind is nothing: both functions run on the minute, and the evaluator may read before the
@@ -259,6 +468,7 @@ fn report(summary: &Summary) {
     }
     tracing::info!(
         evaluated = summary.evaluated,
+        taken_in = summary.taken_in,
         transitions = summary.transitions,
         sent = summary.sent,
         "alerts evaluated"
@@ -267,9 +477,10 @@ fn report(summary: &Summary) {
 
 /// What could not be told fails the invocation, so that it is seen; the next tick tries again.
 fn failures_of(sent: Sent, claimed: &Claimed) -> anyhow::Result<()> {
-    let (failed, claimed) = (sent.failures.len(), claimed.notifications.len());
+    let (failed, claimed) = (sent.failures.len(), claimed.notifications.len() + claimed.records.len());
     match sent.failures.into_iter().next() {
         None => Ok(()),
-        Some(first) => Err(first.context(format!("{failed} of {claimed} notifications are not done, the first"))),
+        Some(first) => Err(first
+            .context(format!("{failed} of {claimed} notifications and batches of records are not done, the first"))),
     }
 }

@@ -3,17 +3,32 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use domain::alerting::history::Record;
+use domain::alerting::history::{self, Batch};
+use domain::alerting::notification::Notification;
 use domain::alerting::outbox::Claimed;
-use domain::notifying::message::publication;
-use domain::ports::{PortError, Publish, PutObject};
+use domain::notifying::message::{Sender, publication};
+use domain::ports::{AppendLog, GetObject, ListDated, Object, PortError, PresignObject, Publish, PutObject};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+
+use crate::evidence::{self, Known};
 
 /// How long a tick goes on taking notifications to be sent, from its beginning. The last call that is
 /// begun then, and the note of what was sent, have to fit into what is left of the function's time: a
 /// function that is ended in the middle has sent what nobody knows of, and it is sent again.
 pub const SENDING: Duration = Duration::from_secs(20);
 
+/// Of that, how long evidence is looked for. After it messages go out with what they say of themselves: an alert does not
+/// wait for its evidence.
+const EVIDENCE: Duration = Duration::from_secs(10);
+
+/// How long evidence for one notification is looked for at most.
+const EVIDENCE_OF_ONE: Duration = Duration::from_secs(3);
+
+/// Objects under way at the same time.
+const CONCURRENCY: usize = 16;
+
 /// What became of what was claimed.
+#[derive(Default)]
 pub(crate) struct Sent {
     /// Ids of what is done.
     pub done: BTreeSet<String>,
@@ -25,54 +40,81 @@ pub(crate) struct Sent {
     pub failures: Vec<anyhow::Error>,
 }
 
-/// Records and publishes each, as long as it is not `until`; one that fails stops no other, but those of
-/// the same group: RESOLVED must not overtake FIRING.
-pub(crate) async fn send(
-    history: &impl PutObject,
-    topic: &impl Publish,
-    environment: &str,
-    claimed: &Claimed,
-    until: Instant,
-) -> Sent {
-    let mut sent = Sent { done: BTreeSet::new(), published: 0, cut_short: false, failures: Vec::new() };
-    for record in &claimed.records {
-        if Instant::now() >= until {
-            sent.cut_short = true;
-            break;
-        }
-        let Record::Transition(transition) = record else {
-            sent.done.insert(record.id());
-            continue;
-        };
-        match history.put(&transition.to_object()).await {
-            Ok(()) => drop(sent.done.insert(record.id())),
-            Err(error) => sent.failures.push(failure(&record.id(), error)),
-        }
-    }
-    let mut held_back = BTreeSet::new();
-    for notification in &claimed.notifications {
-        if held_back.contains(&notification.group) {
-            continue;
-        }
-        // The time is asked again: each call may take all that a call can take.
-        if Instant::now() >= until {
-            sent.cut_short = true;
-            break;
-        }
-        let episodes = notification.firing.iter().chain(&notification.resolved);
-        let Some(episode) = episodes.into_iter().next() else { continue };
-        match topic.publish(&publication(episode, environment)).await {
-            Ok(()) => {
-                sent.done.insert(notification.id.clone());
-                sent.published += 1;
+/// Whom things are told to.
+pub(crate) struct Receivers<'a, B, P, L> {
+    /// The history in the bucket.
+    pub bucket: &'a B,
+    /// People.
+    pub topic: &'a P,
+    /// The history in CloudWatch.
+    pub log: &'a L,
+    /// What all messages have in common.
+    pub sender: &'a Sender,
+}
+
+impl<B, P, L> Receivers<'_, B, P, L>
+where
+    B: GetObject + PutObject + ListDated + PresignObject,
+    P: Publish,
+    L: AppendLog,
+{
+    /// Publishes and records, as long as it is not `until`. People first. One notification that fails stops no other,
+    /// but those of the same group: RESOLVED must not overtake FIRING.
+    pub async fn send(&self, claimed: &Claimed, known: Known<'_>, until: Instant) -> Sent {
+        let evidence_until = until.checked_sub(SENDING.saturating_sub(EVIDENCE)).unwrap_or(until);
+        let mut sent = Sent::default();
+        let mut held_back = BTreeSet::new();
+        for notification in &claimed.notifications {
+            if held_back.contains(&notification.group) {
+                continue;
             }
-            Err(error) => {
-                held_back.insert(&notification.group);
-                sent.failures.push(failure(&notification.group.to_string(), error));
+            // The time is asked each time: each call may take all that a call can take.
+            if Instant::now() >= until {
+                sent.cut_short = true;
+                break;
+            }
+            match self.tell(notification, known, evidence_until).await {
+                Ok(()) => {
+                    sent.done.insert(notification.id.clone());
+                    sent.published += 1;
+                }
+                Err(error) => {
+                    held_back.insert(&notification.group);
+                    sent.failures.push(failure(&notification.group.to_string(), error));
+                }
             }
         }
+        for batch in &claimed.records {
+            if Instant::now() >= until {
+                sent.cut_short = true;
+                break;
+            }
+            match self.note(batch, known.now).await {
+                Ok(()) => drop(sent.done.insert(batch.id())),
+                Err(error) => sent.failures.push(failure("the alert history", error)),
+            }
+        }
+        sent
     }
-    sent
+
+    async fn tell(&self, notification: &Notification, known: Known<'_>, until: Instant) -> Result<(), PortError> {
+        let until = until.min(Instant::now() + EVIDENCE_OF_ONE);
+        let evidence = evidence::gather(self.bucket, known, notification, until).await;
+        self.topic.publish(&publication(notification, &evidence, self.sender)).await
+    }
+
+    /// All three places that have the history. A batch that comes again writes the same objects; the log has its lines
+    /// twice then, with the same ids.
+    async fn note(&self, batch: &Batch, now: jiff::Timestamp) -> Result<(), PortError> {
+        let environment = &self.sender.environment;
+        let objects: Vec<Object> = batch.archived(environment).into_iter().chain(batch.transitions()).collect();
+        stream::iter(objects)
+            .map(|object| async move { self.bucket.put(&object).await })
+            .buffer_unordered(CONCURRENCY)
+            .try_collect::<()>()
+            .await?;
+        self.log.append(&history::log_stream(now), batch.logged(environment, now)).await
+    }
 }
 
 fn failure(what: &str, error: PortError) -> anyhow::Error {

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use alert_evaluator::{Config, Evaluator, Summary};
+use alert_evaluator::{Config, Evaluator, Ports, Summary};
 use aws::lambda::Tick;
 use domain::Minute;
 use domain::alerting::history::{Transition, Turned};
@@ -20,15 +20,16 @@ use domain::notifying::document::AlertDocument;
 use domain::ports::{MetricQuery, MinuteValues, PortError, Publication, Publish, ReadMetrics, Retry, Unanswered};
 use jiff::Timestamp;
 use testkit::memory_bucket::Moment;
-use testkit::{FixedMetrics, InMemoryBucket, Operation, RecordedPublications, event_file};
+use testkit::{FixedMetrics, InMemoryBucket, Operation, RecordedLog, RecordedPublications, event_file};
 
-type TestEvaluator = Evaluator<InMemoryBucket, FixedMetrics, RecordedPublications>;
+type TestEvaluator = Evaluator<InMemoryBucket, FixedMetrics, RecordedPublications, RecordedLog>;
 
 /// An evaluator with handles on its ports.
 struct Setup {
     evaluator: TestEvaluator,
     bucket: InMemoryBucket,
     topic: RecordedPublications,
+    log: RecordedLog,
     recent: RecentRollups,
 }
 
@@ -36,15 +37,45 @@ fn config() -> Config {
     Config {
         bucket_name: "bucket".into(),
         alert_topic_arn: "arn:aws:sns:eu-west-1:123456789012:alerts".into(),
+        history_log_group: "/land-contracts/observability/alert-history".into(),
         database_instance: "production-contract-db".into(),
         environment: "production".into(),
+        region: "eu-west-1".into(),
+        amazon_q: false,
     }
 }
 
+/// A policy that holds nothing back and repeats nothing, so that what is told is what the engine says.
+const AT_ONCE: &str = "\
+version: 1
+severities:
+  critical: {group_wait: 0s, group_interval: 1s, repeat_interval: 30d}
+  error: {group_wait: 0s, group_interval: 1s, repeat_interval: 30d}
+  warning: {group_wait: 0s, group_interval: 1s, repeat_interval: 30d}
+  info: {group_wait: 0s, group_interval: 1s, repeat_interval: 30d}
+inhibit_rules: []
+mute_calendars: []
+";
+
 fn setup_with(metrics: FixedMetrics) -> Setup {
-    let (bucket, topic) = (InMemoryBucket::new(), RecordedPublications::new());
-    let evaluator = Evaluator::new(bucket.clone(), metrics, topic.clone(), &config()).unwrap();
-    Setup { evaluator, bucket, topic, recent: RecentRollups::default() }
+    let (bucket, topic, log) = (InMemoryBucket::new(), RecordedPublications::new(), RecordedLog::new());
+    let evaluator = evaluator(&bucket, metrics, topic.clone(), &log);
+    bucket.place(keys::POLICY, AT_ONCE);
+    Setup { evaluator, bucket, topic, log, recent: RecentRollups::default() }
+}
+
+fn evaluator<M, P>(
+    bucket: &InMemoryBucket,
+    metrics: M,
+    topic: P,
+    log: &RecordedLog,
+) -> Evaluator<InMemoryBucket, M, P, RecordedLog>
+where
+    M: ReadMetrics,
+    P: Publish,
+{
+    let ports = Ports { bucket: bucket.clone(), metrics, topic, log: log.clone() };
+    Evaluator::new(ports, &config()).unwrap()
 }
 
 fn setup() -> Setup {
@@ -144,7 +175,7 @@ async fn each_protocol_gets_its_body_and_filters_their_attributes() {
     let publication = &setup.topic.taken()[0];
     assert!(publication.bodies["default"].contains("Contract creation failures in contract: 5 in 10 minutes"));
     let document = AlertDocument::parse(&publication.bodies["lambda"]).unwrap();
-    assert_eq!((document.environment.as_str(), document.value), ("production", Some(5.0)));
+    assert_eq!((document.environment.as_str(), document.firing[0].value), ("production", Some(5.0)));
     assert_eq!(publication.attributes["service"], "contract");
     assert_eq!(publication.attributes["environment"], "production");
 }
@@ -156,7 +187,8 @@ async fn the_same_tick_twice_does_nothing_twice() {
     setup.tick(0).await.unwrap();
     let before = setup.bucket.operations().len();
     assert_eq!(setup.tick(0).await.unwrap(), Summary::default());
-    let writes = setup.bucket.operations()[before..].iter().filter(|(what, _)| *what != Operation::Get).count();
+    let is_write = |what: Operation| !matches!(what, Operation::Get | Operation::List);
+    let writes = setup.bucket.operations()[before..].iter().filter(|(what, _)| is_write(*what)).count();
     assert_eq!((writes, setup.subjects().len()), (0, 1));
 }
 
@@ -179,7 +211,7 @@ async fn a_flusher_that_has_stopped_resolves_nothing_and_alerts_of_nothing() {
     let mut setup = setup();
     let waiting = Summary { waiting_for_metrics: true, ..Summary::default() };
     assert_eq!(setup.tick_without_flusher(0).await.unwrap(), waiting);
-    assert!(setup.bucket.body(keys::ALERT_STATE).is_none(), "the history has not begun");
+    assert!(!setup.state().has_evaluated(), "the history has not begun");
 
     setup.errors(0, "contract", 5.0);
     setup.errors(30, "web", 5.0);
@@ -230,14 +262,18 @@ async fn when_the_time_is_up_what_was_sent_is_noted_and_the_next_tick_goes_on() 
     setup.flush(tick_for(0));
     let until = Instant::now() + Duration::from_secs(1);
     let topic = Slow { topic: setup.topic.clone(), answers_at: until };
-    let slow = Evaluator::new(setup.bucket.clone(), FixedMetrics::default(), topic, &config()).unwrap();
+    let slow = evaluator(&setup.bucket, FixedMetrics::default(), topic, &setup.log);
     let summary = slow.tick(tick_for(0), until).await.unwrap();
     assert_eq!(summary, Summary { evaluated: 1, transitions: 2, sent: 1, cut_short: true, ..Summary::default() });
-    assert_eq!((setup.subjects(), setup.history().len()), (vec![FIRING.to_owned()], 2));
+    assert_eq!(
+        (setup.subjects(), setup.history().len()),
+        (vec!["[ERROR] FIRING contract_creation_failure (web)".to_owned()], 0),
+        "people come first"
+    );
 
     let summary = setup.tick(0).await.unwrap();
     assert_eq!(summary, Summary { sent: 1, ..Summary::default() }, "at once: no claim holds it back");
-    assert_eq!(setup.subjects()[1..], ["[ERROR] FIRING contract_creation_failure (web)"]);
+    assert_eq!(setup.subjects()[1..], [FIRING]);
     assert_eq!((setup.history().len(), setup.state().outbox.len()), (2, 0));
 }
 
@@ -251,13 +287,14 @@ async fn what_can_not_be_published_waits_and_stops_nothing_else() {
     let error = setup.tick(0).await.unwrap_err();
     assert_eq!(
         format!("{error:#}"),
-        "1 of 2 notifications are not done, the first: error/business/contract: publish: injected fault"
+        "1 of 3 notifications and batches of records are not done, the first: error/business/web: publish: injected \
+         fault"
     );
-    assert_eq!(setup.subjects(), ["[ERROR] FIRING contract_creation_failure (web)"]);
+    assert_eq!(setup.subjects(), [FIRING]);
     assert_eq!((setup.history().len(), setup.state().outbox.len()), (2, 1));
 
     assert_eq!(setup.tick(1).await.unwrap().sent, 1);
-    assert_eq!(setup.subjects()[1..], [FIRING]);
+    assert_eq!(setup.subjects()[1..], ["[ERROR] FIRING contract_creation_failure (web)"]);
     assert_eq!((setup.history().len(), setup.state().outbox.len()), (2, 0));
 }
 
@@ -266,6 +303,8 @@ async fn resolved_does_not_overtake_firing() {
     let mut setup = setup();
     setup.tick(0).await.unwrap();
     setup.errors(5, "contract", 5.0);
+    setup.topic.fail_next([Retry::Permanent]);
+    setup.tick(5).await.unwrap_err();
     setup.topic.fail_next([Retry::Permanent]);
     setup.tick(40).await.unwrap_err();
     assert_eq!(setup.subjects(), Vec::<String>::new());
@@ -313,7 +352,7 @@ impl Publish for Meanwhile<RecordedPublications> {
 }
 
 fn rival(setup: &Setup) -> TestEvaluator {
-    Evaluator::new(setup.bucket.clone(), FixedMetrics::default(), setup.topic.clone(), &config()).unwrap()
+    evaluator(&setup.bucket, FixedMetrics::default(), setup.topic.clone(), &setup.log)
 }
 
 #[tokio::test]
@@ -322,9 +361,9 @@ async fn of_two_evaluators_that_read_the_same_state_only_one_tells() {
     setup.errors(0, "contract", 5.0);
     setup.flush(tick_for(0));
     let metrics = Meanwhile { port: FixedMetrics::default(), rival: rival(&setup), now: tick_for(0) };
-    let slower = Evaluator::new(setup.bucket.clone(), metrics, setup.topic.clone(), &config()).unwrap();
+    let slower = evaluator(&setup.bucket, metrics, setup.topic.clone(), &setup.log);
     let summary = slower.tick(tick_for(0), soon()).await.unwrap();
-    assert_eq!(summary, Summary { conflict: true, ..Summary::default() });
+    assert_eq!(summary, Summary::default(), "it looks again, and there is nothing left to do");
     assert_eq!((setup.subjects(), setup.history().len()), (vec![FIRING.to_owned()], 1));
 }
 
@@ -334,7 +373,7 @@ async fn an_evaluator_that_comes_while_another_one_sends_leaves_it_alone() {
     setup.errors(0, "contract", 5.0);
     setup.flush(tick_for(1));
     let topic = Meanwhile { port: setup.topic.clone(), rival: rival(&setup), now: tick_for(1) };
-    let sender = Evaluator::new(setup.bucket.clone(), FixedMetrics::default(), topic, &config()).unwrap();
+    let sender = evaluator(&setup.bucket, FixedMetrics::default(), topic, &setup.log);
     sender.tick(tick_for(0), soon()).await.unwrap();
     assert_eq!(setup.subjects(), [FIRING]);
     let state = setup.state();
@@ -470,6 +509,7 @@ fn missing_variables_are_named_at_cold_start() {
     let error = Config::from_lookup(|name| (name == "ENVIRONMENT").then(|| "production".into())).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "configuration: BUCKET_NAME is not set; ALERT_TOPIC_ARN is not set; DATABASE_INSTANCE is not set"
+        "configuration: BUCKET_NAME is not set; ALERT_TOPIC_ARN is not set; HISTORY_LOG_GROUP is not set; \
+         DATABASE_INSTANCE is not set; AWS_REGION is not set"
     );
 }

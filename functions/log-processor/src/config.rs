@@ -10,7 +10,9 @@ use domain::logs::redact::{self, PseudonymKey};
 pub struct Config {
     /// The bucket it writes to.
     pub bucket_name: String,
-    /// Beginning of the names of this pipeline's own log groups, which are never processed.
+    /// The bus that hears of security events.
+    pub event_bus_name: String,
+    /// How the names of this pipeline's own log groups begin, separated by commas; they are never processed.
     pub own_log_group_prefix: String,
     /// The environment's name, with which the names of its database instances begin.
     pub environment: String,
@@ -26,8 +28,9 @@ pub struct Config {
 
 impl Config {
     /// The variables it reads.
-    pub const VARIABLES: [&str; 7] = [
+    pub const VARIABLES: [&str; 8] = [
         "BUCKET_NAME",
+        "EVENT_BUS_NAME",
         "OWN_LOG_GROUP_PREFIX",
         "ENVIRONMENT",
         "PSEUDONYM_KEY_SECRET",
@@ -40,6 +43,7 @@ impl Config {
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Config, ConfigError> {
         let mut variables = Variables::new(lookup);
         let bucket_name = variables.required("BUCKET_NAME");
+        let event_bus_name = variables.required("EVENT_BUS_NAME");
         let own_log_group_prefix = variables.required("OWN_LOG_GROUP_PREFIX");
         let environment = variables.required("ENVIRONMENT");
         let pseudonym_key_secret = variables.required("PSEUDONYM_KEY_SECRET");
@@ -49,6 +53,7 @@ impl Config {
         variables.finish(|| {
             Some(Config {
                 bucket_name,
+                event_bus_name,
                 own_log_group_prefix,
                 environment,
                 pseudonym_key_secret,

@@ -4,7 +4,8 @@
 use anyhow::Context as _;
 use aws::measures;
 use domain::logs::pipeline::{Outcome, Processed};
-use domain::ports::PutObject;
+use domain::logs::security::SecurityEvent;
+use domain::ports::{BusEvent, PutEvents, PutObject};
 use serde::Serialize;
 
 use crate::Pipelines;
@@ -28,14 +29,19 @@ pub struct Summary {
 ///
 /// # Errors
 ///
-/// Where an object could not be written. An event that can not be read is no error: it is kept in
-/// quarantine, and trying again would not help.
-pub async fn handle(event: &str, bucket: &impl PutObject, pipelines: &Pipelines) -> anyhow::Result<Summary> {
-    keep(pipelines.run(|pipeline| pipeline.process(event)), bucket).await
+/// Where an object could not be written, or security events were not taken. An event that can not be read is no error:
+/// it is kept in quarantine, and trying again would not help.
+pub async fn handle(
+    event: &str,
+    bucket: &impl PutObject,
+    bus: &impl PutEvents,
+    pipelines: &Pipelines,
+) -> anyhow::Result<Summary> {
+    keep(pipelines.run(|pipeline| pipeline.process(event)), bucket, bus).await
 }
 
 /// Writes what a delivery comes to.
-pub(crate) async fn keep(outcome: Outcome, bucket: &impl PutObject) -> anyhow::Result<Summary> {
+pub(crate) async fn keep(outcome: Outcome, bucket: &impl PutObject, bus: &impl PutEvents) -> anyhow::Result<Summary> {
     match outcome {
         Outcome::Control => {
             tracing::info!("control message acknowledged");
@@ -52,12 +58,13 @@ pub(crate) async fn keep(outcome: Outcome, bucket: &impl PutObject) -> anyhow::R
             measures::quarantined(1);
             Ok(Summary { quarantined_deliveries: 1, ..Summary::default() })
         }
-        Outcome::Batch(processed) => store(&processed, bucket).await,
+        Outcome::Batch(processed) => store(&processed, bucket, bus).await,
     }
 }
 
-/// Lines first, then what counts them: metrics never speak of a line that is not kept.
-async fn store(processed: &Processed, bucket: &impl PutObject) -> anyhow::Result<Summary> {
+/// Lines first, then what counts them: metrics never speak of a line that is not kept. What the lines say of security
+/// goes out at last, so that a bus which is away holds nothing back; the batch comes again then, with the same events.
+async fn store(processed: &Processed, bucket: &impl PutObject, bus: &impl PutEvents) -> anyhow::Result<Summary> {
     let (batch_id, lines) = (&processed.batch_id, processed.lines);
     // A run that fails tells it too: that its lines grow old is what the age is for.
     measures::took_in(lines.received, processed.bytes);
@@ -66,6 +73,11 @@ async fn store(processed: &Processed, bucket: &impl PutObject) -> anyhow::Result
         bucket.put(object).await.with_context(|| format!("batch {batch_id} is not stored completely"))?;
     }
     measures::quarantined(lines.quarantined);
+    if !processed.security.is_empty() {
+        let events: Vec<BusEvent> = processed.security.iter().map(SecurityEvent::to_bus).collect();
+        bus.put_events(&events).await.with_context(|| format!("security events of batch {batch_id} are not told"))?;
+        tracing::info!(batch_id, events = events.len(), "security events told");
+    }
     if lines.quarantined > 0 {
         tracing::error!(batch_id, lines = lines.quarantined, key = processed.quarantine[0].key, "lines quarantined");
     }

@@ -1,6 +1,7 @@
 //! log-processor: triggered by CloudWatch Logs subscriptions. Reads one secret; writes the archive, pending
-//! metrics and the quarantine of one bucket.
+//! metrics and the quarantine of one bucket, and puts security events on a bus.
 
+use aws::event_bus::EventBus;
 use aws::s3_bucket::S3Bucket;
 use aws::secrets::Secrets;
 use log_processor::{Config, handle, start};
@@ -13,10 +14,11 @@ async fn main() -> anyhow::Result<()> {
     let sdk = aws::load_config().await;
     let pipelines = start(&config, &Secrets::new(&sdk)).await?;
     let bucket = S3Bucket::new(&sdk, &config.bucket_name);
+    let bus = EventBus::new(&sdk, &config.event_bus_name);
     // The event is taken as raw text, not as a type: one that is not what it should be has to be kept as it is.
     aws::lambda::run(|event: Box<RawValue>| {
-        let (bucket, pipelines) = (&bucket, &pipelines);
-        async move { handle(event.get(), bucket, pipelines).await }
+        let (bucket, bus, pipelines) = (&bucket, &bus, &pipelines);
+        async move { handle(event.get(), bucket, bus, pipelines).await }
     })
     .await
 }

@@ -8,7 +8,7 @@ use aws::pipelines::Pipelines;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use domain::logs::pipeline::{Outcome, Pipeline};
-use domain::ports::PutObject;
+use domain::ports::{PutEvents, PutObject};
 use futures::{StreamExt as _, stream};
 use serde::Deserialize;
 use serde_json::json;
@@ -46,12 +46,17 @@ pub struct RecordData {
 }
 
 /// Processes each record by itself. One that can not be opened is kept in quarantine, and is done; one whose
-/// objects could not be written is answered as a failure, for Lambda to send it again. Lambda goes on from the first
+/// objects could not be written, or whose security events were not taken, is answered as a failure, for Lambda to send it again. Lambda goes on from the first
 /// of them; what it sends again along with it, and was done, is written again to the same keys.
-pub async fn handle_stream(event: &StreamEvent, bucket: &impl PutObject, pipelines: &Pipelines) -> BatchResponse {
+pub async fn handle_stream(
+    event: &StreamEvent,
+    bucket: &impl PutObject,
+    bus: &impl PutEvents,
+    pipelines: &Pipelines,
+) -> BatchResponse {
     let records = stream::iter(&event.records).map(|record| async move {
         let RecordData { sequence_number, data } = &record.kinesis;
-        let kept = keep(pipelines.run(|pipeline| open(data, pipeline)), bucket).await;
+        let kept = keep(pipelines.run(|pipeline| open(data, pipeline)), bucket, bus).await;
         kept.map_err(|error| {
             tracing::error!(sequence_number, error = format!("{error:#}"), "record not done, Lambda sends it again");
             BatchItemFailure { item_identifier: sequence_number.clone() }

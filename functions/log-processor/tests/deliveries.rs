@@ -7,7 +7,7 @@ use domain::logs::quarantine::Quarantined;
 use log_processor::{Pipelines, Summary, handle};
 use serde_json::Value;
 use testkit::memory_bucket::Moment;
-use testkit::{InMemoryBucket, Operation, event_file};
+use testkit::{InMemoryBucket, Operation, RecordedEvents, event_file};
 
 fn pipelines() -> Pipelines {
     Pipelines::new(testkit::pipeline::settings())
@@ -19,7 +19,7 @@ fn event(name: &str) -> String {
 
 async fn run(name: &str) -> (InMemoryBucket, Summary) {
     let bucket = InMemoryBucket::new();
-    let summary = handle(&event(name), &bucket, &pipelines()).await.unwrap();
+    let summary = handle(&event(name), &bucket, &RecordedEvents::new(), &pipelines()).await.unwrap();
     (bucket, summary)
 }
 
@@ -76,7 +76,7 @@ async fn nothing_personal_reaches_the_bucket() {
 async fn a_redelivery_rewrites_the_same_bytes_at_the_same_keys() {
     let (bucket, first) = run("schema-v1").await;
     let before: Vec<_> = bucket.keys().into_iter().map(|key| (bucket.body(&key), key)).collect();
-    let again = handle(&event("schema-v1"), &bucket, &pipelines()).await.unwrap();
+    let again = handle(&event("schema-v1"), &bucket, &RecordedEvents::new(), &pipelines()).await.unwrap();
     let after: Vec<_> = bucket.keys().into_iter().map(|key| (bucket.body(&key), key)).collect();
     assert_eq!((again, after), (first, before));
 }
@@ -125,13 +125,13 @@ async fn a_write_that_fails_is_an_error_and_the_retry_completes_the_batch() {
             bucket.inject(move |operation, key| {
                 (operation == Operation::Put && key.starts_with(failing)).then_some(moment)
             });
-            let error = handle(&event("schema-v1"), &bucket, &pipelines()).await.unwrap_err();
+            let error = handle(&event("schema-v1"), &bucket, &RecordedEvents::new(), &pipelines()).await.unwrap_err();
             assert!(format!("{error:#}").contains("is not stored completely: Put "), "{error:#}");
             if failing == "archive/" {
                 assert!(bucket.keys_under("metrics/").is_empty(), "metrics never speak of lines that are not kept");
             }
             bucket.heal();
-            handle(&event("schema-v1"), &bucket, &pipelines()).await.unwrap();
+            handle(&event("schema-v1"), &bucket, &RecordedEvents::new(), &pipelines()).await.unwrap();
             let (undisturbed, _) = run("schema-v1").await;
             assert_eq!(bucket.keys(), undisturbed.keys());
         }
@@ -142,7 +142,7 @@ async fn a_write_that_fails_is_an_error_and_the_retry_completes_the_batch() {
 async fn a_quarantine_that_can_not_be_written_is_an_error_not_a_loss() {
     let bucket = InMemoryBucket::new();
     bucket.inject(|_, _| Some(Moment::Before));
-    let error = handle(&event("truncated-gzip"), &bucket, &pipelines()).await.unwrap_err();
+    let error = handle(&event("truncated-gzip"), &bucket, &RecordedEvents::new(), &pipelines()).await.unwrap_err();
     assert!(format!("{error:#}").starts_with("a delivery that can not be read could not be kept"), "{error:#}");
 }
 
@@ -150,7 +150,7 @@ async fn a_quarantine_that_can_not_be_written_is_an_error_not_a_loss() {
 async fn one_pipeline_for_many_deliveries_does_as_a_new_one_for_each() {
     let (shared, bucket) = (pipelines(), InMemoryBucket::new());
     for name in ["schema-v1", "truncated-gzip", "own-log-group", "postgresql-values", "raw-text", "schema-v1"] {
-        let summary = handle(&event(name), &bucket, &shared).await.unwrap();
+        let summary = handle(&event(name), &bucket, &RecordedEvents::new(), &shared).await.unwrap();
         let (alone, expected) = run(name).await;
         assert_eq!(summary, expected, "{name}");
         for key in alone.keys() {
@@ -164,6 +164,52 @@ async fn a_panic_ends_one_delivery_and_not_the_next() {
     let (shared, bucket) = (pipelines(), InMemoryBucket::new());
     let panics = || shared.run(|_| panic!("a bug"));
     std::panic::catch_unwind(std::panic::AssertUnwindSafe(panics)).unwrap_err();
-    let summary = handle(&event("schema-v1"), &bucket, &shared).await.unwrap();
+    let summary = handle(&event("schema-v1"), &bucket, &RecordedEvents::new(), &shared).await.unwrap();
     assert_eq!(summary.archived, 4);
+}
+
+/// A line about security.
+fn security(event_type: &str, reason: &str) -> String {
+    serde_json::json!({"level": "WARNING", "category": "security", "message": "security event",
+        "details": {"event_type": event_type, "reason": reason, "ip_address": "10.0.0.1", "email": "anna@example.com"}})
+    .to_string()
+}
+
+#[tokio::test]
+async fn what_lines_say_of_security_is_told_once_a_type_and_without_anything_personal() {
+    // Defect 22: three events, three mails, with user and address in them.
+    let lines = [
+        security("login_failed", "bad_password"),
+        r#"{"level":"INFO","category":"system","message":"security"}"#.to_owned(),
+        security("login_failed", "bad_password"),
+        security("permission_escalation", "role"),
+    ];
+    let lines: Vec<(i64, &str)> =
+        lines.iter().enumerate().map(|(at, line)| (1_000 + at as i64, line.as_str())).collect();
+    let event = testkit::subscription::delivery("/aws/ecs/production/user", "s", &lines).to_string();
+    let (bucket, bus) = (InMemoryBucket::new(), RecordedEvents::new());
+    // What EventBridge does not take now has the whole batch come again, and the same is told then.
+    bus.fail_next([domain::ports::Retry::Transient]);
+    let error = handle(&event, &bucket, &bus, &pipelines()).await.unwrap_err();
+    assert!(format!("{error:#}").contains("are not told: put events: injected fault"), "{error:#}");
+    assert_eq!(bucket.keys_under("archive/").len(), 1, "that the bus is away keeps nothing from the archive");
+    handle(&event, &bucket, &bus, &pipelines()).await.unwrap();
+    // With the second delivery the lines have a known shape.
+    let shared = pipelines();
+    for _ in 0..3 {
+        handle(&event, &bucket, &bus, &shared).await.unwrap();
+    }
+    let calls = bus.taken();
+    assert_eq!(calls.len(), 4);
+    assert!(calls.iter().all(|call| *call == calls[0]), "{calls:?}");
+    let told: Vec<domain::logs::security::SecurityEvent> =
+        calls[0].iter().map(|event| serde_json::from_str(&event.detail).unwrap()).collect();
+    let summary: Vec<_> = told.iter().map(|event| (event.event_type.as_str(), event.count, &*event.service)).collect();
+    assert_eq!(summary, [("login_failed", 2, "user"), ("permission_escalation", 1, "user")]);
+    assert_eq!(told[0].fields["reason"]["bad_password"], 2);
+    let text = calls[0].iter().map(|event| event.detail.as_str()).collect::<String>();
+    assert!(!text.contains("anna") && !text.contains("10.0.0.1"), "{text}");
+
+    // Most batches say nothing of it, and cost no call.
+    handle(&self::event("schema-v1"), &bucket, &RecordedEvents::new(), &pipelines()).await.unwrap();
 }

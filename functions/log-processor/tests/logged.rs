@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
 
 use log_processor::{Pipelines, handle};
-use testkit::{InMemoryBucket, event_file};
+use testkit::{InMemoryBucket, RecordedEvents, event_file};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Metadata, Subscriber, span};
 
@@ -55,7 +55,7 @@ async fn the_log_tells_reason_and_key_but_never_quotes_the_payload() {
     let guard = tracing::subscriber::set_default(logged.clone());
     let bucket = InMemoryBucket::new();
     let event = String::from_utf8(event_file("log-processor/log-events-not-a-list.json")).unwrap();
-    handle(&event, &bucket, &Pipelines::new(testkit::pipeline::settings())).await.unwrap();
+    handle(&event, &bucket, &RecordedEvents::new(), &Pipelines::new(testkit::pipeline::settings())).await.unwrap();
     drop(guard);
     let text = logged.0.lock().unwrap().clone();
     assert!(text.contains("reason=\"json\""), "{text}");

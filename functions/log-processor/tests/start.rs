@@ -11,6 +11,7 @@ use testkit::pipeline::KEY;
 fn configured(changed: &[(&str, &str)]) -> Result<Config, String> {
     let set = [
         ("BUCKET_NAME", "b"),
+        ("EVENT_BUS_NAME", "events"),
         ("OWN_LOG_GROUP_PREFIX", "/aws/lambda/observability-"),
         ("ENVIRONMENT", "production"),
         ("PSEUDONYM_KEY_SECRET", "arn:aws:secretsmanager:eu-west-1:123456789012:secret:key-a1b2c3"),
@@ -30,7 +31,7 @@ fn a_missing_variable_is_named() {
     let error = Config::from_lookup(|_| None).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "configuration: BUCKET_NAME is not set; OWN_LOG_GROUP_PREFIX is not set; ENVIRONMENT is not set; \
+        "configuration: BUCKET_NAME is not set; EVENT_BUS_NAME is not set; OWN_LOG_GROUP_PREFIX is not set; ENVIRONMENT is not set; \
          PSEUDONYM_KEY_SECRET is not set; METRIC_NAMESPACE is not set"
     );
 }

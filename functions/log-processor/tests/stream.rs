@@ -10,14 +10,14 @@ use log_processor::{Pipelines, StreamEvent, handle, handle_stream};
 use serde_json::json;
 use testkit::memory_bucket::Moment;
 use testkit::pipeline::settings;
-use testkit::{InMemoryBucket, Operation, event_file};
+use testkit::{InMemoryBucket, Operation, RecordedEvents, event_file};
 
 fn event(name: &str) -> StreamEvent {
     serde_json::from_slice(&event_file(&format!("log-processor-kinesis/{name}.json"))).unwrap()
 }
 
 async fn run(event: &StreamEvent, bucket: &InMemoryBucket) -> BatchResponse {
-    handle_stream(event, bucket, &Pipelines::new(settings())).await
+    handle_stream(event, bucket, &RecordedEvents::new(), &Pipelines::new(settings())).await
 }
 
 fn objects(bucket: &InMemoryBucket) -> BTreeMap<String, Vec<u8>> {
@@ -29,7 +29,7 @@ async fn by_the_first_door(names: &[&str]) -> InMemoryBucket {
     let bucket = InMemoryBucket::new();
     for name in names {
         let event = String::from_utf8(event_file(&format!("log-processor/{name}.json"))).unwrap();
-        handle(&event, &bucket, &Pipelines::new(settings())).await.unwrap();
+        handle(&event, &bucket, &RecordedEvents::new(), &Pipelines::new(settings())).await.unwrap();
     }
     bucket
 }

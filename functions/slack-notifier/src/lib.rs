@@ -1,7 +1,9 @@
-//! The alert topic to a Slack webhook.
+//! The alert topic to Slack, by an incoming webhook or a bot.
 
 mod config;
 mod handler;
+mod posting;
 
 pub use config::Config;
-pub use handler::{Summary, handle};
+pub use handler::{Notifier, Summary};
+pub use posting::POSTING;

@@ -25,12 +25,13 @@ const QUARTER: (u32, u32) = (6, 8);
 const TILE: (u32, u32) = (4, 4);
 
 /// The functions of the template, by what they are called after the stack's name.
-pub const FUNCTIONS: [&str; 8] = [
+pub const FUNCTIONS: [&str; 9] = [
     "log-processor",
     "log-processor-kinesis",
     "event-recorder",
     "metric-flusher",
     "alert-evaluator",
+    "alert-evaluator-events",
     "slack-notifier",
     "daily-reporter",
     "trace-forwarder",
@@ -43,12 +44,19 @@ const TELL_AGE: &[&str] = &[
     "event-recorder",
     "metric-flusher",
     "alert-evaluator",
+    "alert-evaluator-events",
     "trace-forwarder",
 ];
 
 /// Those that put aside what they can not read: `function_quarantined`.
-const QUARANTINE: &[&str] =
-    &["log-processor", "log-processor-kinesis", "event-recorder", "metric-flusher", "trace-forwarder"];
+const QUARANTINE: &[&str] = &[
+    "log-processor",
+    "log-processor-kinesis",
+    "event-recorder",
+    "metric-flusher",
+    "alert-evaluator-events",
+    "trace-forwarder",
+];
 
 /// Those that count what they try again: `function_retries`. slack-notifier leaves that to Lambda.
 const RETRY: &[&str] = &[
@@ -57,6 +65,7 @@ const RETRY: &[&str] = &[
     "event-recorder",
     "metric-flusher",
     "alert-evaluator",
+    "alert-evaluator-events",
     "daily-reporter",
     "trace-forwarder",
 ];

@@ -165,13 +165,15 @@ pub async fn deploy(
         logs.create_group(&group).await?;
     }
     let architecture = if std::env::consts::ARCH == "aarch64" { "arm64" } else { "x86_64" };
-    let slack_url = sink.slack_url();
+    let secrets = aws_sdk_secretsmanager::Client::new(&sdk);
+    let slack = secrets.create_secret().name("slack").secret_string(sink.slack_url()).send().await;
+    let slack = slack.context("the secret with the way into Slack")?;
     let mut parameters = vec![
         ("Architecture", architecture),
         ("AwsEndpointUrl", aws.url()),
         ("XRayEndpointUrl", aws.xray_url()),
         ("AlertEmail", ALERT_EMAIL),
-        ("SlackWebhookUrl", slack_url.as_str()),
+        ("SlackSecretArn", slack.arn().context("the secret has no ARN")?),
         ("TimeZone", TIME_ZONE),
         // Nothing extracts metrics from log lines here.
         ("EmfExtraction", "flusher"),
@@ -244,7 +246,7 @@ async fn report(deployment: &Deployment, calendar: &Calendar) -> anyhow::Result<
 /// SNS delivers in its own time. What does not come is told by the summary.
 async fn wait_for_messages(sink: &Sink, outcome: &Outcome) {
     let deadline = Instant::now() + MESSAGE_TIMEOUT;
-    let alerts = outcome.transitions.len();
+    let alerts = outcome.notified();
     while Instant::now() < deadline && (sink.slack().len() < alerts || sink.emails().len() < alerts + 1) {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use aws::s3_bucket::S3Bucket;
 use aws_sdk_cloudwatch::primitives::DateTime;
 use aws_sdk_cloudwatch::types::Statistic;
-use domain::alerting::history::{Transition, Turned};
+use domain::alerting::history::{self, Record, Transition, Turned};
 use domain::keys;
 use domain::logs::archive;
 use domain::logs::quarantine::Quarantined;
@@ -15,6 +15,7 @@ use domain::minute::Minute;
 use domain::ports::{GetObject as _, ListObjects as _};
 use domain::traces::refused;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
+use serde::Deserialize as _;
 use serde_json::Value;
 
 use crate::deployment::Deployment;
@@ -64,6 +65,8 @@ pub struct Outcome {
     pub operations: f64,
     /// What alerts did, in the order of time.
     pub transitions: Vec<Transition>,
+    /// The alert history as it stands in the archive; its lines are not among those above.
+    pub history: Vec<Record>,
 }
 
 impl Outcome {
@@ -83,6 +86,11 @@ impl Outcome {
     /// Lines in the archive.
     pub fn archived_lines(&self) -> usize {
         self.archived.values().sum()
+    }
+
+    /// How many messages were decided on.
+    pub fn notified(&self) -> usize {
+        self.history.iter().filter(|record| matches!(record, Record::Notified(_))).count()
     }
 
     /// How often alerts turned into `turned`.
@@ -119,6 +127,14 @@ impl Outcome {
     }
 
     fn read_archive(&mut self, key: &str, body: &[u8], day: &Day, seen: &mut HashSet<String>) -> anyhow::Result<()> {
+        if keys::ArchivePlace::parse(key).is_some_and(|place| place.service == history::SERVICE) {
+            for line in archive::lines(body)? {
+                self.search(key, &line, day);
+                let line: Value = serde_json::from_str(&line)?;
+                self.history.push(Record::deserialize(&line["details"])?);
+            }
+            return Ok(());
+        }
         self.archive_objects += 1;
         self.archive_bytes += body.len();
         let service = key.split('/').find_map(|part| part.strip_prefix("service=")).unwrap_or("unknown");

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use aws::cloudwatch_puts::CloudWatchPuts;
-use aws::event_bus::{self, EventBus};
+use aws::event_bus::EventBus;
 use aws::log_streams::LogStreams;
 use aws::s3_bucket::S3Bucket;
 use aws_sdk_lambda::primitives::Blob;
@@ -16,7 +16,7 @@ use domain::metrics::put::{Datum, Values};
 use domain::metrics::registry::{Unit, find_foreign};
 use domain::metrics::series::Dimensions;
 use domain::minute::Minute;
-use domain::ports::{ListObjects as _, PutMetrics as _};
+use domain::ports::{BusEvent, ListObjects as _, PutEvents as _, PutMetrics as _};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -149,13 +149,13 @@ impl<'a> Player<'a> {
     /// # Errors
     ///
     /// Where a call fails, or a delivery does not arrive.
-    pub async fn send(&self, batches: &[Batch], published: &[event_bus::NewEvent]) -> anyhow::Result<Sent> {
+    pub async fn send(&self, batches: &[Batch], published: &[BusEvent]) -> anyhow::Result<Sent> {
         stream::iter(batches)
             .map(|batch| self.logs.put(&batch.log_group, &batch.log_stream, &batch.events))
             .buffer_unordered(CONCURRENCY)
             .try_collect::<()>()
             .await?;
-        self.bus.publish(published).await?;
+        self.bus.put_events(published).await?;
         // A subscription delivers each call by itself, so each ends in one object of pending metrics; and so does
         // each event.
         self.wait_for_pending(batches.len() + published.len()).await?;
@@ -254,12 +254,7 @@ impl<'a> Player<'a> {
     /// # Errors
     ///
     /// Where any of it fails.
-    pub async fn step(
-        &self,
-        batches: &[Batch],
-        published: &[event_bus::NewEvent],
-        until: Minute,
-    ) -> anyhow::Result<Sent> {
+    pub async fn step(&self, batches: &[Batch], published: &[BusEvent], until: Minute) -> anyhow::Result<Sent> {
         let sent = self.send(batches, published).await?;
         self.ticks(until).await?;
         Ok(sent)

@@ -10,8 +10,8 @@
 
 use std::collections::BTreeMap;
 
-use aws::event_bus::NewEvent;
 use domain::minute::Minute;
+use domain::ports::BusEvent;
 
 pub mod batches;
 pub mod incidents;
@@ -137,7 +137,7 @@ impl Day {
 
     /// The business events that are published in the `minutes` minutes from `from`, in the order of time. What is
     /// published is not logged, so that nothing is said twice.
-    pub fn events(&self, from: Minute, minutes: i64) -> Vec<NewEvent> {
+    pub fn events(&self, from: Minute, minutes: i64) -> Vec<BusEvent> {
         (0..minutes).flat_map(|offset| self.written(from.plus(offset)).events).collect()
     }
 

@@ -1,28 +1,20 @@
-//! Business events to an EventBridge bus, for whoever publishes some: the local stack, tests.
+//! Events to an EventBridge bus.
+
+use std::time::Duration;
 
 use aws_config::SdkConfig;
 use aws_sdk_eventbridge::Client;
 use aws_sdk_eventbridge::primitives::DateTime;
 use aws_sdk_eventbridge::types::PutEventsRequestEntry;
-use domain::ports::PortError;
+use domain::ports::{BusEvent, PortError, PutEvents, bus_calls};
 
 use crate::failure::port_error;
 
-/// Events that a call of `PutEvents` takes.
-const MAX_ENTRIES: usize = 10;
+/// How often what EventBridge did not take of a call is put again.
+const TRIES: u32 = 3;
 
-/// An event to be published.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NewEvent {
-    /// Who publishes it: `land-contracts.contract`.
-    pub source: String,
-    /// Its type: `ContractCreated`.
-    pub detail_type: String,
-    /// What happened: a JSON object.
-    pub detail: String,
-    /// When it happened, in epoch seconds; EventBridge has no finer time.
-    pub epoch_seconds: i64,
-}
+/// Before the first time; twice as long before each further one.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// A bus.
 #[derive(Debug, Clone)]
@@ -37,28 +29,23 @@ impl EventBus {
         EventBus { client: Client::new(config), name: name.to_owned() }
     }
 
-    /// Publishes events, ten a call.
-    ///
-    /// # Errors
-    ///
-    /// Where EventBridge refuses a call, or answers that it did not take some of its events: those are lost unless
-    /// somebody hears of it.
-    pub async fn publish(&self, events: &[NewEvent]) -> Result<(), PortError> {
-        for call in events.chunks(MAX_ENTRIES) {
-            let action = || format!("put {} events on the bus {}", call.len(), self.name);
-            let entries = call.iter().map(|event| self.entry(event)).collect();
-            let put = self.client.put_events().set_entries(Some(entries)).send().await;
-            let put = put.map_err(|error| port_error(action(), error))?;
-            let mut refused = put.entries().iter().filter_map(|entry| entry.error_message().or(entry.error_code()));
-            if put.failed_entry_count() > 0 {
-                let reason = refused.next().unwrap_or("EventBridge does not say why").to_owned();
-                return Err(PortError::transient(action(), format!("{} refused: {reason}", put.failed_entry_count())));
-            }
+    /// One call. Answers which events were not taken, and why.
+    async fn call(&self, events: &[&BusEvent]) -> Result<Vec<(usize, String)>, PortError> {
+        let action = || format!("put {} events on the bus {}", events.len(), self.name);
+        let entries = events.iter().map(|event| self.entry(event)).collect();
+        let put = self.client.put_events().set_entries(Some(entries)).send().await;
+        let put = put.map_err(|error| port_error(action(), error))?;
+        if put.failed_entry_count() > 0 && put.entries().len() != events.len() {
+            return Err(PortError::transient(action(), "EventBridge does not say which it has not taken"));
         }
-        Ok(())
+        let refused = put.entries().iter().enumerate().filter_map(|(at, entry)| {
+            let reason = entry.error_message().or(entry.error_code())?;
+            Some((at, reason.to_owned()))
+        });
+        Ok(refused.collect())
     }
 
-    fn entry(&self, event: &NewEvent) -> PutEventsRequestEntry {
+    fn entry(&self, event: &BusEvent) -> PutEventsRequestEntry {
         PutEventsRequestEntry::builder()
             .event_bus_name(&self.name)
             .source(&event.source)
@@ -66,5 +53,26 @@ impl EventBus {
             .detail(&event.detail)
             .time(DateTime::from_secs(event.epoch_seconds))
             .build()
+    }
+}
+
+impl PutEvents for EventBus {
+    async fn put_events(&self, events: &[BusEvent]) -> Result<(), PortError> {
+        for call in bus_calls(events) {
+            let mut left: Vec<&BusEvent> = call.iter().collect();
+            let mut tries = 0;
+            loop {
+                let refused = self.call(&left).await?;
+                let Some((_, reason)) = refused.first() else { break };
+                tries += 1;
+                if tries == TRIES {
+                    let action = format!("put {} events on the bus {}", left.len(), self.name);
+                    return Err(PortError::transient(action, format!("{} refused: {reason}", refused.len())));
+                }
+                left = refused.iter().map(|(at, _)| left[*at]).collect();
+                tokio::time::sleep(PAUSE * 2_u32.pow(tries - 1)).await;
+            }
+        }
+        Ok(())
     }
 }

@@ -3,7 +3,9 @@
 use std::error::Error;
 use std::time::Duration;
 
-use domain::ports::{PortError, Retry};
+use domain::ports::PortError;
+#[cfg(any(feature = "otlp", feature = "remote_write"))]
+use domain::ports::Retry;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Bytes;
 use hyper::header::{HeaderMap, HeaderValue, RETRY_AFTER, USER_AGENT};
@@ -20,10 +22,11 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_ANSWER: usize = 64 * 1024;
 
 /// How much of an answer is told in an error, in characters.
+#[cfg(any(feature = "otlp", feature = "remote_write"))]
 const MAX_TOLD: usize = 2_000;
 
 /// Whether something can be posted to `uri`.
-#[cfg(any(feature = "otlp", feature = "webhook"))]
+#[cfg(any(feature = "otlp", feature = "slack"))]
 pub(crate) fn is_address(uri: &Uri) -> bool {
     matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some()
 }
@@ -41,16 +44,13 @@ pub(crate) struct Answer {
     /// The status.
     pub(crate) status: u16,
     /// How long it wants to be left alone.
-    #[cfg_attr(
-        not(any(feature = "otlp", feature = "remote_write")),
-        expect(dead_code, reason = "only a collector and Prometheus are tried again here")
-    )]
     pub(crate) retry_after: Option<Duration>,
     /// The body; nothing where it is too long or breaks off.
     pub(crate) body: Bytes,
 }
 
 /// The other side's refusal.
+#[cfg(any(feature = "otlp", feature = "remote_write"))]
 #[derive(Debug, thiserror::Error)]
 #[error("answered {status}: {answer}")]
 struct Refused {
@@ -117,6 +117,7 @@ impl Https {
     }
 }
 
+#[cfg(any(feature = "otlp", feature = "remote_write"))]
 impl Answer {
     /// The body of an answer that is a success.
     ///

@@ -31,8 +31,8 @@ pub mod sns_topic;
 #[cfg(feature = "https")]
 mod https;
 
-#[cfg(feature = "webhook")]
-pub mod webhook;
+#[cfg(feature = "slack")]
+pub mod slack;
 
 #[cfg(feature = "otlp")]
 pub mod otlp;

@@ -1,10 +1,12 @@
-//! Lines to CloudWatch Logs, for whoever has no agent that does it: the local stack, tests.
+//! Lines to CloudWatch Logs, for whoever has no agent that does it: the alert history, the local stack, tests.
+
+use std::sync::{Mutex, PoisonError};
 
 use aws_config::SdkConfig;
 use aws_sdk_cloudwatchlogs::Client;
 use aws_sdk_cloudwatchlogs::types::InputLogEvent;
-use domain::logs::put_events::NewEvent;
-use domain::ports::PortError;
+use domain::logs::put_events::{NewEvent, plan};
+use domain::ports::{AppendLog, PortError};
 
 use crate::failure::port_error;
 
@@ -65,5 +67,38 @@ impl LogStreams {
             None => Ok(()),
             Some(rejected) => Err(PortError::permanent(action(), format!("some were rejected: {rejected:?}"))),
         }
+    }
+}
+
+/// One log group, to whose streams lines are appended.
+#[derive(Debug)]
+pub struct LogGroup {
+    streams: LogStreams,
+    name: String,
+    /// The stream that was made last: it is there.
+    made: Mutex<Option<String>>,
+}
+
+impl LogGroup {
+    /// The group `name` of the configured account and region.
+    pub fn new(config: &SdkConfig, name: &str) -> LogGroup {
+        LogGroup { streams: LogStreams::new(config), name: name.to_owned(), made: Mutex::new(None) }
+    }
+
+    fn is_made(&self, stream: &str) -> bool {
+        self.made.lock().unwrap_or_else(PoisonError::into_inner).as_deref() == Some(stream)
+    }
+}
+
+impl AppendLog for LogGroup {
+    async fn append(&self, stream: &str, lines: Vec<NewEvent>) -> Result<(), PortError> {
+        if !self.is_made(stream) {
+            self.streams.create_stream(&self.name, stream).await?;
+            *self.made.lock().unwrap_or_else(PoisonError::into_inner) = Some(stream.to_owned());
+        }
+        for call in plan(lines) {
+            self.streams.put(&self.name, stream, &call).await?;
+        }
+        Ok(())
     }
 }

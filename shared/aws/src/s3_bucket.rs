@@ -1,15 +1,19 @@
 //! The object ports on one S3 bucket. Every PUT carries the SHA-256 of its body: S3 verifies it before it
 //! answers and keeps it with the object, where anybody can check it (and a bucket with Object Lock insists on one).
 
+use std::time::Duration;
+
 use aws_config::SdkConfig;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder;
+use aws_sdk_s3::presigning::PresigningConfig;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{ChecksumAlgorithm, Delete, ObjectIdentifier};
 use domain::ports::{
-    DeleteObject, DeleteObjects, GetObject, ListObjects, Object, PortError, PutObject, ReplaceObject, Replaced, Retry,
-    Stored, Version,
+    DeleteObject, DeleteObjects, GetObject, ListDated, ListObjects, Listed, Object, PortError, PresignObject,
+    PutObject, ReplaceObject, Replaced, Retry, Stored, Version,
 };
+use jiff::Timestamp;
 
 use crate::failure::port_error;
 use crate::measures::CountRetries;
@@ -69,11 +73,12 @@ impl GetObject for S3Bucket {
     }
 }
 
-impl ListObjects for S3Bucket {
-    async fn list(&self, prefix: &str, limit: usize) -> Result<Vec<String>, PortError> {
-        let mut keys = Vec::new();
+impl S3Bucket {
+    /// Pages of a listing, up to `limit` objects.
+    async fn pages(&self, prefix: &str, limit: usize) -> Result<Vec<aws_sdk_s3::types::Object>, PortError> {
+        let mut objects = Vec::new();
         let mut token = None;
-        while keys.len() < limit {
+        while objects.len() < limit {
             let page = self
                 .client
                 .list_objects_v2()
@@ -83,14 +88,42 @@ impl ListObjects for S3Bucket {
                 .send()
                 .await
                 .map_err(|error| port_error(format!("list objects {prefix}"), error))?;
-            keys.extend(page.contents.unwrap_or_default().into_iter().filter_map(|object| object.key));
+            objects.extend(page.contents.unwrap_or_default());
             token = page.next_continuation_token;
             if token.is_none() {
                 break;
             }
         }
-        keys.truncate(limit);
-        Ok(keys)
+        objects.truncate(limit);
+        Ok(objects)
+    }
+}
+
+impl ListObjects for S3Bucket {
+    async fn list(&self, prefix: &str, limit: usize) -> Result<Vec<String>, PortError> {
+        let objects = self.pages(prefix, limit).await?;
+        Ok(objects.into_iter().filter_map(|object| object.key).collect())
+    }
+}
+
+impl ListDated for S3Bucket {
+    async fn list_dated(&self, prefix: &str, limit: usize) -> Result<Vec<Listed>, PortError> {
+        let listed = |object: aws_sdk_s3::types::Object| {
+            let written = object.last_modified.and_then(|at| Timestamp::from_second(at.secs()).ok());
+            let size = object.size.and_then(|size| u64::try_from(size).ok());
+            Some(Listed { key: object.key?, written: written?, size: size? })
+        };
+        Ok(self.pages(prefix, limit).await?.into_iter().filter_map(listed).collect())
+    }
+}
+
+impl PresignObject for S3Bucket {
+    async fn presign(&self, key: &str, lifetime: Duration) -> Result<String, PortError> {
+        let action = || format!("make a link to {key}");
+        let config = PresigningConfig::expires_in(lifetime).map_err(|error| PortError::permanent(action(), error))?;
+        // Nothing is sent but, where they are to be had, a request for credentials.
+        let request = self.client.get_object().bucket(&self.bucket).key(key).presigned(config).await;
+        Ok(request.map_err(|error| PortError::transient(action(), error))?.uri().to_owned())
     }
 }
 

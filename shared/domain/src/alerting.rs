@@ -12,7 +12,7 @@ mod board;
 
 mod evaluation;
 
-mod threshold;
+pub(crate) mod threshold;
 
 pub mod slo;
 
@@ -47,6 +47,14 @@ pub mod policy;
 pub mod outbox;
 
 pub mod history;
+
+pub mod alarms;
+
+pub mod inbox;
+
+pub mod files;
+
+pub mod backtest;
 
 pub mod export;
 

@@ -25,18 +25,38 @@ pub const PROMETHEUS_STATE: &str = "state/prometheus.json";
 pub const ALERT_STATE: &str = "state/alert-evaluator.json";
 /// The operators' own rules; the built-in ones hold where there is none.
 pub const RULES: &str = "config/rules.yaml";
+/// The operators' own notification policy; the built-in one holds where there is none.
+pub const POLICY: &str = "config/policy.yaml";
+/// What the operators do not want to hear of for a while.
+pub const SILENCES: &str = "config/silences.yaml";
+/// What came in from outside and waits for the evaluator.
+pub const ALERT_INBOX: &str = "alerts/inbox/";
 /// One object a transition of an alert.
 pub const ALERT_HISTORY: &str = "alerts/history/";
+/// Charts that messages link to, by day.
+pub const ALERT_CHARTS: &str = "alerts/charts/";
+/// What slack-notifier has posted, by group of alerts.
+pub const SLACK_THREADS: &str = "state/slack/";
 
 /// Key of a batch's lines of one UTC hour, named by any minute of it.
 pub fn archive(environment: &str, service: &str, hour: Minute, batch_id: &str) -> String {
-    format!(
-        "{ARCHIVE}env={}/service={}/dt={}/hour={}/{batch_id}.ndjson.zst",
-        segment(environment),
-        segment(service),
-        hour.day(),
-        hour.hour()
-    )
+    format!("{}{batch_id}.ndjson.zst", archive_hour(environment, service, hour))
+}
+
+/// Folder of the lines of one service and UTC hour, named by any minute of it.
+pub fn archive_hour(environment: &str, service: &str, hour: Minute) -> String {
+    let (environment, service) = (segment(environment), segment(service));
+    format!("{ARCHIVE}env={environment}/service={service}/dt={}/hour={}/", hour.day(), hour.hour())
+}
+
+/// Key of the chart of the alert `fingerprint` in the notification `id`, which was decided in that minute.
+pub fn alert_chart(decided: Minute, id: &str, fingerprint: &str) -> String {
+    format!("{ALERT_CHARTS}dt={}/{}-{}.svg", decided.day(), segment(id), segment(fingerprint))
+}
+
+/// Key of what slack-notifier remembers of a group of alerts.
+pub fn slack_thread(group: &str) -> String {
+    format!("{SLACK_THREADS}{}.json", segment(group))
 }
 
 /// What the key of an archive object says.
@@ -131,7 +151,7 @@ pub fn fingerprint<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> String {
 
 /// `text` as one segment of a key: letters, digits, `.`, `_` and `-` stay, anything else becomes `-`,
 /// and an empty text becomes `unknown`.
-fn segment(text: &str) -> String {
+pub(crate) fn segment(text: &str) -> String {
     if text.is_empty() {
         return "unknown".to_owned();
     }
@@ -151,6 +171,8 @@ mod tests {
         );
         assert_eq!(rollup(minute), "rollups/dt=2026-11-21/hour=10/05.json");
         assert_eq!(pending("b1"), "metrics/pending/b1.json");
+        assert_eq!(alert_chart(minute, "n1", "f1"), "alerts/charts/dt=2026-11-21/n1-f1.svg");
+        assert_eq!(slack_thread("../g"), "state/slack/..-g.json");
         assert_eq!(quarantine("gzip", None, "b1"), "quarantine/gzip/dt=unknown/b1.json");
         assert_eq!(quarantine("oversize", Some("2026-11-21"), "b1"), "quarantine/oversize/dt=2026-11-21/b1.json");
     }

@@ -37,6 +37,8 @@ pub mod archive;
 
 pub mod derive;
 
+pub mod security;
+
 pub mod quarantine;
 
 pub mod replay;

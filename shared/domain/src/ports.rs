@@ -5,14 +5,17 @@
 //! |---|---|
 //! | [`PutObject`] | `s3:PutObject` |
 //! | [`GetObject`] | `s3:GetObject` (and `s3:ListBucket`, without which a missing key answers 403) |
-//! | [`ListObjects`] | `s3:ListBucket` |
+//! | [`ListObjects`], [`ListDated`] | `s3:ListBucket` |
 //! | [`DeleteObject`], [`DeleteObjects`] | `s3:DeleteObject` |
 //! | [`ReplaceObject`] | `s3:PutObject`, conditional |
 //! | [`PutMetrics`] | `cloudwatch:PutMetricData` |
 //! | [`ReadMetrics`] | `cloudwatch:GetMetricData` |
 //! | [`Publish`] | `sns:Publish` |
+//! | [`PutEvents`] | `events:PutEvents` |
+//! | [`AppendLog`] | `logs:CreateLogStream`, `logs:PutLogEvents` |
 //! | [`ReadSecret`] | `secretsmanager:GetSecretValue` |
-//! | [`PostWebhook`] | none: HTTPS to the outside |
+//! | [`PresignObject`] | `s3:GetObject`, when the link is used |
+//! | [`CallSlack`] | none: HTTPS to the outside |
 //! | [`PutSegments`] | `xray:PutTraceSegments` |
 //! | [`ReadTrace`] | `xray:BatchGetTraces` |
 //! | [`ExportSpans`] | none: HTTPS to the outside |
@@ -21,11 +24,14 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
+use std::time::Duration;
 
+use jiff::Timestamp;
 use schema::trace::TraceId;
 use serde::Serialize;
 
 use crate::Minute;
+use crate::logs::put_events::NewEvent;
 use crate::metrics::put::Datum;
 use crate::metrics::report::Periods;
 use crate::traces::otlp::Answer;
@@ -121,6 +127,30 @@ pub trait GetObject: Sync {
 pub trait ListObjects: Sync {
     /// Keys that begin with `prefix`, in ascending order, at most `limit` of them.
     fn list(&self, prefix: &str, limit: usize) -> impl Future<Output = Result<Vec<String>, PortError>> + Send;
+}
+
+/// An object as a listing tells of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// Full key in the bucket.
+    pub key: String,
+    /// When it was written last.
+    pub written: Timestamp,
+    /// How long it is, in bytes.
+    pub size: u64,
+}
+
+/// Lists objects with their age.
+pub trait ListDated: Sync {
+    /// Objects whose keys begin with `prefix`, in ascending order of keys, at most `limit` of them.
+    fn list_dated(&self, prefix: &str, limit: usize) -> impl Future<Output = Result<Vec<Listed>, PortError>> + Send;
+}
+
+/// Makes links that whoever has them can read an object by.
+pub trait PresignObject: Sync {
+    /// A link to the object at `key`, whether it is there or not, that ends after `lifetime`, or with the credentials
+    /// that it is signed with: those of a function end after some hours.
+    fn presign(&self, key: &str, lifetime: Duration) -> impl Future<Output = Result<String, PortError>> + Send;
 }
 
 /// Deletes an object.
@@ -227,6 +257,60 @@ pub trait Publish: Sync {
     fn publish(&self, publication: &Publication) -> impl Future<Output = Result<(), PortError>> + Send;
 }
 
+/// An event for an EventBridge bus.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BusEvent {
+    /// Who publishes it: `land-contracts.contract`.
+    pub source: String,
+    /// Its type: `ContractCreated`.
+    pub detail_type: String,
+    /// What happened: a JSON object.
+    pub detail: String,
+    /// When it happened, in epoch seconds; EventBridge has no finer time.
+    pub epoch_seconds: i64,
+}
+
+impl BusEvent {
+    /// Bytes that count against [`MAX_BUS_BYTES`]: the time takes 14.
+    pub fn bytes(&self) -> usize {
+        14 + self.source.len() + self.detail_type.len() + self.detail.len()
+    }
+}
+
+/// Events that a call of EventBridge's `PutEvents` takes.
+pub const MAX_BUS_EVENTS: usize = 10;
+
+/// Bytes that a call takes, of all its events together.
+pub const MAX_BUS_BYTES: usize = 256 * 1024;
+
+/// The calls that put `events`, in their order, each within the limits. An event that is too large for any call gets a
+/// call of its own, which EventBridge refuses, so that the caller hears of it.
+pub fn bus_calls(events: &[BusEvent]) -> Vec<&[BusEvent]> {
+    let mut calls = Vec::new();
+    let (mut from, mut bytes) = (0, 0);
+    for (at, event) in events.iter().enumerate() {
+        if at > from && (at - from == MAX_BUS_EVENTS || bytes + event.bytes() > MAX_BUS_BYTES) {
+            calls.push(&events[from..at]);
+            (from, bytes) = (at, 0);
+        }
+        bytes += event.bytes();
+    }
+    calls.extend(events.get(from..).filter(|rest| !rest.is_empty()));
+    calls
+}
+
+/// Puts events on an EventBridge bus.
+pub trait PutEvents: Sync {
+    /// Succeeds once all of them were taken. After an error some may have been: whoever takes them knows them again.
+    fn put_events(&self, events: &[BusEvent]) -> impl Future<Output = Result<(), PortError>> + Send;
+}
+
+/// Appends lines to a log group of CloudWatch.
+pub trait AppendLog: Sync {
+    /// Succeeds once all lines are in the stream, which is made where it is not there. After an error some may be.
+    fn append(&self, stream: &str, lines: Vec<NewEvent>) -> impl Future<Output = Result<(), PortError>> + Send;
+}
+
 /// The text of a secret. It does not print.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SecretText(String);
@@ -255,10 +339,34 @@ pub trait ReadSecret: Sync {
     fn read_secret(&self, id: &str) -> impl Future<Output = Result<SecretText, PortError>> + Send;
 }
 
-/// Posts JSON to a webhook.
-pub trait PostWebhook: Sync {
-    /// Succeeds on a 2xx answer. 429 and 5xx are transient, other answers permanent.
-    fn post(&self, body: &str) -> impl Future<Output = Result<(), PortError>> + Send;
+/// Where Slack is called.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SlackCall {
+    /// The address; that of a webhook is a secret.
+    pub url: SecretText,
+    /// The token of a bot, for a method of the API.
+    pub token: Option<SecretText>,
+    /// What is sent, as JSON.
+    pub body: String,
+}
+
+/// What a server answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answered {
+    /// The status.
+    pub status: u16,
+    /// How long it wants to be left alone.
+    pub retry_after: Option<Duration>,
+    /// The body; nothing where it is too long or breaks off.
+    pub body: Vec<u8>,
+}
+
+/// Calls Slack: an incoming webhook, or a method of its API.
+pub trait CallSlack: Sync {
+    /// Posts once. Any answer is one, whatever it says (see [`crate::notifying::slack::answer`]); where there is none, the
+    /// error is transient, and what was sent may have arrived. What can't be called is a permanent error, which does not
+    /// tell the address.
+    fn call(&self, call: &SlackCall) -> impl Future<Output = Result<Answered, PortError>> + Send;
 }
 
 /// A segment document that X-Ray has not processed.
@@ -296,4 +404,32 @@ pub trait WriteSamples: Sync {
     /// Writes one request, a `prometheus.WriteRequest` as protobuf, uncompressed. What may pass was tried again
     /// already. A request that the other side will not take is a permanent error; it has then taken nothing of it.
     fn write(&self, request: &[u8]) -> impl Future<Output = Result<(), PortError>> + Send;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_of_put_events_stay_within_its_limits_and_in_order() {
+        let event = |bytes: usize| BusEvent {
+            source: String::new(),
+            detail_type: String::new(),
+            detail: "x".repeat(bytes - 14),
+            epoch_seconds: 0,
+        };
+        let half = MAX_BUS_BYTES / 2;
+        for (sizes, expected) in [
+            (vec![], vec![]),
+            (vec![14; 11], vec![10, 1]),
+            (vec![half, half, 14], vec![2, 1]),
+            (vec![half, half + 1], vec![1, 1]),
+            (vec![14, MAX_BUS_BYTES + 1, 14], vec![1, 1, 1]),
+        ] {
+            let events: Vec<BusEvent> = sizes.iter().map(|bytes| event(*bytes)).collect();
+            let calls = bus_calls(&events);
+            assert_eq!(calls.iter().map(|call| call.len()).collect::<Vec<_>>(), expected, "{sizes:?}");
+            assert_eq!(calls.concat(), events);
+        }
+    }
 }

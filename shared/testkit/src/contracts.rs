@@ -4,8 +4,8 @@
 use domain::metrics::prometheus::request::is_about_time;
 use domain::metrics::prometheus::wire::{Label, STALE, Sample, TimeSeries, WriteRequest};
 use domain::ports::{
-    DeleteObject, DeleteObjects, GetObject, ListObjects, Object, PutObject, ReplaceObject, Replaced, Retry, Version,
-    WriteSamples,
+    DeleteObject, DeleteObjects, GetObject, ListDated, ListObjects, Object, PutObject, ReplaceObject, Replaced, Retry,
+    Version, WriteSamples,
 };
 use prost::Message as _;
 
@@ -20,10 +20,11 @@ fn object(key: &str, body: &[u8]) -> Object {
 /// Where the bucket does not keep the contract.
 pub async fn bucket<B>(bucket: &B, prefix: &str)
 where
-    B: PutObject + GetObject + ListObjects + DeleteObject + DeleteObjects + ReplaceObject,
+    B: PutObject + GetObject + ListObjects + ListDated + DeleteObject + DeleteObjects + ReplaceObject,
 {
     what_was_put_is_read_back(bucket, prefix).await;
     keys_are_listed_in_order_up_to_the_limit(bucket, prefix).await;
+    a_listing_tells_age_and_size(bucket, prefix).await;
     deleting_twice_succeeds(bucket, prefix).await;
     many_are_deleted_at_once_and_nothing_else(bucket, prefix).await;
     only_the_expected_version_is_replaced(bucket, prefix).await;
@@ -49,6 +50,20 @@ async fn keys_are_listed_in_order_up_to_the_limit<B: PutObject + ListObjects>(bu
     assert_eq!(names(bucket.list(&folder, 10).await.expect("list")), ["a", "b", "b/x", "c"]);
     assert_eq!(names(bucket.list(&folder, 2).await.expect("list")), ["a", "b"]);
     assert_eq!(names(bucket.list(&format!("{folder}b"), 10).await.expect("list")), ["b", "b/x"]);
+}
+
+async fn a_listing_tells_age_and_size<B: PutObject + ListDated>(bucket: &B, prefix: &str) {
+    let folder = format!("{prefix}dated/");
+    assert_eq!(bucket.list_dated(&folder, 10).await.expect("list"), Vec::new());
+    for (name, body) in [("b", b"four".as_slice()), ("a", b"")] {
+        bucket.put(&object(&format!("{folder}{name}"), body)).await.expect("put");
+    }
+    let listed = bucket.list_dated(&folder, 10).await.expect("list");
+    let told: Vec<_> = listed.iter().map(|object| (&object.key[folder.len()..], object.size)).collect();
+    assert_eq!(told, [("a", 0), ("b", 4)]);
+    // S3 tells whole seconds.
+    assert!(listed[0].written >= listed[1].written, "the later one is not older");
+    assert_eq!(bucket.list_dated(&folder, 1).await.expect("list").len(), 1);
 }
 
 async fn deleting_twice_succeeds<B: PutObject + GetObject + DeleteObject>(bucket: &B, prefix: &str) {

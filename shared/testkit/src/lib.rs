@@ -14,7 +14,8 @@ pub mod subscription;
 pub use memory_bucket::{InMemoryBucket, Operation};
 pub use memory_prometheus::InMemoryPrometheus;
 pub use recorders::{
-    FixedMetrics, FixedSecret, RecordedMetrics, RecordedPublications, RecordedSegments, RecordedSpans, RecordedWebhook,
+    FixedMetrics, FixedSecret, RecordedEvents, RecordedLog, RecordedMetrics, RecordedPublications, RecordedSegments,
+    RecordedSpans,
 };
 pub use stepwise::Stepwise;
 

@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use domain::ports::{
-    DeleteObject, DeleteObjects, GetObject, ListObjects, MAX_DELETED, Object, PortError, PutObject, ReplaceObject,
-    Replaced, Stored, Version,
+    DeleteObject, DeleteObjects, GetObject, ListDated, ListObjects, Listed, MAX_DELETED, Object, PortError,
+    PresignObject, PutObject, ReplaceObject, Replaced, Stored, Version,
 };
+use jiff::Timestamp;
 
 /// What a caller does to the bucket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,8 +18,10 @@ pub enum Operation {
     Put,
     /// [`GetObject::get`].
     Get,
-    /// [`ListObjects::list`].
+    /// [`ListObjects::list`] or [`ListDated::list_dated`].
     List,
+    /// [`PresignObject::presign`].
+    Presign,
     /// [`DeleteObject::delete`], or [`DeleteObjects::delete_all`] with the first of its keys.
     Delete,
     /// [`ReplaceObject::replace`].
@@ -38,6 +42,9 @@ pub enum Moment {
 #[derive(Default)]
 struct Contents {
     objects: BTreeMap<String, Vec<u8>>,
+    /// When each was written: the seconds of a clock that ticks at every write.
+    written: BTreeMap<String, i64>,
+    writes: i64,
     operations: Vec<(Operation, String)>,
     fault: Option<Fault>,
 }
@@ -116,6 +123,8 @@ impl Contents {
     fn write(&mut self, key: &str, body: Vec<u8>) -> Version {
         let version = version_of(&body);
         self.objects.insert(key.to_owned(), body);
+        self.writes += 1;
+        self.written.insert(key.to_owned(), self.writes);
         version
     }
 }
@@ -147,6 +156,29 @@ impl ListObjects for InMemoryBucket {
     async fn list(&self, prefix: &str, limit: usize) -> Result<Vec<String>, PortError> {
         self.perform(Operation::List, prefix, |contents| {
             contents.objects.keys().filter(|key| key.starts_with(prefix)).take(limit).cloned().collect()
+        })
+    }
+}
+
+impl ListDated for InMemoryBucket {
+    async fn list_dated(&self, prefix: &str, limit: usize) -> Result<Vec<Listed>, PortError> {
+        self.perform(Operation::List, prefix, |contents| {
+            let found = contents.objects.iter().filter(|(key, _)| key.starts_with(prefix)).take(limit);
+            let listed = |(key, body): (&String, &Vec<u8>)| Listed {
+                key: key.clone(),
+                written: Timestamp::from_second(contents.written[key]).expect("a small number of seconds"),
+                size: body.len() as u64,
+            };
+            found.map(listed).collect()
+        })
+    }
+}
+
+/// Its links name the object and how long they live.
+impl PresignObject for InMemoryBucket {
+    async fn presign(&self, key: &str, lifetime: Duration) -> Result<String, PortError> {
+        self.perform(Operation::Presign, key, |_| {
+            format!("https://bucket.example.com/{key}?X-Amz-Expires={}", lifetime.as_secs())
         })
     }
 }

@@ -14,10 +14,10 @@ pub const ENVIRONMENT: &str = "production";
 /// The namespace of the metrics that lines bring along.
 pub const NAMESPACE: &str = "LandContracts";
 
-/// Settings whose own log groups begin with `/aws/lambda/observability-`; no filters.
+/// Settings whose own log groups begin with `/aws/lambda/observability-` and `/land-contracts/observability/`; no filters.
 pub fn settings() -> Settings {
     Settings {
-        own_log_groups: "/aws/lambda/observability-".to_owned(),
+        own_log_groups: "/aws/lambda/observability-, /land-contracts/observability/".to_owned(),
         environment: ENVIRONMENT.to_owned(),
         pseudonym_key: key(),
         personal_fields: Vec::new(),

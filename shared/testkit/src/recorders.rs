@@ -5,11 +5,12 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use domain::Minute;
+use domain::logs::put_events::NewEvent;
 use domain::metrics::put::{Datum, Values};
 use domain::metrics::report::Periods;
 use domain::ports::{
-    ExportSpans, MetricQuery, MinuteValues, PortError, PostWebhook, Publication, Publish, PutMetrics, PutSegments,
-    ReadFigures, ReadMetrics, ReadSecret, Retry, SecretText, Unanswered, Unprocessed,
+    AppendLog, BusEvent, ExportSpans, MetricQuery, MinuteValues, PortError, Publication, Publish, PutEvents,
+    PutMetrics, PutSegments, ReadFigures, ReadMetrics, ReadSecret, Retry, SecretText, Unanswered, Unprocessed,
 };
 use domain::traces::otlp::Answer;
 
@@ -71,10 +72,27 @@ recorder!(
     /// Messages published.
     RecordedPublications of Publication
 );
+
 recorder!(
-    /// Bodies posted.
-    RecordedWebhook of String
+    /// Events put on a bus, by call.
+    RecordedEvents of Vec<BusEvent>
 );
+recorder!(
+    /// Lines appended to a log, by call, with the stream.
+    RecordedLog of (String, Vec<NewEvent>)
+);
+
+impl PutEvents for RecordedEvents {
+    async fn put_events(&self, events: &[BusEvent]) -> Result<(), PortError> {
+        take(&self.0, "put events", events.to_vec())
+    }
+}
+
+impl AppendLog for RecordedLog {
+    async fn append(&self, stream: &str, lines: Vec<NewEvent>) -> Result<(), PortError> {
+        take(&self.0, "append to the log", (stream.to_owned(), lines))
+    }
+}
 
 /// A call's namespace and its metrics.
 pub type Call = (String, Vec<Datum>);
@@ -151,12 +169,6 @@ impl PutMetrics for RecordedMetrics {
 impl Publish for RecordedPublications {
     async fn publish(&self, publication: &Publication) -> Result<(), PortError> {
         take(&self.0, "publish", publication.clone())
-    }
-}
-
-impl PostWebhook for RecordedWebhook {
-    async fn post(&self, body: &str) -> Result<(), PortError> {
-        take(&self.0, "post to the webhook", body.to_owned())
     }
 }
 

@@ -1,6 +1,7 @@
 //! log-processor-kinesis: triggered by a Kinesis data stream that log groups are subscribed to. Reads one secret;
 //! writes what log-processor writes.
 
+use aws::event_bus::EventBus;
 use aws::s3_bucket::S3Bucket;
 use aws::secrets::Secrets;
 use log_processor::{Config, StreamEvent, handle_stream, start};
@@ -12,9 +13,10 @@ async fn main() -> anyhow::Result<()> {
     let sdk = aws::load_config().await;
     let pipelines = start(&config, &Secrets::new(&sdk)).await?;
     let bucket = S3Bucket::new(&sdk, &config.bucket_name);
+    let bus = EventBus::new(&sdk, &config.event_bus_name);
     aws::lambda::run(|event: StreamEvent| {
-        let (bucket, pipelines) = (&bucket, &pipelines);
-        async move { Ok(handle_stream(&event, bucket, pipelines).await) }
+        let (bucket, bus, pipelines) = (&bucket, &bus, &pipelines);
+        async move { Ok(handle_stream(&event, bucket, bus, pipelines).await) }
     })
     .await
 }

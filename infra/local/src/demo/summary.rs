@@ -40,7 +40,7 @@ impl Summary<'_> {
     pub(super) fn problems(&self) -> Vec<String> {
         let outcome = self.outcome;
         let kept = outcome.archived_lines() + outcome.quarantined_lines;
-        let alerts = outcome.transitions.len();
+        let alerts = outcome.notified();
         let alert_emails = self.alert_emails().count();
         let mut problems = Vec::new();
         let mut check = |holds: bool, problem: String| {

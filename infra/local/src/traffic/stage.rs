@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use aws::event_bus::NewEvent;
+use domain::ports::BusEvent;
 use serde_json::Value;
 
 use super::chance::Chance;
@@ -24,7 +24,7 @@ pub struct Stage<'a> {
     /// Logins that failed so far, other than the attacker's.
     pub failed_logins: usize,
     lines: Vec<Line>,
-    events: Vec<NewEvent>,
+    events: Vec<BusEvent>,
     counters: BTreeMap<&'static str, u64>,
     continuations: u64,
     start_ms: i64,
@@ -37,7 +37,7 @@ pub struct Written {
     /// Lines, sorted by group, stream and time.
     pub lines: Vec<Line>,
     /// Business events, sorted by time.
-    pub events: Vec<NewEvent>,
+    pub events: Vec<BusEvent>,
     /// Increments of the registry's counters.
     pub counters: BTreeMap<&'static str, u64>,
     /// How many of the lines only continue a PostgreSQL message.
@@ -97,7 +97,7 @@ impl<'a> Stage<'a> {
         for (name, id) in ids.into_iter().filter_map(|(name, id)| Some((name, id?))) {
             detail[name] = id.into();
         }
-        self.events.push(NewEvent {
+        self.events.push(BusEvent {
             source: format!("land-contracts.{}", service.name()),
             detail_type: detail_type.to_owned(),
             detail: detail.to_string(),

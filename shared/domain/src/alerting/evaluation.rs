@@ -142,7 +142,7 @@ fn inactive(rule: &str, labels: &Labels) -> Alert {
 }
 
 /// Notes that the alert fires at `minute`, and answers how often it had fired in the 30 days before.
-fn remember(past: &mut Past, fingerprint: &str, minute: Minute) -> u32 {
+pub(super) fn remember(past: &mut Past, fingerprint: &str, minute: Minute) -> u32 {
     let firings = past.entry(fingerprint.to_owned()).or_default();
     firings.retain(|at| minute.since(*at) <= REMEMBERED);
     let before = firings.len();

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::history::Record;
+use super::history::{Batch, Record};
 use super::notification::Notification;
 
 /// How long a claim holds, from the time that a tick stands for. Its function is surely over by then: the
@@ -20,14 +20,14 @@ pub const CLAIM: SignedDuration = SignedDuration::from_secs(180);
 /// the middle would not have noted what it had sent.
 pub const MAX_CLAIMED: usize = 200;
 
-/// How many records one tick writes.
-pub const MAX_RECORDS: usize = 5_000;
+/// How many batches of records one tick writes.
+pub const MAX_BATCHES: usize = 20;
 
 /// Records and notifications, each in the order in which they were decided.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Outbox {
-    records: Vec<Held<Record>>,
+    records: Vec<Held<Batch>>,
     notifications: Vec<Held<Notification>>,
 }
 
@@ -44,7 +44,7 @@ struct Held<T> {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Claimed {
     /// To be written into the history, in order.
-    pub records: Vec<Record>,
+    pub records: Vec<Batch>,
     /// To be published, in order.
     pub notifications: Vec<Notification>,
 }
@@ -57,9 +57,10 @@ impl Claimed {
 }
 
 impl Outbox {
-    /// Adds what the history has to note.
-    pub fn record(&mut self, record: Record) {
-        self.records.push(Held { what: record, claimed_until: None });
+    /// Adds what the history has to note, all that was decided together.
+    pub fn record(&mut self, records: Vec<Record>) {
+        let held = Batch::of(records).into_iter().map(|what| Held { what, claimed_until: None });
+        self.records.extend(held);
     }
 
     /// Adds what is to be told.
@@ -67,12 +68,12 @@ impl Outbox {
         self.notifications.push(Held { what: notification, claimed_until: None });
     }
 
-    /// Claims what nobody else is at, up to [`MAX_RECORDS`] and [`MAX_CLAIMED`], and answers it. What concerns a group
+    /// Claims what nobody else is at, up to [`MAX_BATCHES`] and [`MAX_CLAIMED`], and answers it. What concerns a group
     /// of which an earlier notification is being sent stays: RESOLVED must not overtake FIRING.
     pub fn claim(&mut self, now: Timestamp) -> Claimed {
         let mut claimed = Claimed::default();
         for held in &mut self.records {
-            if held.is_free(now) && claimed.records.len() < MAX_RECORDS {
+            if held.is_free(now) && claimed.records.len() < MAX_BATCHES {
                 claimed.records.push(held.claim(now));
             }
         }
@@ -90,7 +91,7 @@ impl Outbox {
 
     /// Notes what became of what was claimed: that with an id in `done` leaves, the rest can be claimed again at once.
     pub fn settle(&mut self, claimed: &Claimed, done: &BTreeSet<String>) {
-        let ids: BTreeSet<String> = claimed.records.iter().map(Record::id).collect();
+        let ids: BTreeSet<String> = claimed.records.iter().map(Batch::id).collect();
         self.records.retain(|held| !done.contains(&held.what.id()));
         self.records.iter_mut().filter(|held| ids.contains(&held.what.id())).for_each(Held::release);
         let ids: BTreeSet<&str> = claimed.notifications.iter().map(|one| one.id.as_str()).collect();
@@ -98,7 +99,7 @@ impl Outbox {
         self.notifications.iter_mut().filter(|held| ids.contains(held.what.id.as_str())).for_each(Held::release);
     }
 
-    /// How many notifications and records wait.
+    /// How many notifications and batches of records wait.
     pub fn len(&self) -> usize {
         self.records.len() + self.notifications.len()
     }
@@ -149,7 +150,7 @@ mod tests {
     #[test]
     fn what_one_evaluator_sends_another_leaves_alone_until_the_claim_ends() {
         let mut outbox = outbox(&["a", "b"]);
-        outbox.record(Record::Transition(episode("a", 0).transition()));
+        outbox.record(vec![Record::Transition(episode("a", 0).transition())]);
         let claimed = outbox.claim(at("10:00:00"));
         assert_eq!((services(&claimed), claimed.records.len()), (vec!["a", "b"], 1));
         assert!(outbox.claim(at("10:00:00")).is_empty());
@@ -162,8 +163,9 @@ mod tests {
     fn what_is_done_leaves_and_what_failed_may_be_tried_at_once() {
         // Defect 17: a failed send was swallowed.
         let mut outbox = outbox(&["a", "b"]);
-        outbox.record(Record::Transition(episode("a", 0).transition()));
-        outbox.record(Record::Transition(episode("b", 0).transition()));
+        outbox.record(vec![Record::Transition(episode("a", 0).transition())]);
+        outbox.record(vec![Record::Transition(episode("b", 0).transition())]);
+        outbox.record(Vec::new());
         let claimed = outbox.claim(at("10:00:00"));
         let done = [claimed.notifications[0].id.clone(), claimed.records[1].id()].into();
         outbox.settle(&claimed, &done);

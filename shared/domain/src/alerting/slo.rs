@@ -118,6 +118,20 @@ pub(super) fn findings<'a>(
     findings
 }
 
+/// How many times as fast as it may the budget burned over the `minutes` up to a minute (an hour at most), by minute: for
+/// charts. `labels` are those of an alert.
+pub(crate) fn rate_at<'a>(
+    rule: &'a Rule,
+    slo: &'a Slo,
+    labels: &Labels,
+    minutes: i64,
+    samples: &Samples<'a>,
+) -> impl Fn(Minute) -> Option<f64> {
+    let (selected, mut group, minutes) = (Selected::of(rule, slo, samples), labels.clone(), minutes.min(RECENT));
+    group.remove(BURN);
+    move |minute| selected.burned(None, &group, minute, minutes)?.rate(slo.budget())
+}
+
 /// Adds `minute` to the group's buckets, if the rule has long windows.
 fn record(
     rule: &Rule,

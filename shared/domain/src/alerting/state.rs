@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::Minute;
@@ -10,7 +11,10 @@ use crate::ports::Object;
 
 use super::absence::Heard;
 use super::episode::Episode;
-use super::event::Counts;
+use super::files::Files;
+use super::inbox::{Inbox, Incoming};
+use super::evaluation::remember;
+use super::event::{Counts, SecurityEvent};
 use super::lifecycle::Phase;
 use super::outbox::Outbox;
 use super::policy::PolicyState;
@@ -40,6 +44,12 @@ pub struct AlertState {
     pub events: EventCounts,
     /// When alerts fired in the last 30 days, by fingerprint, in ascending order.
     pub past: BTreeMap<String, Vec<Minute>>,
+    /// What came in from outside.
+    pub inbox: Inbox,
+    /// The operators' files, as they were found.
+    pub files: Files,
+    /// The latest time that a tick stood for: no later one decides as if it were before.
+    pub ticked_at: Option<Timestamp>,
     /// What was told of them, and what is held back.
     pub policy: PolicyState,
     /// What is decided but not yet told.
@@ -116,6 +126,9 @@ impl AlertState {
             heard: BTreeMap::new(),
             events: EventCounts::default(),
             past: BTreeMap::new(),
+            inbox: Inbox::default(),
+            files: Files::default(),
+            ticked_at: None,
             policy: PolicyState::default(),
             outbox: Outbox::default(),
             accepted_rules: None,
@@ -127,6 +140,16 @@ impl AlertState {
     /// Whether any minute was evaluated. Until then the state holds only what events have come to.
     pub fn has_evaluated(&self) -> bool {
         self.evaluated_until >= self.history_from
+    }
+
+    /// Takes in what has come from outside, at `now` (see [`Inbox::take`]). Alarms that fire know how often they did.
+    pub fn take_in(&mut self, incoming: Vec<Incoming>, now: Timestamp) -> (Vec<Episode>, Vec<SecurityEvent>) {
+        let (mut episodes, events) = self.inbox.take(incoming, now);
+        for episode in episodes.iter_mut().filter(|episode| episode.is_firing()) {
+            episode.fired_before = remember(&mut self.past, &episode.fingerprint, episode.since);
+        }
+        self.inbox.forget(now);
+        (episodes, events)
     }
 
     /// Reads the stored state.

@@ -1,5 +1,7 @@
 //! Lines into archive objects: one for each hour that a batch touches, NDJSON compressed with zstd.
 
+use std::io::Read as _;
+
 use zstd::zstd_safe::{CParameter, ParamSwitch};
 
 use crate::Minute;
@@ -93,6 +95,18 @@ pub(crate) const CONTENT_TYPE: &str = "application/zstd";
 fn object(compressor: &mut zstd::bulk::Compressor<'_>, key: String, lines: &[u8]) -> Object {
     let body = compressor.compress(lines).expect("zstd compresses any bytes in memory");
     Object { key, content_type: CONTENT_TYPE, body }
+}
+
+/// The first `max` bytes of the text of an archive object, one line after the other; where it is longer, the last line is
+/// cut.
+///
+/// # Errors
+///
+/// Where it is no zstd frame, or not what it was when it was written.
+pub fn text_within(body: &[u8], max: usize) -> std::io::Result<String> {
+    let mut text = Vec::new();
+    zstd::stream::read::Decoder::with_buffer(body)?.take(max as u64).read_to_end(&mut text)?;
+    Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
 /// The lines of an archive object, for tests and tools.

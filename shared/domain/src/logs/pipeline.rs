@@ -15,8 +15,9 @@ use crate::logs::join::{self, Line};
 use crate::logs::origin::Origin;
 use crate::logs::parse::postgres;
 use crate::logs::quarantine::{self, LineError};
-use crate::logs::record::{Format, Record};
+use crate::logs::record::{Category, Format, Record};
 use crate::logs::redact::{self, FieldNames, PseudonymKey, Redactor};
+use crate::logs::security::{Collected, SecurityEvent};
 use crate::logs::shape::Shapes;
 use crate::logs::write::{Source, Writer, is_id};
 use crate::logs::{origin, parse};
@@ -62,6 +63,8 @@ pub struct Processed {
     pub spans: Option<Object>,
     /// Metrics of the batch; none for an empty batch.
     pub pending: Option<Object>,
+    /// What its lines say of security, also those that filters leave out of the archive.
+    pub security: Vec<SecurityEvent>,
     /// How many lines there were, and where they are.
     pub lines: Lines,
     /// Bytes of their messages.
@@ -87,7 +90,7 @@ pub struct Lines {
 /// What depends on where the pipeline runs.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Beginning of the names of the pipeline's own log groups.
+    /// How the names of the pipeline's own log groups begin, separated by commas.
     pub own_log_groups: String,
     /// The environment's name.
     pub environment: String,
@@ -109,7 +112,7 @@ pub struct Pipeline {
 }
 
 struct Stages {
-    own_log_groups: String,
+    own_log_groups: Vec<String>,
     environment: String,
     redactor: Redactor,
     filters: Filters,
@@ -134,8 +137,9 @@ impl Pipeline {
             settings;
         let personal = personal_fields.into_iter().map(|name| (name, redact::Kind::Personal));
         let redactor = Redactor::new(pseudonym_key, FieldNames::new(personal));
+        let own_log_groups = own_log_groups.split(',').map(str::trim).filter(|prefix| !prefix.is_empty());
         let stages = Stages {
-            own_log_groups,
+            own_log_groups: own_log_groups.map(str::to_owned).collect(),
             environment,
             redactor,
             filters,
@@ -310,7 +314,7 @@ impl Stages {
     fn decide(&mut self, opened: Result<Delivery<'_>, EnvelopeError>, delivery: &[u8]) -> Outcome {
         match opened {
             Ok(Delivery::Control) => Outcome::Control,
-            Ok(Delivery::Data(batch)) if batch.log_group.starts_with(&self.own_log_groups) => {
+            Ok(Delivery::Data(batch)) if self.own_log_groups.iter().any(|own| batch.log_group.starts_with(own)) => {
                 Outcome::OwnLogs { log_group: batch.log_group.into_owned() }
             }
             Ok(Delivery::Data(batch)) => Outcome::Batch(self.batch(&batch, Occasion::Delivery)),
@@ -364,6 +368,7 @@ impl Stages {
         let mut record = Record::default();
         let mut joined = Vec::new();
         let mut spans = Spans::default();
+        let mut security = Collected::default();
         for line in lines {
             let events = &batch.events[line.events.clone()];
             for event in events {
@@ -378,8 +383,14 @@ impl Stages {
             let millis = parse::event_millis(first.timestamp_millis);
             if let Some(shaped) = &first.shaped {
                 let out = hours.lines_of(Minute::of_epoch_millis(millis));
+                let start = out.len();
                 let source = Source::Events { id: first.id, millis, joined: &[] };
-                derivation.add(&writer.fill(shapes.template(shaped.shape), shaped, source, out));
+                let facts = writer.fill(shapes.template(shaped.shape), shaped, source, out);
+                let is_about_security = facts.category == Category::Security;
+                derivation.add(&facts);
+                if is_about_security {
+                    security.add(&out[start..], millis);
+                }
                 continue;
             }
             let is_read = line.text.as_ref().is_ok_and(|text| {
@@ -407,6 +418,9 @@ impl Stages {
                 writer.watch(out);
             }
             derivation.add(&writer.write(&record, source, out));
+            if record.category == Category::Security {
+                security.add(&out[start..], millis);
+            }
             if is_learned {
                 shapes.learn(&record, |values| writer.template(&record, values, out));
             }
@@ -433,6 +447,7 @@ impl Stages {
                 .map(|((reason, day), held)| quarantine::lines(batch, &batch_id, reason, day, held))
                 .collect(),
             spans,
+            security: security.finish(&batch_id, &origin.environment, &origin.service),
             pending: (lines.received > 0).then(|| pending.to_object()),
             batch_id,
             origin,

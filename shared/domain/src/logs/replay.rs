@@ -7,6 +7,8 @@
 use std::borrow::Cow;
 use std::io;
 
+use crate::alerting::history;
+use crate::alerting::inbox::{self, Incoming};
 use crate::events;
 use crate::keys;
 use crate::logs::archive;
@@ -71,6 +73,9 @@ pub enum ReplayError {
 ///
 /// Where it is not what the pipeline writes. It is to be left alone then.
 pub fn object(pipeline: &mut Pipeline, key: &str, body: &[u8]) -> Result<Replay, ReplayError> {
+    if keys::ArchivePlace::parse(key).is_some_and(|place| place.service == history::SERVICE) {
+        return Ok(Replay { told: "alert history, of which nothing is derived".to_owned(), ..Replay::default() });
+    }
     if key.starts_with(keys::ARCHIVE) {
         return archived(pipeline, key, body);
     }
@@ -88,6 +93,9 @@ pub fn object(pipeline: &mut Pipeline, key: &str, body: &[u8]) -> Result<Replay,
         return Err(ReplayError::RefusedSamples);
     }
     let held: Quarantined = serde_json::from_slice(body)?;
+    if held.reason == inbox::QUARANTINE {
+        return alert_event(&held);
+    }
     if let Some(again) = refused::again(key, &held) {
         return Ok(spans(again?));
     }
@@ -103,6 +111,21 @@ pub fn object(pipeline: &mut Pipeline, key: &str, body: &[u8]) -> Result<Replay,
         Some(Item { origin: Some(origin), .. }) => lines(pipeline, origin, &held.items),
         _ => Err(ReplayError::Origin),
     }
+}
+
+/// An event about alerts that can be read by now goes to where the evaluator finds it.
+fn alert_event(held: &Quarantined) -> Result<Replay, ReplayError> {
+    let [Item { original, .. }] = &held.items[..] else { return Err(ReplayError::Origin) };
+    let read = String::from_utf8(original.bytes()?).ok().and_then(|event| Incoming::read(&event).ok());
+    Ok(match read {
+        Some(incoming) => Replay {
+            writes: vec![incoming.to_object()],
+            deletes: true,
+            told: "an event for alert-evaluator".to_owned(),
+            ..Replay::default()
+        },
+        None => Replay { is_left: true, told: "still no event about alerts".to_owned(), ..Replay::default() },
+    })
 }
 
 fn archived(pipeline: &mut Pipeline, key: &str, body: &[u8]) -> Result<Replay, ReplayError> {

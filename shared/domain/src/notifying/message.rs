@@ -3,12 +3,14 @@
 
 use std::collections::BTreeMap;
 
-use crate::alerting::episode::Episode;
+use crate::alerting::history::Turned;
+use crate::alerting::notification::Notification;
 use crate::ports::Publication;
 
-use super::document::AlertDocument;
-use super::email;
+use super::document::{AlertDocument, Room};
+use super::evidence::Evidence;
 use super::wording::{clip, one_line};
+use super::{amazon_q, email};
 
 /// What SNS takes of subject, bodies and attributes together, in bytes.
 pub const MAX_BYTES: usize = 262_144;
@@ -19,33 +21,76 @@ pub const MAX_SUBJECT: usize = 99;
 /// Longest attribute value, in bytes. Nobody filters by a novel.
 const MAX_ATTRIBUTE: usize = 256;
 
+/// The shortest that texts are cut to, in bytes.
+const LEAST_TEXT: usize = 64;
+
 /// Protocols whose subscribers are programs.
 const JSON_PROTOCOLS: [&str; 3] = ["lambda", "sqs", "https"];
 
-/// What is published for an episode.
-pub fn publication(episode: &Episode, environment: &str) -> Publication {
-    // The texts of one alert are in several bodies, escaped there, so their common limit is found by trying.
-    let mut max_text = MAX_BYTES;
+/// What all messages of a deployment have in common.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sender {
+    /// The environment, `production` say.
+    pub environment: String,
+    /// The region of its traces, `eu-west-1` say.
+    pub region: String,
+    /// Whether subscribers by HTTPS are Amazon Q Developer in chat applications, which takes nothing but its own schema.
+    pub amazon_q: bool,
+}
+
+/// What is published for a notification. Where it is too long, evidence is left out first, then alerts, and texts are
+/// cut last.
+pub fn publication(notification: &Notification, evidence: &Evidence, sender: &Sender) -> Publication {
+    let within = |room: Room| {
+        let publication = publication_within(notification, evidence, sender, room);
+        (size(&publication) <= MAX_BYTES).then_some(publication)
+    };
+    let whole = within(Room::ALL).or_else(|| within(Room { evidence: false, ..Room::ALL }));
+    if let Some(publication) = whole {
+        return publication;
+    }
+    let groups = notification.digest.as_ref().map_or(0, |digest| digest.lines.len());
+    let all = (notification.firing.len() + notification.resolved.len()).max(groups);
+    // The most alerts that fit, found by halving: each attempt is rendered, since the same text is escaped in several
+    // bodies.
+    let (mut fits, mut too_many) = (0, all);
+    let mut best = None;
+    while fits + 1 < too_many {
+        let alerts = fits.midpoint(too_many);
+        match within(Room { evidence: false, alerts, ..Room::ALL }) {
+            Some(publication) => (fits, best) = (alerts, Some(publication)),
+            None => too_many = alerts,
+        }
+    }
+    if let Some(publication) = best {
+        return publication;
+    }
+    let mut room = Room { evidence: false, alerts: 1, text: MAX_BYTES };
     loop {
-        let publication = publication_within(episode, environment, max_text);
-        if size(&publication) <= MAX_BYTES || max_text < 64 {
+        let publication = publication_within(notification, evidence, sender, room);
+        if size(&publication) <= MAX_BYTES || room.text < LEAST_TEXT {
             return publication;
         }
-        max_text /= 2;
+        room.text /= 2;
     }
 }
 
-fn publication_within(episode: &Episode, environment: &str, max_text: usize) -> Publication {
-    let document = AlertDocument::new(episode, environment, max_text);
+fn publication_within(notification: &Notification, evidence: &Evidence, sender: &Sender, room: Room) -> Publication {
+    let document = AlertDocument::within(notification, evidence, sender, room);
     let json = serde_json::to_string(&document).expect("maps with text keys and finite numbers always serialise");
     let mut bodies: BTreeMap<&'static str, String> =
         JSON_PROTOCOLS.iter().map(|&protocol| (protocol, json.clone())).collect();
+    if sender.amazon_q {
+        bodies.insert("https", amazon_q::body(&document));
+    }
     bodies.insert("default", email::text(&document));
+    bodies.insert("sms", email::short(&document));
+    let status = if document.status == Turned::Firing { "firing" } else { "resolved" };
     let attributes = BTreeMap::from([
         ("severity", document.severity.as_str()),
-        ("status", if document.fired_for().is_some() { "resolved" } else { "firing" }),
+        ("status", status),
         ("class", document.class.as_str()),
-        ("rule", document.rule.as_str()),
+        ("rule", document.rule()),
         ("service", document.service.as_str()),
         ("environment", document.environment.as_str()),
     ]);
@@ -55,10 +100,9 @@ fn publication_within(episode: &Episode, environment: &str, max_text: usize) -> 
 
 /// `[ERROR] FIRING contract_creation_failure (contract)`
 fn subject(document: &AlertDocument) -> String {
-    let mut subject = format!("[{}] {} {}", document.severity.to_uppercase(), document.status_word(), document.rule);
-    if let Some(group) = document.group() {
-        subject.push_str(&format!(" ({group})"));
-    }
+    // Short as it is: 99 characters are few.
+    let headline = document.headline().replacen(": ", " ", 1);
+    let subject = format!("[{}] {headline}", document.severity.as_str().to_uppercase());
     let ascii: String = subject.chars().map(|c| if matches!(c, ' '..='~') { c } else { '?' }).collect();
     clip(&ascii, MAX_SUBJECT)
 }
@@ -83,28 +127,48 @@ pub fn size(publication: &Publication) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{episode, resolved_episode};
-    use super::*;
     use proptest::prelude::*;
+    use serde_json::Value;
+
+    use super::super::testing::{digest, evidence, notification, resolved, sender, several};
+    use super::*;
+
+    fn published(notification: &Notification) -> Publication {
+        publication(notification, &evidence(), &sender())
+    }
 
     #[test]
     fn one_publication_has_a_body_for_each_protocol() {
-        let publication = publication(&episode(), "production");
+        let publication = published(&notification());
         assert_eq!(publication.subject, "[ERROR] FIRING contract_creation_failure (contract)");
-        assert!(publication.bodies["default"].starts_with("FIRING: contract_creation_failure\n"));
+        assert!(publication.bodies["default"].starts_with("FIRING: contract_creation_failure (contract)\n"));
+        assert!(publication.bodies["sms"].starts_with("[ERROR] FIRING: contract_creation_failure (contract) "));
         for protocol in JSON_PROTOCOLS {
             let document = AlertDocument::parse(&publication.bodies[protocol]).unwrap();
-            assert_eq!(document, AlertDocument::new(&episode(), "production", usize::MAX));
+            assert_eq!(document, AlertDocument::new(&notification(), &evidence(), &sender()));
             // Defect 19: as it is, not as \uXXXX.
             assert!(publication.bodies[protocol].contains("Ошибки создания договоров"));
         }
+        let keys: Vec<_> = publication.bodies.keys().copied().collect();
+        assert_eq!(keys, ["default", "https", "lambda", "sms", "sqs"]);
+    }
+
+    #[test]
+    fn amazon_q_takes_the_place_of_https_and_of_nothing_else() {
+        let chat = Sender { amazon_q: true, ..sender() };
+        let chat = publication(&notification(), &evidence(), &chat);
+        let mut usual = published(&notification());
+        let body: Value = serde_json::from_str(&chat.bodies["https"]).unwrap();
+        assert_eq!(body["source"], "custom");
+        usual.bodies.insert("https", chat.bodies["https"].clone());
+        assert_eq!(chat, usual);
     }
 
     #[test]
     fn attributes_are_complete_for_routing_and_never_empty() {
         // Defect 18: severity and name alone can't tell who is concerned.
-        let mut episode = episode();
-        let attributes = publication(&episode, "production").attributes;
+        let mut notification = notification();
+        let attributes = published(&notification).attributes;
         let expected = [
             ("class", "business"),
             ("environment", "production"),
@@ -114,11 +178,18 @@ mod tests {
             ("status", "firing"),
         ];
         assert_eq!(attributes, expected.into_iter().map(|(name, value)| (name, value.to_owned())).collect());
-
-        episode.service = "\n".to_owned();
-        let attributes = publication(&episode, "").attributes;
+        // Whoever filters by them gets RESOLVED exactly where FIRING went.
+        let end = published(&resolved()).attributes;
+        assert_eq!(end["status"], "resolved");
+        assert!(end.iter().all(|(name, value)| *name == "status" || attributes[name] == *value));
+        for (notification, rule, status) in [(several(), "several", "firing"), (digest(), "several", "firing")] {
+            let attributes = published(&notification).attributes;
+            assert_eq!((attributes["rule"].as_str(), attributes["status"].as_str()), (rule, status));
+        }
+        notification.group.service = "\n".to_owned();
+        let nowhere = Sender { environment: String::new(), ..sender() };
+        let attributes = publication(&notification, &evidence(), &nowhere).attributes;
         assert_eq!((attributes["service"].as_str(), attributes["environment"].as_str()), ("unknown", "unknown"));
-        assert_eq!(publication(&resolved_episode(), "production").attributes["status"], "resolved");
     }
 
     #[test]
@@ -127,54 +198,95 @@ mod tests {
         for (service, expected) in [
             ("x\r\nBcc: all@example.com", "[ERROR] FIRING contract_creation_failure (x??Bcc: all@example.com)"),
             ("договор", "[ERROR] FIRING contract_creation_failure (???????)"),
-            (
-                "a-very-long-name-of-a-service-that-somebody-thought-was-a-good-idea",
-                "[ERROR] FIRING contract_creation_failure (a-very-long-name-of-a-service-that-somebody-thought-wa...",
-            ),
+            ("\u{7f}\u{2028}", "[ERROR] FIRING contract_creation_failure (??)"),
         ] {
-            let mut episode = episode();
-            episode.labels.insert("service".to_owned(), service.to_owned());
-            let subject = publication(&episode, "production").subject;
-            assert_eq!(subject, expected);
-            assert!(subject.len() <= MAX_SUBJECT);
+            let mut notification = notification();
+            notification.firing[0].labels.insert("service".to_owned(), service.to_owned());
+            assert_eq!(published(&notification).subject, expected);
         }
     }
 
     #[test]
-    fn what_is_too_long_is_cut_and_still_read() {
-        let mut episode = episode();
-        episode.summary = "ошибка \"x\"\n".repeat(40_000);
-        episode.runbook_url = Some(format!("https://example.com/{}", "x".repeat(300_000)));
-        episode.service = "с".repeat(300_000);
-        let publication = publication(&episode, "production");
-        let size = size(&publication);
-        assert!(size <= MAX_BYTES && size > MAX_BYTES / 8, "{size}");
-        let document = AlertDocument::parse(&publication.bodies["lambda"]).unwrap();
-        assert!(document.summary.starts_with("ошибка \"x\"\n") && document.summary.ends_with("..."));
-        assert_eq!(document.runbook_url, None, "half a link leads nowhere");
+    fn what_is_too_long_loses_evidence_first_then_alerts_and_texts_last() {
+        let mut notification = notification();
+        let long = |bytes: usize| "ошибка \"x\"\n".repeat(bytes / 18);
+        let parse = |publication: &Publication| {
+            assert!(size(publication) <= MAX_BYTES, "{}", size(publication));
+            AlertDocument::parse(&publication.bodies["lambda"]).unwrap()
+        };
+        notification.firing[0].summary = long(30_000);
+        let document = parse(&published(&notification));
+        assert!(document.firing[0].evidence.is_some() && !document.left_out.evidence);
+
+        let mut told_at_length = evidence();
+        let about = told_at_length.about(&notification.firing[0].fingerprint);
+        about.lines[0].message = long(30_000);
+        let publication = super::publication(&notification, &told_at_length, &sender());
+        let document = parse(&publication);
+        assert!(document.firing[0].evidence.is_none() && document.left_out.evidence);
+        assert_eq!(document.firing[0].summary, notification.firing[0].summary);
+        assert!(publication.bodies["default"].contains("Log lines and charts are left out"));
+
+        notification.firing = vec![notification.firing[0].clone(); 40];
+        notification.resolved = several().resolved;
+        let publication = published(&notification);
+        let document = parse(&publication);
+        let told = document.firing.len();
+        assert!((1..40).contains(&told) && document.resolved.is_empty());
+        assert_eq!((document.left_out.firing, document.left_out.resolved), (40 - told, 1));
+        assert!(publication.bodies["default"].contains(&format!("and {} more\n", 41 - told)));
+        assert_eq!(document.firing[0].summary, notification.firing[0].summary);
+
+        notification.firing[0].summary = long(1_000_000);
+        notification.firing[0].runbook_url = Some(format!("https://wiki/{}", "a".repeat(MAX_BYTES)));
+        let publication = published(&notification);
+        let document = parse(&publication);
+        assert_eq!(document.firing.len(), 1);
+        assert!(size(&publication) > MAX_BYTES / 8, "{}", size(&publication));
+        assert!(document.firing[0].summary.starts_with("ошибка \"x\"\n"));
+        assert!(document.firing[0].summary.ends_with("..."));
+        assert_eq!(document.firing[0].runbook_url, None, "half a link leads nowhere");
+    }
+
+    #[test]
+    fn a_long_digest_loses_its_last_groups() {
+        let mut digest = digest();
+        let lines = &mut digest.digest.as_mut().unwrap().lines;
+        *lines = vec![lines[0].clone(); 20_000];
+        let publication = published(&digest);
+        assert!(size(&publication) <= MAX_BYTES && size(&publication) > MAX_BYTES * 9 / 10, "{}", size(&publication));
+        let document = AlertDocument::parse(&publication.bodies["sqs"]).unwrap();
+        assert_eq!(document.digest.unwrap().groups.len() + document.left_out.groups, 20_000);
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(50))]
+        #![proptest_config(ProptestConfig::with_cases(24))]
         #[test]
         fn no_text_breaks_a_limit(
             service in ".{0,300}",
+            class in ".{0,50}",
             summary in "(?s).{0,300}",
-            times in 1..600usize,
+            times in 1..120usize,
+            alerts in 1..20usize,
             labels in prop::collection::btree_map(".{1,20}", ".{0,2000}", 0..5),
+            amazon_q: bool,
         ) {
-            let mut episode = episode();
-            episode.service = service;
-            episode.summary = summary.repeat(times);
-            episode.labels = labels;
-            let publication = publication(&episode, "production");
+            let mut notification = several();
+            (notification.group.service, notification.group.class) = (service, class);
+            notification.firing[0].summary = summary.repeat(times);
+            notification.firing[0].labels = labels;
+            notification.firing = vec![notification.firing[0].clone(); alerts];
+            let publication = publication(&notification, &evidence(), &Sender { amazon_q, ..sender() });
             prop_assert!(size(&publication) <= MAX_BYTES);
             prop_assert!(publication.subject.len() <= MAX_SUBJECT);
             prop_assert!(publication.subject.bytes().all(|byte| (b' '..=b'~').contains(&byte)));
+            prop_assert!(publication.bodies["sms"].len() <= 140);
             for value in publication.attributes.values() {
                 prop_assert!(!value.is_empty() && !value.contains(char::is_control));
             }
-            prop_assert!(AlertDocument::parse(&publication.bodies["https"]).is_ok());
+            let document = AlertDocument::parse(&publication.bodies["lambda"]);
+            prop_assert!(document.is_ok_and(|document| document.counts() == (alerts, 1)));
+            prop_assert!(serde_json::from_str::<Value>(&publication.bodies["https"]).is_ok());
         }
     }
 }

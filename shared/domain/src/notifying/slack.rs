@@ -1,14 +1,29 @@
 //! Alerts as Slack's Block Kit, and anything else as plain text.
 //!
-//! Limits (Slack's block reference): a header takes 150 characters, a section 3,000, a field 2,000, a
-//! message 50 blocks, of which we use few; a message shows about 13,200 characters in all.
+//! Limits (Slack's block reference): a header takes 150 characters, a section 3,000, a field 2,000, a context element
+//! 3,000, a message 50 blocks; a message shows about 13,200 characters in all, so what is less urgent is left out.
+//! Links are text and not buttons: Slack reports a click on a button to the app, and warns the reader where nobody
+//! answers.
+
+pub mod access;
+pub mod answer;
+pub mod thread;
+
+mod mrkdwn;
 
 use serde_json::{Value, json};
 
 use crate::alerting::history::Turned;
+use crate::alerting::notification::Reason;
+use crate::alerting::rules::Severity;
 
-use super::document::AlertDocument;
-use super::wording::{one_line, time};
+use super::document::{Alert, AlertDocument, Digest};
+use super::evidence::AlertEvidence;
+use super::wording::{capital, counted, moment, one_line, time};
+use super::{email, links};
+
+pub(super) use mrkdwn::link;
+use mrkdwn::{escaped, fitting, literal, something};
 
 const MAX_HEADER: usize = 150;
 const MAX_SECTION: usize = 3_000;
@@ -17,25 +32,36 @@ const MAX_FIELD: usize = 2_000;
 /// Sections of a plain message; more would not be shown.
 const MAX_SECTIONS: usize = 4;
 
-/// The message of an alert.
+/// How many alerts are told at length, of several; of the others there is a line each.
+const DETAILED: usize = 5;
+
+/// Characters of a summary where several alerts are told.
+const MAX_SUMMARY: usize = 600;
+
+/// Groups of a digest, and alerts told in a line.
+const MAX_LINES: usize = 40;
+
+/// The message of an alert document: blocks, and a text for notifications and for readers that show no blocks.
 pub fn alert(document: &AlertDocument) -> Value {
-    let group = document.group().map(|group| format!(" ({group})")).unwrap_or_default();
-    let headline = format!("{} {}: {}{group}", sign(document), document.status_word(), document.rule);
-    let mut fields = vec![("Value", document.value_text())];
-    match document.fired_for() {
-        Some(span) => fields.push(("Fired for", format!("{span}, until {}", time(document.at)))),
-        None => fields.push(("Since", time(document.breaching_since))),
+    let headline = format!("{} {}", sign(document), document.headline());
+    let mut blocks = vec![header(&headline)];
+    match (&document.digest, document.only()) {
+        (Some(digest), _) => blocks.extend(digest_blocks(digest, document.left_out.groups)),
+        (None, Some(alert)) => blocks.extend(only_blocks(document, alert)),
+        (None, None) => blocks.extend(several_blocks(document)),
     }
-    fields.push(("Severity", document.severity.clone()));
-    fields.push(("Service", document.service.clone()));
-    fields.push(("Environment", document.environment.clone()));
-    if let Some(reason) = &document.reason {
-        fields.push(("Reason", reason.clone()));
-    }
-    let mut blocks = vec![header(&headline), section(&document.summary), section_of_fields(&fields)];
-    if let Some(url) = &document.runbook_url {
-        blocks.push(json!({"type": "context", "elements": [{"type": "mrkdwn", "text": link(url, "What to do")}]}));
-    }
+    let reason = match document.reason {
+        Reason::Digest => String::new(),
+        reason => format!(" \u{b7} sent because {}", reason.text()),
+    };
+    let left_out = if document.left_out.evidence { " \u{b7} evidence is left out, it is too long" } else { "" };
+    let (class, service, environment) = (&document.class, &document.service, &document.environment);
+    let place = if document.digest.is_some() {
+        environment.clone()
+    } else {
+        format!("{} \u{b7} {class} \u{b7} {service} \u{b7} {environment}", document.severity.as_str())
+    };
+    blocks.push(context(escaped(&one_line(&format!("{place}{reason}{left_out}")), MAX_SECTION)));
     json!({"text": escaped(&one_line(&headline), MAX_SECTION), "blocks": blocks})
 }
 
@@ -56,20 +82,150 @@ pub fn plain(subject: Option<&str>, text: &str) -> Value {
     json!({"text": escaped(&one_line(subject.unwrap_or(text)), MAX_SECTION), "blocks": blocks})
 }
 
+/// `message` without its blocks: what is left to try where Slack refuses them.
+pub fn without_blocks(message: &Value) -> Value {
+    json!({"text": message["text"]})
+}
+
 /// What is over looks otherwise than what is not, and bad otherwise than worse.
-fn sign(document: &AlertDocument) -> &'static str {
-    match (document.status, document.severity.as_str()) {
+pub(super) fn sign(document: &AlertDocument) -> &'static str {
+    match (document.status, document.severity) {
         (Turned::Resolved, _) => "\u{2705}",
-        (Turned::Firing, "critical") => "\u{1f6a8}",
-        (Turned::Firing, "error") => "\u{1f534}",
-        (Turned::Firing, "warning") => "\u{1f7e0}",
-        (Turned::Firing, _) => "\u{1f535}",
+        (Turned::Firing, severity) => sign_of(severity),
     }
 }
 
-/// Slack refuses a message with an empty text in it.
-fn something(text: &str) -> &str {
-    if text.chars().all(|c| c.is_whitespace() || c.is_control()) { "(no text)" } else { text }
+fn sign_of(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Critical => "\u{1f6a8}",
+        Severity::Error => "\u{1f534}",
+        Severity::Warning => "\u{1f7e0}",
+        Severity::Info => "\u{1f535}",
+    }
+}
+
+/// The one alert, at length.
+fn only_blocks(document: &AlertDocument, alert: &Alert) -> Vec<Value> {
+    let mut fields = vec![("Value", alert.value_text())];
+    match (&alert.ended, alert.fired_for()) {
+        (Some(end), Some(span)) => {
+            fields.push(("Fired for", format!("{span}, until {}", time(end.at))));
+            fields.extend(end.reason.clone().map(|reason| ("Ended because", reason)));
+        }
+        _ => fields.push(("Since", time(alert.breaching_since))),
+    }
+    fields.push(("Fired before", alert.before_text()));
+    fields.push(("Service", document.service.clone()));
+    fields.push(("Severity", document.severity.as_str().to_owned()));
+    let further = alert.labels.iter().filter(|(name, _)| *name != "service");
+    let further: Vec<String> = further.map(|(name, value)| format!("{name}: {value}")).collect();
+    if !further.is_empty() {
+        fields.push(("Concerns", further.join(", ")));
+    }
+    let mut blocks = vec![section(&alert.summary), section_of_fields(&fields)];
+    blocks.extend(alert.evidence.as_ref().map(line_blocks).unwrap_or_default());
+    blocks.extend(link_block(alert, &document.region));
+    blocks
+}
+
+/// Several alerts: the first with their evidence, then a line each.
+fn several_blocks(document: &AlertDocument) -> Vec<Value> {
+    let mut blocks = Vec::new();
+    for alert in document.alerts().take(DETAILED) {
+        let summary = escaped(something(&alert.summary), MAX_SUMMARY);
+        let (name, value) = (escaped(&one_line(&named(alert)), 300), escaped(&one_line(&alert.value_text()), 300));
+        let when = match (&alert.ended, alert.fired_for()) {
+            (Some(end), Some(span)) => format!("fired for {span}, until {}", time(end.at)),
+            _ => format!("since {}; before: {}", time(alert.breaching_since), alert.before_text()),
+        };
+        blocks.push(json!({"type": "divider"}));
+        blocks.push(marked(format!("*{name}*\n{summary}\n{value}\n{when}")));
+        blocks.extend(alert.evidence.as_ref().map(line_blocks).unwrap_or_default());
+        blocks.extend(link_block(alert, &document.region));
+    }
+    let line = |alert: &Alert| escaped(&one_line(&format!("\u{2022} {}: {}", named(alert), alert.value_text())), 200);
+    let (firing, resolved) = document.counts();
+    let lines: Vec<String> = document.alerts().skip(DETAILED).take(MAX_LINES).map(line).collect();
+    blocks.extend(list_blocks(lines, (firing + resolved).saturating_sub(DETAILED), "alert"));
+    blocks
+}
+
+fn named(alert: &Alert) -> String {
+    let status = if alert.ended.is_some() { "\u{2705} RESOLVED" } else { "FIRING" };
+    format!("{status}: {}", alert.name())
+}
+
+fn digest_blocks(digest: &Digest, left_out: usize) -> Vec<Value> {
+    let mut blocks =
+        vec![section(&format!("There is too much to tell each by itself, since {}.", moment(digest.from)))];
+    let lines = digest.groups.iter().take(MAX_LINES).map(|group| {
+        let sign = if group.firing > 0 { sign_of(group.severity) } else { "\u{2705}" };
+        let (class, service, firing, resolved) = (&group.class, &group.service, group.firing, group.resolved);
+        let text = format!("{sign} {class}, {service}: {firing} firing, {resolved} resolved");
+        escaped(&one_line(&text), 200)
+    });
+    blocks.extend(list_blocks(lines.collect(), digest.groups.len() + left_out, "group"));
+    blocks
+}
+
+/// Lines in as few sections as they fit into, and how many of `all` there are beside.
+fn list_blocks(mut lines: Vec<String>, all: usize, what: &str) -> Vec<Value> {
+    if all > lines.len() {
+        lines.push(format!("and {}", counted(all - lines.len(), &format!("more {what}"))));
+    }
+    let mut texts: Vec<String> = Vec::new();
+    for line in lines {
+        match texts.last_mut() {
+            Some(text) if text.chars().count() + 1 + line.chars().count() <= MAX_SECTION => {
+                text.push('\n');
+                text.push_str(&line);
+            }
+            _ => texts.push(line),
+        }
+    }
+    texts.into_iter().map(marked).collect()
+}
+
+/// Lines of the archive, as they are: nothing in them is markup.
+fn line_blocks(evidence: &AlertEvidence) -> Vec<Value> {
+    let mut blocks = Vec::new();
+    if !evidence.lines.is_empty() {
+        let head = match evidence.matched {
+            matched if matched > evidence.lines.len() => {
+                format!("The last {} of {matched} log lines", evidence.lines.len())
+            }
+            matched => counted(matched, "log line"),
+        };
+        let lines: Vec<String> = evidence.lines.iter().map(email::line_text).collect();
+        blocks.push(marked(format!("{head}:\n```{}```", literal(&lines.join("\n"), MAX_SECTION - 200))));
+    }
+    if !evidence.problems.is_empty() {
+        let problems: Vec<String> =
+            evidence.problems.iter().map(|problem| format!("{}.", capital(&one_line(problem)))).collect();
+        blocks.push(context(escaped(&problems.join(" "), MAX_SECTION)));
+    }
+    blocks
+}
+
+/// Where to read on, if there is anything.
+fn link_block(alert: &Alert, region: &str) -> Option<Value> {
+    let mut links: Vec<String> = alert.runbook_url.iter().map(|url| link(url, "What to do")).collect();
+    links.extend(alert.alarm_url.iter().map(|url| link(url, "The alarm")));
+    if let Some(evidence) = &alert.evidence {
+        links.extend(evidence.chart_url.iter().map(|url| link(url, "Chart")));
+        let trace = |id: &String| link(&links::trace(region, id), &format!("Trace {}", id.get(11..19).unwrap_or(id)));
+        links.extend(evidence.traces.iter().map(trace));
+    }
+    // Half a link leads nowhere: what does not fit is left out.
+    let mut text = String::new();
+    for link in links {
+        let separator = if text.is_empty() { "" } else { " \u{b7} " };
+        if text.chars().count() + separator.chars().count() + link.chars().count() <= MAX_SECTION {
+            text.push_str(separator);
+            text.push_str(&link);
+        }
+    }
+    (!text.is_empty()).then(|| context(text))
 }
 
 fn header(text: &str) -> Value {
@@ -78,9 +234,20 @@ fn header(text: &str) -> Value {
 }
 
 fn section(text: &str) -> Value {
-    json!({"type": "section", "text": {"type": "mrkdwn", "text": escaped(something(text), MAX_SECTION)}})
+    marked(escaped(something(text), MAX_SECTION))
 }
 
+/// A section of a text that is Slack's markup already.
+fn marked(text: String) -> Value {
+    json!({"type": "section", "text": {"type": "mrkdwn", "text": text}})
+}
+
+/// Small print, of a text that is Slack's markup already.
+fn context(text: String) -> Value {
+    json!({"type": "context", "elements": [{"type": "mrkdwn", "text": text}]})
+}
+
+/// At most ten fields.
 fn section_of_fields(fields: &[(&str, String)]) -> Value {
     let field = |(name, value): &(&str, String)| {
         let value = escaped(&one_line(value), MAX_FIELD - 100);
@@ -89,94 +256,53 @@ fn section_of_fields(fields: &[(&str, String)]) -> Value {
     json!({"type": "section", "fields": fields.iter().map(field).collect::<Vec<Value>>()})
 }
 
-/// A link can't contain what ends it.
-fn link(url: &str, text: &str) -> String {
-    let url = url.replace('&', "&amp;").replace('<', "%3C").replace('>', "%3E").replace('|', "%7C");
-    if url.len() > MAX_FIELD - 100 { text.to_owned() } else { format!("<{url}|{text}>") }
-}
-
-/// `text` with what is markup to Slack written out (`<!channel>` would call everybody), at most `max`
-/// characters of it.
-fn escaped(text: &str, max: usize) -> String {
-    let fits = fitting(text, max);
-    if fits == text.len() {
-        return text.chars().map(escape).collect();
-    }
-    let fits = fitting(text, max - 1);
-    text[..fits].chars().map(escape).chain(["\u{2026}".to_owned()]).collect()
-}
-
-/// How many bytes of `text` are at most `max` characters when escaped.
-fn fitting(text: &str, max: usize) -> usize {
-    let mut length = 0;
-    for (at, c) in text.char_indices() {
-        length += escape(c).chars().count();
-        if length > max {
-            return at;
-        }
-    }
-    text.len()
-}
-
-fn escape(c: char) -> String {
-    match c {
-        '&' => "&amp;".to_owned(),
-        '<' => "&lt;".to_owned(),
-        '>' => "&gt;".to_owned(),
-        // A tab or a line break is text, anything else of that kind is not.
-        c if c.is_control() && !matches!(c, '\n' | '\t') => " ".to_owned(),
-        c => c.to_string(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{document, resolved};
-    use super::*;
     use proptest::prelude::*;
 
-    #[test]
-    fn firing_is_a_few_blocks_with_the_news_first() {
-        let expected = json!({
-            "text": "\u{1f534} FIRING: contract_creation_failure (contract)",
-            "blocks": [
-                {"type": "header", "text": {"type": "plain_text", "emoji": true,
-                    "text": "\u{1f534} FIRING: contract_creation_failure (contract)"}},
-                {"type": "section", "text": {"type": "mrkdwn", "text": "Ошибки создания договоров: 4"}},
-                {"type": "section", "fields": [
-                    {"type": "mrkdwn", "text": "*Value*\n4 (fires when &gt; 3)"},
-                    {"type": "mrkdwn", "text": "*Since*\n2026-11-21 10:11 UTC"},
-                    {"type": "mrkdwn", "text": "*Severity*\nerror"},
-                    {"type": "mrkdwn", "text": "*Service*\ncontract"},
-                    {"type": "mrkdwn", "text": "*Environment*\nproduction"}
-                ]},
-                {"type": "context", "elements": [{"type": "mrkdwn",
-                    "text": "<https://wiki.company.com/runbooks/contract-failures|What to do>"}]}
-            ]
-        });
-        assert_eq!(alert(&document()), expected);
+    use super::super::testing::{digest, document, evidence, notification, resolved, sender, several};
+    use super::*;
+    use crate::alerting::notification::Notification;
+
+    fn message(notification: &Notification) -> Value {
+        alert(&document(notification))
     }
 
     #[test]
     fn resolved_looks_otherwise_and_says_how_long_it_fired() {
-        let message = alert(&resolved());
+        let message = message(&resolved());
         assert_eq!(message["text"], "\u{2705} RESOLVED: contract_creation_failure (contract)");
         assert_eq!(message["blocks"][2]["fields"][1]["text"], "*Fired for*\n27 min, until 2026-11-21 10:40 UTC");
     }
 
     #[test]
+    fn what_is_worse_looks_otherwise() {
+        let signs = [Severity::Info, Severity::Warning, Severity::Error, Severity::Critical].map(|severity| {
+            let mut notification = notification();
+            notification.group.severity = severity;
+            message(&notification)["text"].as_str().unwrap().chars().next().unwrap()
+        });
+        assert_eq!(signs, ['\u{1f535}', '\u{1f7e0}', '\u{1f534}', '\u{1f6a8}']);
+    }
+
+    #[test]
     fn no_text_calls_the_channel_or_hides_a_link() {
-        let mut document = document();
-        document.summary = "<!channel> & <https://evil|bank>".to_owned();
-        document.labels.insert("service".to_owned(), "<@U1>".to_owned());
-        document.runbook_url = Some("https://example.com/?a=1&b=<x>|y".to_owned());
-        let message = alert(&document);
+        let mut notification = notification();
+        let alert = &mut notification.firing[0];
+        alert.summary = "<!channel> & <https://evil|bank>".to_owned();
+        alert.labels.insert("service".to_owned(), "<@U1>".to_owned());
+        alert.runbook_url = Some("https://example.com/?a=1&b=<x>|y".to_owned());
+        let mut found = evidence();
+        found.about(&alert.fingerprint).lines[0].message = "``` <!here> ```*bold*".to_owned();
+        let document = AlertDocument::new(&notification, &found, &sender());
+        let message = super::alert(&document);
         assert_eq!(message["blocks"][1]["text"]["text"], "&lt;!channel&gt; &amp; &lt;https://evil|bank&gt;");
         assert!(message["blocks"][0]["text"]["text"].as_str().unwrap().ends_with("(&lt;@U1&gt;)"));
-        assert_eq!(
-            message["blocks"][3]["elements"][0]["text"],
-            "<https://example.com/?a=1&amp;b=%3Cx%3E%7Cy|What to do>"
-        );
+        let lines = message["blocks"][3]["text"]["text"].as_str().unwrap();
+        assert_eq!(lines.matches("```").count(), 2, "a line can not end the literal text: {lines}");
+        assert!(lines.contains("''' &lt;!here&gt; '''*bold*"), "{lines}");
+        let links = message["blocks"][4]["elements"][0]["text"].as_str().unwrap();
+        assert!(links.starts_with("<https://example.com/?a=1&amp;b=%3Cx%3E%7Cy|What to do> \u{b7} "), "{links}");
     }
 
     #[test]
@@ -200,20 +326,48 @@ mod tests {
         assert_eq!(lengths, [1, 3_000, 3_000, 3_000, 32]);
     }
 
+    #[test]
+    fn of_many_alerts_the_last_are_counted() {
+        let mut many = several();
+        many.firing = vec![many.firing[0].clone(); 60];
+        let message = message(&many);
+        let text = message.to_string();
+        assert_eq!(text.matches("The last 2 of 12 log lines").count(), DETAILED);
+        assert_eq!(text.matches("\u{2022} FIRING").count(), MAX_LINES);
+        assert!(text.contains("and 16 more alerts"), "{text}");
+    }
+
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(50))]
+        #![proptest_config(ProptestConfig::with_cases(24))]
         #[test]
         fn no_text_breaks_a_limit(
             text in "(?s).{0,50}",
-            times in 0..400usize,
-            labels in prop::collection::btree_map(".{1,9}", "[&<>\\n]{0,400}", 0..5),
+            times in 0..200usize,
+            alerts in 1..60usize,
+            labels in prop::collection::btree_map(".{1,9}", "[&<>`\\n]{0,400}", 0..5),
         ) {
-            let mut document = document();
-            document.labels = labels;
-            document.summary = text.repeat(times);
-            document.service = text.repeat(times);
-            document.reason = Some(text.repeat(times));
-            for message in [alert(&document), plain(Some(&document.service), &document.summary)] {
+            let mut notification = several();
+            let alert = &mut notification.firing[0];
+            alert.labels = labels;
+            alert.summary = text.repeat(times);
+            alert.runbook_url = Some(text.repeat(times));
+            let mut found = evidence();
+            let about = found.about(&alert.fingerprint);
+            about.lines[0].message = text.repeat(times);
+            about.problems.push(text.repeat(times));
+            about.chart_url = Some(text.repeat(times));
+            notification.firing = vec![alert.clone(); alerts];
+            notification.group.service = text.repeat(times);
+            let mut only = notification.clone();
+            (only.firing, only.resolved) = (vec![only.firing[0].clone()], Vec::new());
+            let mut storm = digest();
+            let line = &mut storm.digest.as_mut().unwrap().lines;
+            line[0].group.service = text.repeat(times);
+            *line = vec![line[0].clone(); alerts];
+            let service = text.repeat(times);
+            let documents = [notification, only, storm].map(|n| AlertDocument::new(&n, &found, &sender()));
+            let messages = documents.iter().map(super::alert);
+            for message in messages.chain([plain(Some(&service), &text.repeat(times))]) {
                 let blocks = message["blocks"].as_array().unwrap();
                 prop_assert!(!blocks.is_empty() && blocks.len() <= 50);
                 for block in blocks {
@@ -221,8 +375,13 @@ mod tests {
                     if let Some(text) = block["text"]["text"].as_str() {
                         prop_assert!(!text.trim().is_empty() && text.chars().count() <= max);
                     }
-                    for field in block["fields"].as_array().into_iter().flatten() {
+                    let fields = block["fields"].as_array().map_or(&[][..], Vec::as_slice);
+                    prop_assert!(fields.len() <= 10);
+                    for field in fields {
                         prop_assert!(field["text"].as_str().unwrap().chars().count() <= MAX_FIELD);
+                    }
+                    for element in block["elements"].as_array().into_iter().flatten() {
+                        prop_assert!(element["text"].as_str().unwrap().chars().count() <= MAX_SECTION);
                     }
                 }
             }

@@ -1,5 +1,7 @@
 //! Words and cuts that all messages share.
 
+use jiff::Timestamp;
+
 use crate::Minute;
 
 /// `2026-11-21 10:13 UTC`
@@ -15,6 +17,22 @@ pub(super) fn span(minutes: i64) -> String {
         minutes @ 60..1440 => format!("{} h {} min", minutes / 60, minutes % 60),
         minutes => format!("{} d {} h", minutes / 1440, minutes % 1440 / 60),
     }
+}
+
+/// `1 alert`, `3 alerts`
+pub(super) fn counted(number: usize, what: &str) -> String {
+    if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
+}
+
+/// `text` with a capital letter.
+pub(super) fn capital(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
+}
+
+/// An instant to the minute: `2026-11-21 10:13 UTC`
+pub(super) fn moment(at: Timestamp) -> String {
+    time(Minute::of(at))
 }
 
 /// The first `max` bytes of `text`, cut between characters, with `...` in place of what is cut.

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use aws::event_bus::NewEvent;
 use domain::minute::Minute;
+use domain::ports::BusEvent;
 use serde_json::Value;
 
 use crate::traffic::service::DATABASE_LOG_GROUP;
@@ -25,7 +25,7 @@ pub struct Observed {
     /// The lines.
     pub lines: Vec<Line>,
     /// The business events.
-    pub events: Vec<NewEvent>,
+    pub events: Vec<BusEvent>,
     requests: Vec<Vec<Request>>,
     counters: Vec<BTreeMap<&'static str, u64>>,
     failed_logins: Vec<u64>,

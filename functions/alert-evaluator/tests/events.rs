@@ -1,0 +1,254 @@
+//! What comes in from outside, on ports in memory: alarms of CloudWatch by both doors, security events, and what is
+//! neither.
+
+#![allow(clippy::unwrap_used, reason = "a test panics where it fails")]
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use alert_evaluator::{Config, Evaluator, Ports, Summary};
+use domain::Minute;
+use domain::alerting::history::{Record, Transition, Turned};
+use domain::alerting::state::AlertState;
+use domain::keys;
+use domain::logs::archive;
+use domain::ports::Retry;
+use jiff::Timestamp;
+use serde_json::Value;
+use testkit::memory_bucket::Moment;
+use testkit::{FixedMetrics, InMemoryBucket, Operation, RecordedLog, RecordedPublications, event_file};
+
+const POLICY: &str = "\
+version: 1
+severities:
+  critical: {group_wait: 0s, group_interval: 1s, repeat_interval: 1h}
+  error: {group_wait: 0s, group_interval: 1s, repeat_interval: 1h}
+  warning: {group_wait: 0s, group_interval: 1s, repeat_interval: 1h}
+  info: {group_wait: 0s, group_interval: 1s, repeat_interval: 1h}
+inhibit_rules: []
+mute_calendars: []
+";
+
+struct Setup {
+    evaluator: Evaluator<InMemoryBucket, FixedMetrics, RecordedPublications, RecordedLog>,
+    bucket: InMemoryBucket,
+    topic: RecordedPublications,
+    log: RecordedLog,
+}
+
+fn setup() -> Setup {
+    let (bucket, topic, log) = (InMemoryBucket::new(), RecordedPublications::new(), RecordedLog::new());
+    let metrics = FixedMetrics { series: BTreeMap::new(), ..FixedMetrics::default() };
+    let ports = Ports { bucket: bucket.clone(), metrics, topic: topic.clone(), log: log.clone() };
+    let config = Config {
+        bucket_name: "bucket".into(),
+        alert_topic_arn: "arn:aws:sns:eu-west-1:123456789012:alerts".into(),
+        history_log_group: "/land-contracts/observability/alert-history".into(),
+        database_instance: "production-contract-db".into(),
+        environment: "production".into(),
+        region: "eu-west-1".into(),
+        amazon_q: false,
+    };
+    bucket.place(keys::POLICY, POLICY);
+    Setup { evaluator: Evaluator::new(ports, &config).unwrap(), bucket, topic, log }
+}
+
+fn at(time: &str) -> Timestamp {
+    format!("2026-11-21T{time}Z").parse().unwrap()
+}
+
+fn soon() -> Instant {
+    Instant::now() + Duration::from_secs(60)
+}
+
+fn sample(name: &str) -> String {
+    String::from_utf8(event_file(&format!("alert-evaluator-events/{name}.json"))).unwrap()
+}
+
+impl Setup {
+    async fn receive(&self, name: &str) -> anyhow::Result<Summary> {
+        self.evaluator.receive(&sample(name), at("12:00:00"), soon()).await
+    }
+
+    fn subjects(&self) -> Vec<String> {
+        self.topic.taken().into_iter().map(|publication| publication.subject).collect()
+    }
+
+    fn transitions(&self) -> Vec<(String, Turned)> {
+        let keys = self.bucket.keys_under(keys::ALERT_HISTORY);
+        let read = keys.iter().map(|key| Transition::parse(&self.bucket.body(key).unwrap()).unwrap());
+        read.map(|transition| (transition.rule, transition.turned)).collect()
+    }
+
+    /// The records of the archive, in no order.
+    fn archived(&self) -> Vec<Record> {
+        let keys = self.bucket.keys_under("archive/env=production/service=alert-evaluator/");
+        let lines = keys.iter().flat_map(|key| archive::lines(&self.bucket.body(key).unwrap()).unwrap());
+        let records = lines.map(|line| serde_json::from_str::<Value>(&line).unwrap());
+        records.map(|line| serde_json::from_value(line["details"].clone()).unwrap()).collect()
+    }
+
+    fn state(&self) -> AlertState {
+        AlertState::parse(&self.bucket.body(keys::ALERT_STATE).unwrap()).unwrap()
+    }
+}
+
+const ALARM: &str = "database-memory-low";
+
+#[tokio::test]
+async fn an_alarm_goes_the_way_of_all_alerts_and_by_both_doors_it_counts_once() {
+    let setup = setup();
+    let summary = setup.receive("alarm").await.unwrap();
+    assert_eq!((summary.taken_in, summary.transitions, summary.sent), (1, 1, 1));
+    for name in ["alarm-direct", "alarm"] {
+        let summary = setup.receive(name).await.unwrap();
+        assert_eq!((summary.taken_in, summary.transitions, summary.sent), (0, 0, 0), "{name}");
+    }
+    for name in ["ok-direct", "ok"] {
+        setup.receive(name).await.unwrap();
+    }
+    let told = ["FIRING", "RESOLVED"].map(|what| format!("[ERROR] {what} {ALARM} (production-contract-db)"));
+    assert_eq!(setup.subjects(), told);
+    assert_eq!(setup.transitions(), [(ALARM.to_owned(), Turned::Firing), (ALARM.to_owned(), Turned::Resolved)]);
+    assert_eq!(setup.bucket.keys_under(keys::ALERT_INBOX), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn what_fires_is_repeated_and_what_comes_late_undoes_nothing() {
+    let setup = setup();
+    setup.receive("ok").await.unwrap();
+    setup.receive("alarm").await.unwrap();
+    assert_eq!(setup.subjects(), Vec::<String>::new(), "by now it is over");
+
+    setup.receive("composite-suppressed").await.unwrap();
+    assert_eq!(setup.subjects(), Vec::<String>::new(), "its actions are suppressed");
+    setup.receive("composite-unsuppressed").await.unwrap();
+    assert_eq!(setup.subjects().len(), 1);
+    setup.evaluator.tick(at("11:30:00"), soon()).await.unwrap();
+    assert_eq!(setup.subjects().len(), 2, "after an hour it is told again");
+    setup.evaluator.tick(at("10:59:00"), soon()).await.unwrap();
+    assert_eq!((setup.subjects().len(), setup.state().ticked_at), (2, Some(at("11:30:00"))), "no time goes back");
+}
+
+#[tokio::test]
+async fn an_event_that_claims_to_be_of_later_is_of_now() {
+    let setup = setup();
+    let event = sample("alarm").replace("2026-11-21T10:05:14", "2026-11-22T10:05:14");
+    setup.evaluator.receive(&event, at("12:00:00"), soon()).await.unwrap();
+    assert_eq!(setup.state().ticked_at, Some(at("12:00:00")));
+}
+
+#[tokio::test]
+async fn a_security_event_is_told_as_rules_say_and_once() {
+    let rules = "version: 1\nrules:\n- id: escalation\n  class: security\n  severity: critical\n  kind: event\n  \
+                 where: {event_type: permission_escalation}\n  when: {gt: 0}\n  resolve_after: 1h\n  window: {over: 5m}\n  group_by: [service]\n  \
+                 annotations: {summary: \"{{value}} escalations\"}\n";
+    let setup = setup();
+    setup.bucket.place(keys::RULES, rules);
+    for _ in 0..2 {
+        setup.receive("security").await.unwrap();
+    }
+    assert_eq!(setup.subjects(), ["[CRITICAL] FIRING escalation (user)"]);
+    let text = setup.topic.taken()[0].bodies["default"].clone();
+    assert!(text.contains("2 escalations"), "{text}");
+}
+
+#[tokio::test]
+async fn what_can_not_be_read_is_in_quarantine_and_stops_nothing() {
+    let setup = setup();
+    for name in ["unknown-state", "missing-arn", "configuration-change"] {
+        let summary = setup.receive(name).await.unwrap();
+        assert_eq!(summary, Summary { quarantined: true, ..Summary::default() }, "{name}");
+    }
+    let kept = setup.bucket.keys_under("quarantine/alert-events/dt=2026-11-21/");
+    assert_eq!((kept.len(), setup.bucket.keys().len()), (3, 4));
+    // So is what somebody has put into the inbox.
+    setup.bucket.place(&format!("{}x.json", keys::ALERT_INBOX), "{}");
+    setup.receive("alarm").await.unwrap();
+    assert_eq!(setup.subjects().len(), 1);
+    assert_eq!(setup.bucket.keys_under("quarantine/alert-events/").len(), 4);
+    assert_eq!(setup.bucket.keys_under(keys::ALERT_INBOX), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn what_could_not_be_taken_in_is_by_the_next_tick_and_what_could_not_be_deleted_counts_once() {
+    let setup = setup();
+    setup.bucket.inject(|what, _| (what == Operation::Replace).then_some(Moment::Before));
+    setup.receive("alarm").await.unwrap_err();
+    setup.bucket.inject(|what, _| (what == Operation::Delete).then_some(Moment::Before));
+    setup.evaluator.tick(at("10:06:00"), soon()).await.unwrap();
+    assert_eq!((setup.subjects().len(), setup.bucket.keys_under(keys::ALERT_INBOX).len()), (1, 1));
+    setup.bucket.heal();
+    setup.evaluator.tick(at("10:07:00"), soon()).await.unwrap();
+    assert_eq!((setup.subjects().len(), setup.bucket.keys_under(keys::ALERT_INBOX).len()), (1, 0));
+}
+
+#[tokio::test]
+async fn a_crash_between_any_two_effects_loses_no_event_and_counts_none_twice() {
+    let operations = {
+        let setup = setup();
+        setup.receive("alarm").await.unwrap();
+        setup.bucket.operations().len()
+    };
+    for crash_at in 0..operations {
+        for moment in [Moment::Before, Moment::After] {
+            let setup = setup();
+            let mut seen = 0;
+            setup.bucket.inject(move |_, _| {
+                seen += 1;
+                match seen - 1 {
+                    at if at == crash_at => Some(moment),
+                    at if at > crash_at => Some(Moment::Before),
+                    _ => None,
+                }
+            });
+            // Whoever sent it sends it again where it failed; a deletion that fails is no failure.
+            let failed = setup.receive("alarm").await.is_err();
+            setup.bucket.heal();
+            if failed {
+                setup.receive("alarm").await.unwrap();
+            }
+            setup.evaluator.tick(at("10:30:00"), soon()).await.unwrap();
+            let (told, name) = (setup.subjects().len(), format!("crash {moment:?} operation {crash_at}"));
+            // Only what was sent while the note of it was lost can be sent twice.
+            assert!((1..=2).contains(&told), "{name}: {told}");
+            assert_eq!(setup.transitions().len(), 1, "{name}");
+            let fired = setup.archived().into_iter().filter(|record| matches!(record, Record::Transition(_))).count();
+            assert_eq!(fired, 1, "{name}");
+            assert!(setup.state().outbox.is_empty(), "{name}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_history_is_in_the_archive_once_and_in_the_log_at_least_once() {
+    let setup = setup();
+    setup.log.fail_next([Retry::Transient]);
+    let error = setup.receive("alarm").await.unwrap_err();
+    assert!(format!("{error:#}").contains("the alert history: append to the log"), "{error:#}");
+    assert_eq!(setup.subjects().len(), 1, "people are told first");
+    setup.evaluator.tick(at("10:06:00"), soon()).await.unwrap();
+    let records = setup.archived();
+    let kinds: Vec<&str> = records
+        .iter()
+        .map(|record| match record {
+            Record::Transition(_) => "transition",
+            Record::Notified(_) => "notified",
+            Record::Configured(_) => "configured",
+            Record::Muted(_) => "muted",
+            Record::Silence(_) => "silence",
+        })
+        .collect();
+    assert_eq!(kinds, ["configured", "transition", "notified"]);
+    let logged = setup.log.taken();
+    let ids: Vec<String> = logged
+        .iter()
+        .flat_map(|(_, lines)| lines)
+        .map(|line| {
+            serde_json::from_str::<Value>(&line.message).unwrap()["source"]["event_id"].as_str().unwrap().to_owned()
+        })
+        .collect();
+    assert_eq!(ids, records.iter().map(Record::id).collect::<Vec<_>>());
+    assert_eq!(logged[0].0, "2026-11-21");
+    assert_eq!(Minute::of(at("10:06:00")).start().as_millisecond(), logged[0].1[0].timestamp_millis);
+}

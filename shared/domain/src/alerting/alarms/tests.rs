@@ -1,0 +1,168 @@
+//! Alarms as CloudWatch tells of them: the samples in `events/alert-evaluator-events/`, and what becomes of them.
+
+use super::*;
+use serde_json::json;
+
+fn sample(name: &str) -> Value {
+    let file = format!("{}/../../events/alert-evaluator-events/{name}.json", env!("CARGO_MANIFEST_DIR"));
+    serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap()
+}
+
+fn change(name: &str) -> AlarmChange {
+    AlarmChange::read(&sample(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+fn minute(text: &str) -> Minute {
+    format!("2026-11-21T{text}Z").parse().unwrap()
+}
+
+#[test]
+fn an_alarm_is_read_with_what_its_description_says() {
+    let change = change("alarm");
+    assert_eq!(change.at, "2026-11-21T10:05:14.120Z".parse().unwrap(), "`+0000` is an offset");
+    let About { severity, class, service, labels, condition, summary, value, runbook_url, url, .. } = &change.about;
+    assert_eq!((*severity, class.as_str(), service.as_str()), (Severity::Error, "performance", "contract"));
+    assert_eq!(labels["DBInstanceIdentifier"], "production-contract-db");
+    assert_eq!((condition.as_str(), *value), ("< 100000000", Some(98_000_000.0)));
+    let (first, reason) = summary.split_once('\n').unwrap();
+    assert_eq!(first, "The database is short of memory.");
+    assert!(reason.starts_with("Threshold Crossed: 2 out of the last 2 datapoints"), "{reason}");
+    assert_eq!(runbook_url.as_deref(), Some("https://wiki.company.com/runbooks/database"));
+    assert_eq!(
+        url.as_deref(),
+        Some("https://eu-west-1.console.aws.amazon.com/cloudwatch/home?region=eu-west-1#alarmsV2:alarm/database-memory-low")
+    );
+}
+
+#[test]
+fn both_doors_tell_of_the_same_change() {
+    for (bridged, direct) in [("alarm", "alarm-direct"), ("ok", "ok-direct")] {
+        let (bridged, direct) = (change(bridged), change(direct));
+        assert_eq!(bridged.id(), direct.id());
+        assert_eq!(AlarmChange { said_at: bridged.said_at, ..direct }, bridged);
+    }
+    assert_ne!(change("alarm").id(), change("ok").id());
+}
+
+#[test]
+fn without_a_word_an_alarm_is_a_warning_of_the_system() {
+    let mut event = sample("alarm");
+    event["detail"]["configuration"] = json!({"description": null, "metrics": []});
+    event["detail"]["state"].as_object_mut().unwrap().remove("reasonData");
+    let About { severity, class, service, condition, summary, value, .. } = AlarmChange::read(&event).unwrap().about;
+    assert_eq!((severity, class.as_str(), service.as_str()), (Severity::Warning, "system", "all"));
+    assert_eq!((condition.as_str(), value), ("ALARM", None));
+    assert!(summary.starts_with("Threshold Crossed"), "{summary}");
+    // Metrics of ours name the service; several that differ name none.
+    let metric = |service: &str| json!({"metricStat": {"metric": {"dimensions": {"service": service}}}});
+    for (metrics, expected) in [(vec!["api"], "api"), (vec!["api", "api"], "api"), (vec!["api", "web", "api"], "all")] {
+        event["detail"]["configuration"]["metrics"] = metrics.into_iter().map(metric).collect();
+        assert_eq!(AlarmChange::read(&event).unwrap().about.service, expected);
+    }
+    // What can't be read stays where somebody sees it.
+    event["detail"]["configuration"]["description"] = json!("severity=catastrophic nodata=ignore is bad");
+    let about = AlarmChange::read(&event).unwrap().about;
+    assert_eq!((about.severity, about.ignores_no_data), (Severity::Warning, true));
+    assert!(about.summary.starts_with("severity=catastrophic is bad\n"), "{}", about.summary);
+}
+
+#[test]
+fn a_composite_alarm_has_its_rule_for_a_condition() {
+    let change = change("composite");
+    assert_eq!(change.name, "database (composite): память");
+    assert_eq!(change.about.condition, r#"ALARM("database-memory-low") AND ALARM("database-connections-high")"#);
+    assert_eq!((change.about.severity, change.about.service.as_str()), (Severity::Critical, "contract"));
+    let url = change.about.url.unwrap();
+    assert!(url.ends_with("alarm/database%20%28composite%29%3A%20%D0%BF%D0%B0%D0%BC%D1%8F%D1%82%D1%8C"), "{url}");
+}
+
+#[test]
+fn what_cloudwatch_would_not_write_is_refused() {
+    for (name, says) in [
+        ("unknown-state", "`BROKEN` is no state of an alarm"),
+        ("missing-arn", "the ARN of the alarm is missing"),
+    ] {
+        assert_eq!(AlarmChange::read(&sample(name)).unwrap_err().to_string(), says);
+    }
+    let mut event = sample("alarm");
+    event["detail"]["state"]["timestamp"] = json!("yesterday");
+    assert_eq!(AlarmChange::read(&event).unwrap_err().to_string(), "`yesterday` is no time");
+    for time in ["2026-11-21T10:05:14.120+0000", "2026-11-21T13:05:14.120+0300", "2026-11-21T10:05:14.120Z"] {
+        assert_eq!(moment(time).unwrap(), "2026-11-21T10:05:14.120Z".parse().unwrap(), "{time}");
+    }
+    for text in ["", "0000", "+0000", "я+0000", "2026-11-21T10:05:14.120+0ю"] {
+        assert!(moment(text).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn alarm_begins_an_episode_and_ok_ends_it() {
+    let mut alarms = Alarms::default();
+    let [fired] = &alarms.take(&change("alarm"))[..] else { panic!("one begins") };
+    assert_eq!((fired.rule.as_str(), fired.since, fired.is_firing()), ("database-memory-low", minute("10:05"), true));
+    assert_eq!(alarms.take(&change("alarm-direct")), [], "the same once more");
+    let [ended] = &alarms.take(&change("ok"))[..] else { panic!("one ends") };
+    assert_eq!((&ended.fingerprint, ended.severity, ended.at()), (&fired.fingerprint, fired.severity, minute("10:15")));
+    assert_eq!(ended.ended.as_ref().and_then(|ended| ended.value), Some(150_000_000.0));
+    assert_eq!(alarms.take(&change("ok-direct")), []);
+    let text = serde_json::to_string(&alarms).unwrap();
+    assert_eq!(serde_json::from_str::<Alarms>(&text).unwrap(), alarms);
+}
+
+#[test]
+fn an_older_change_that_comes_late_undoes_nothing() {
+    let mut alarms = Alarms::default();
+    assert_eq!(alarms.take(&change("ok")), []);
+    assert_eq!(alarms.take(&change("alarm")), [], "it is over by now");
+    let mut newer = change("alarm");
+    newer.at = change("ok").at + SignedDuration::from_mins(1);
+    assert_eq!(alarms.take(&newer).len(), 1);
+    assert_eq!(alarms.take(&change("ok")), [], "it fires again by now");
+}
+
+#[test]
+fn missing_data_ends_nothing_and_is_an_alert_of_its_own() {
+    let mut alarms = Alarms::default();
+    alarms.take(&change("alarm"));
+    let [no_data] = &alarms.take(&change("insufficient-data"))[..] else { panic!("one begins") };
+    assert_eq!((no_data.rule.as_str(), no_data.labels["rule"].as_str()), ("no_data", "database-memory-low"));
+    assert!(no_data.is_firing() && no_data.class == "system");
+    let mut fine = change("ok");
+    fine.at = change("insufficient-data").at + SignedDuration::from_mins(1);
+    let ended = alarms.take(&fine);
+    let told: Vec<_> = ended.iter().map(|episode| (episode.rule.as_str(), episode.is_firing())).collect();
+    assert_eq!(told, [("no_data", false), ("database-memory-low", false)]);
+
+    // A new alarm begins without data, and some are without for most of the time.
+    let new = AlarmChange { is_new: true, ..change("insufficient-data") };
+    assert_eq!(Alarms::default().take(&new), []);
+    let mut ignored = change("insufficient-data");
+    ignored.about.ignores_no_data = true;
+    assert_eq!(Alarms::default().take(&ignored), []);
+}
+
+#[test]
+fn suppressed_actions_begin_nothing_until_they_are_no_longer() {
+    let mut alarms = Alarms::default();
+    let (suppressed, free) = (change("composite-suppressed"), change("composite-unsuppressed"));
+    assert_eq!(suppressed.suppressed_by.as_deref(), Some("WaitPeriod"));
+    assert_ne!(suppressed.id(), free.id(), "the same state, told twice");
+    assert_eq!(alarms.take(&suppressed), []);
+    assert_eq!(alarms.take(&free).len(), 1);
+    assert_eq!(alarms.take(&suppressed), [], "it comes late");
+    let mut again = suppressed;
+    again.said_at = free.said_at + SignedDuration::from_mins(1);
+    assert_eq!(alarms.take(&again), [], "what was told is not taken back");
+}
+
+#[test]
+fn the_state_of_an_alarm_is_remembered_for_longer_than_a_queue_keeps_old_ones() {
+    let mut alarms = Alarms::default();
+    alarms.take(&change("alarm"));
+    alarms.forget(change("alarm").at + REMEMBERED * 10);
+    assert_eq!(alarms.take(&change("ok")).len(), 1, "what fires is never forgotten");
+    alarms.forget(change("ok").at + REMEMBERED);
+    assert_eq!(alarms.take(&change("alarm")), []);
+    alarms.forget(change("ok").at + REMEMBERED + SignedDuration::from_secs(1));
+    assert_eq!(alarms.take(&change("alarm")).len(), 1);
+}

@@ -1,0 +1,269 @@
+//! What came in from outside and waits for the evaluator: `alerts/inbox/<id>.json`.
+//!
+//! Whoever receives an event writes it there, under a key that depends on the event alone. A tick takes in what is there,
+//! commits that with its state, and only then deletes it. What was taken in is remembered for a day, so that an event
+//! that comes again, or an object whose deletion failed, counts once.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::keys;
+use crate::logs::quarantine::Quarantined;
+use crate::logs::security;
+use crate::ports::Object;
+
+use super::alarms::{self, AlarmChange, AlarmError, Alarms};
+use super::episode::Episode;
+use super::event::SecurityEvent;
+
+/// How many objects one tick takes in; each is read by a call of its own. What is beyond waits for the next one.
+pub const MAX_TAKEN: usize = 200;
+
+/// How long what was taken in is remembered.
+const REMEMBERED: SignedDuration = SignedDuration::from_hours(24);
+
+/// The folder in quarantine of what can not be read.
+pub const QUARANTINE: &str = "alert-events";
+
+/// Something from outside.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Incoming {
+    /// An alarm of CloudWatch has changed its state.
+    Alarm(AlarmChange),
+    /// Lines of a service tell of security.
+    Security(security::SecurityEvent),
+}
+
+/// Why an event is not taken in.
+#[derive(Debug, thiserror::Error)]
+pub enum IncomingError {
+    /// Not JSON, or a security event without all that it has to have.
+    #[error("no event")]
+    Json(#[from] serde_json::Error),
+    /// An alarm's, but not as CloudWatch writes them.
+    #[error("no alarm state change")]
+    Alarm(#[from] AlarmError),
+    /// Another version of security event.
+    #[error("a security event of version {0}, and not 1")]
+    Version(u32),
+    /// Nothing that is expected here.
+    #[error("an event of the type `{0}`, which nobody asked for")]
+    Unexpected(String),
+}
+
+impl Incoming {
+    /// Reads what Lambda is invoked with: an event of EventBridge, or what an alarm's Lambda action sends.
+    ///
+    /// # Errors
+    ///
+    /// Where it is neither a change of an alarm's state nor a security event.
+    pub fn read(event: &str) -> Result<Incoming, IncomingError> {
+        let event: Value = serde_json::from_str(event)?;
+        let text = |name: &str| event.get(name).and_then(Value::as_str).unwrap_or_default();
+        match text("detail-type") {
+            alarms::DETAIL_TYPE => Ok(Incoming::Alarm(AlarmChange::read(&event)?)),
+            _ if alarms::is_direct(&event) => Ok(Incoming::Alarm(AlarmChange::read(&event)?)),
+            security::DETAIL_TYPE if text("source") == security::SOURCE => {
+                let event = security::SecurityEvent::deserialize(&event["detail"])?;
+                if event.version == 1 {
+                    Ok(Incoming::Security(event))
+                } else {
+                    Err(IncomingError::Version(event.version))
+                }
+            }
+            other => Err(IncomingError::Unexpected(other.chars().take(100).collect())),
+        }
+    }
+
+    /// A name of its own: the same event has the same one, by whichever door and however often it comes.
+    pub fn id(&self) -> String {
+        match self {
+            Incoming::Alarm(change) => change.id(),
+            // Anybody who may publish could choose it.
+            Incoming::Security(event) => keys::fingerprint([b"security".as_slice(), event.id.as_bytes()]),
+        }
+    }
+
+    /// When it happened.
+    pub fn at(&self) -> Timestamp {
+        match self {
+            Incoming::Alarm(change) => change.at,
+            Incoming::Security(event) => event.last,
+        }
+    }
+
+    /// The object to be written.
+    pub fn to_object(&self) -> Object {
+        Object::json(format!("{}{}.json", keys::ALERT_INBOX, self.id()), self)
+    }
+
+    /// Reads such an object back.
+    ///
+    /// # Errors
+    ///
+    /// Where somebody else has written it.
+    pub fn parse(body: &[u8]) -> Result<Incoming, serde_json::Error> {
+        serde_json::from_slice(body)
+    }
+}
+
+/// The object that keeps, with what is wrong with it, an event that can not be read. Its day is that which the event
+/// itself tells.
+pub fn quarantined(event: &[u8], error: &(dyn std::error::Error + 'static)) -> Object {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    let told: Vec<String> = causes.map(ToString::to_string).collect();
+    let time = serde_json::from_slice::<Value>(event).ok();
+    let time = time.as_ref().and_then(|event| event.get("time")?.as_str());
+    let day = time.and_then(|time| time.get(..10)?.parse::<jiff::civil::Date>().ok()).map(|day| day.to_string());
+    let kept = Quarantined::kept(QUARANTINE, vec![(told.join(": "), event.to_vec())]);
+    Object::json(keys::quarantine(QUARANTINE, day.as_deref(), &keys::fingerprint([event])), &kept)
+}
+
+/// What the evaluator remembers of what came in.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Inbox {
+    /// Ids of what was taken in, and when.
+    taken: BTreeMap<String, Timestamp>,
+    /// The last known state of alarms.
+    alarms: Alarms,
+}
+
+impl Inbox {
+    /// Whether the event `id` has not been taken in before.
+    pub fn is_new(&self, id: &str) -> bool {
+        !self.taken.contains_key(id)
+    }
+
+    /// Takes in what has come, in the order in which it happened, at `now`. Answers what alarms begin and end, and the
+    /// security events, which rules decide about. What was taken in before changes nothing.
+    pub fn take(&mut self, mut incoming: Vec<Incoming>, now: Timestamp) -> (Vec<Episode>, Vec<SecurityEvent>) {
+        incoming.sort_by_cached_key(|one| (one.at(), one.id()));
+        let (mut episodes, mut events) = (Vec::new(), Vec::new());
+        for one in incoming {
+            let id = one.id();
+            if !self.is_new(&id) {
+                continue;
+            }
+            self.taken.insert(id, now);
+            match one {
+                Incoming::Alarm(change) => episodes.extend(self.alarms.take(&change)),
+                Incoming::Security(event) => events.push(for_rules(event)),
+            }
+        }
+        (episodes, events)
+    }
+
+    /// Drops what nobody needs to remember at `now`.
+    pub fn forget(&mut self, now: Timestamp) {
+        self.taken.retain(|_, taken| now.duration_since(*taken) <= REMEMBERED);
+        self.alarms.forget(now);
+    }
+}
+
+/// A security event as rules look at it: of its fields, those that all its lines have the same value of.
+fn for_rules(event: security::SecurityEvent) -> SecurityEvent {
+    let security::SecurityEvent { id, last, event_type, service, level, count, fields, .. } = event;
+    let single = |(name, values): (String, BTreeMap<String, u64>)| {
+        let (value, lines) = values.into_iter().next()?;
+        (lines == count).then_some((name, value))
+    };
+    SecurityEvent { id, at: last, event_type, service, level, count, fields: fields.into_iter().filter_map(single).collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn at(time: &str) -> Timestamp {
+        format!("2026-11-21T{time}Z").parse().unwrap()
+    }
+
+    fn security(id: &str, time: &str) -> security::SecurityEvent {
+        security::SecurityEvent {
+            version: 1,
+            id: id.to_owned(),
+            environment: "production".to_owned(),
+            service: "user".to_owned(),
+            event_type: "login_failed".to_owned(),
+            count: 2,
+            first: at(time),
+            last: at(time),
+            level: "WARNING".to_owned(),
+            fields: BTreeMap::from([
+                ("reason".to_owned(), BTreeMap::from([("locked".to_owned(), 2)])),
+                ("ip_address".to_owned(), BTreeMap::from([("[ip:1]".to_owned(), 1), ("[ip:2]".to_owned(), 1)])),
+            ]),
+            trace_ids: Vec::new(),
+            batch_id: "b".to_owned(),
+        }
+    }
+
+    fn bridged(detail: &security::SecurityEvent) -> Value {
+        let bus = detail.to_bus();
+        json!({"version": "0", "id": "x", "detail-type": bus.detail_type, "source": bus.source, "account": "1",
+            "time": "2026-11-21T10:05:03Z", "region": "eu-west-1", "resources": [],
+            "detail": serde_json::from_str::<Value>(&bus.detail).unwrap()})
+    }
+
+    #[test]
+    fn a_security_event_is_read_back_as_it_was_published() {
+        let event = security("a", "10:00:00");
+        let read = Incoming::read(&bridged(&event).to_string()).unwrap();
+        assert_eq!(read, Incoming::Security(event));
+        let object = read.to_object();
+        assert_eq!(object.key, format!("alerts/inbox/{}.json", read.id()));
+        assert_eq!(Incoming::parse(&object.body).unwrap(), read);
+        // The id that a publisher chose can not lead out of the folder.
+        let odd = Incoming::Security(security("../../state/alert-evaluator", "10:00:00"));
+        assert!(!odd.to_object().key.contains(".."), "{}", odd.to_object().key);
+    }
+
+    #[test]
+    fn what_is_no_such_event_is_refused_and_kept_with_what_is_wrong() {
+        let of = |change: &dyn Fn(&mut Value)| {
+            let mut event = bridged(&security("a", "10:00:00"));
+            change(&mut event);
+            event.to_string()
+        };
+        for (event, says) in [
+            ("42 ".to_owned() + "x", "no event: trailing characters"),
+            ("{}".to_owned(), "an event of the type ``, which nobody asked for"),
+            (of(&|event| event["source"] = json!("somebody.else")), "an event of the type `SecurityEvent`"),
+            (of(&|event| event["detail"]["version"] = json!(2)), "a security event of version 2, and not 1"),
+            (of(&|event| event["detail"]["count"] = json!(-1)), "no event: invalid value"),
+            (of(&|event| event["detail"] = json!(null)), "no event: invalid type: null"),
+            (of(&|event| event["detail-type"] = json!(alarms::DETAIL_TYPE)), "no alarm state change: no alarm"),
+        ] {
+            let error = Incoming::read(&event).unwrap_err();
+            let object = quarantined(event.as_bytes(), &error);
+            let kept: Quarantined = serde_json::from_slice(&object.body).unwrap();
+            assert!(kept.items[0].error.starts_with(says), "{} for {says}", kept.items[0].error);
+            assert_eq!(kept.items[0].original.bytes().unwrap(), event.as_bytes());
+            let day = if event.contains("2026") { "2026-11-21" } else { "unknown" };
+            assert!(object.key.starts_with(&format!("quarantine/alert-events/dt={day}/")), "{}", object.key);
+        }
+    }
+
+    #[test]
+    fn what_comes_again_counts_once_for_a_day() {
+        let mut inbox = Inbox::default();
+        let events = || vec![Incoming::Security(security("b", "10:00:02")), Incoming::Security(security("a", "10:00:01"))];
+        let (_, taken) = inbox.take(events(), at("10:01:00"));
+        let ids: Vec<&str> = taken.iter().map(|event| event.id.as_str()).collect();
+        assert_eq!(ids, ["a", "b"], "in the order in which it happened");
+        assert_eq!(taken[0].fields, BTreeMap::from([("reason".to_owned(), "locked".to_owned())]));
+        assert!(!inbox.is_new(&events()[0].id()));
+        inbox.forget(at("10:01:00") + REMEMBERED);
+        assert_eq!(inbox.take(events(), at("10:02:00")).1, []);
+        inbox.forget(at("10:02:01") + REMEMBERED);
+        assert!(inbox.is_new(&events()[0].id()));
+        let text = serde_json::to_string(&inbox).unwrap();
+        assert_eq!(serde_json::from_str::<Inbox>(&text).unwrap(), inbox);
+    }
+}

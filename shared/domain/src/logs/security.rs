@@ -1,0 +1,276 @@
+//! What the lines of a batch say of security, summed up for whoever has to hear of it at once: an event for each
+//! service, event type and level, with what is known of it already redacted. Only lines of the category `security` are looked
+//! at, after they were written.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use schema::Level;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::keys;
+use crate::ports::BusEvent;
+
+/// Who publishes these events, as EventBridge's `source`.
+pub const SOURCE: &str = "land-contracts.observability";
+
+/// EventBridge's `detail-type` of these events.
+pub const DETAIL_TYPE: &str = "SecurityEvent";
+
+/// The type of lines that tell none.
+pub const UNSPECIFIED: &str = "unspecified";
+
+/// The type that all types of a batch beyond [`MAX_TYPES`] have.
+pub const OTHER: &str = "other";
+
+/// Event types of a batch that are told apart: free texts are no types.
+const MAX_TYPES: usize = 50;
+
+/// Names of fields of an event.
+const MAX_FIELDS: usize = 12;
+
+/// Values of a field that are told apart; what comes after is counted as [`OTHER`].
+const MAX_VALUES: usize = 5;
+
+/// Bytes that a name or a value of a field keeps.
+const MAX_TEXT_BYTES: usize = 200;
+
+/// Ids of traces of an event.
+const MAX_TRACES: usize = 5;
+
+/// What one batch says of one type of security event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SecurityEvent {
+    /// Version of this format, 1.
+    pub version: u32,
+    /// Hash of batch, service, type and level: a batch that comes again tells the same event again.
+    pub id: String,
+    /// Environment.
+    pub environment: String,
+    /// Service.
+    pub service: String,
+    /// `login_failed`, say.
+    pub event_type: String,
+    /// How many lines say so.
+    pub count: u64,
+    /// When the first of them was written.
+    pub first: Timestamp,
+    /// When the last of them was.
+    pub last: Timestamp,
+    /// Their level, `WARNING` say: lines of another level are another event.
+    pub level: String,
+    /// Values of their details (texts, numbers, truth values), each with the number of lines that have it. Redacted, as
+    /// the archive is.
+    pub fields: BTreeMap<String, BTreeMap<String, u64>>,
+    /// Traces that they belong to, up to five.
+    pub trace_ids: Vec<String>,
+    /// The batch, by which their lines are found in the archive.
+    pub batch_id: String,
+}
+
+impl SecurityEvent {
+    /// The event for a bus. Its time is that of the last line.
+    pub fn to_bus(&self) -> BusEvent {
+        BusEvent {
+            source: SOURCE.to_owned(),
+            detail_type: DETAIL_TYPE.to_owned(),
+            detail: serde_json::to_string(self).expect("texts, numbers and maps with text keys always serialise"),
+            epoch_seconds: self.last.as_second(),
+        }
+    }
+}
+
+/// The security events of a batch in the making.
+#[derive(Debug, Default)]
+pub struct Collected {
+    types: BTreeMap<(String, Level), Collecting>,
+}
+
+#[derive(Debug)]
+struct Collecting {
+    count: u64,
+    first: i64,
+    last: i64,
+    fields: BTreeMap<String, BTreeMap<String, u64>>,
+    trace_ids: Vec<String>,
+}
+
+/// What of an archived line matters.
+#[derive(Deserialize)]
+struct Line<'a> {
+    #[serde(borrow)]
+    level: Cow<'a, str>,
+    #[serde(borrow, default)]
+    context: BTreeMap<Cow<'a, str>, &'a RawValue>,
+    #[serde(borrow, default)]
+    details: BTreeMap<Cow<'a, str>, &'a RawValue>,
+}
+
+impl Collected {
+    /// Adds a line of the category `security`, as it was written for the archive, with its event time.
+    pub fn add(&mut self, line: &[u8], millis: i64) {
+        // What the writer writes is JSON of this form.
+        let Ok(line) = serde_json::from_slice::<Line<'_>>(line) else { return };
+        let event_type = line.details.get("event_type").and_then(|value| scalar(value.get()));
+        let event_type = event_type.unwrap_or_else(|| UNSPECIFIED.to_owned());
+        let level = Level::parse(&line.level).unwrap_or(Level::Info);
+        let mut kind = (event_type, level);
+        if self.types.len() >= MAX_TYPES && !self.types.contains_key(&kind) {
+            kind.0 = OTHER.to_owned();
+        }
+        let held = self.types.entry(kind).or_insert_with(|| Collecting {
+            count: 0,
+            first: millis,
+            last: millis,
+            fields: BTreeMap::new(),
+            trace_ids: Vec::new(),
+        });
+        held.count += 1;
+        held.first = held.first.min(millis);
+        held.last = held.last.max(millis);
+        if let Some(trace) = line.context.get("trace_id").and_then(|value| scalar(value.get()))
+            && held.trace_ids.len() < MAX_TRACES
+            && !held.trace_ids.contains(&trace)
+        {
+            held.trace_ids.push(trace);
+        }
+        let user = line.context.get_key_value("user_id");
+        for (name, value) in line.details.iter().filter(|(name, _)| *name != "event_type").chain(user) {
+            if let Some(value) = scalar(value.get()) {
+                held.note(cut(name), value);
+            }
+        }
+    }
+
+    /// The events of the batch, by type.
+    pub fn finish(self, batch_id: &str, environment: &str, service: &str) -> Vec<SecurityEvent> {
+        let event = |((event_type, level), held): ((String, Level), Collecting)| SecurityEvent {
+            version: 1,
+            id: keys::fingerprint([batch_id, service, &event_type, level.as_str()].map(str::as_bytes)),
+            environment: environment.to_owned(),
+            service: service.to_owned(),
+            event_type,
+            count: held.count,
+            first: moment(held.first),
+            last: moment(held.last),
+            level: level.as_str().to_owned(),
+            fields: held.fields,
+            trace_ids: held.trace_ids,
+            batch_id: batch_id.to_owned(),
+        };
+        self.types.into_iter().map(event).collect()
+    }
+}
+
+impl Collecting {
+    fn note(&mut self, name: &str, value: String) {
+        if self.fields.len() >= MAX_FIELDS && !self.fields.contains_key(name) {
+            return;
+        }
+        let values = self.fields.entry(name.to_owned()).or_default();
+        let value = if values.len() >= MAX_VALUES && !values.contains_key(&value) { OTHER.to_owned() } else { value };
+        *values.entry(value).or_default() += 1;
+    }
+}
+
+/// A time that no calendar shows is as good as its end.
+fn moment(millis: i64) -> Timestamp {
+    Timestamp::from_millisecond(millis).unwrap_or(if millis < 0 { Timestamp::MIN } else { Timestamp::MAX })
+}
+
+/// The text of a JSON text that is not blank, of a number or of a truth value, as long as a field's may be.
+fn scalar(json: &str) -> Option<String> {
+    match json.as_bytes().first()? {
+        b'"' => {
+            let text: String = serde_json::from_str(json).ok()?;
+            Some(cut(text.trim()).to_owned()).filter(|text| !text.is_empty())
+        }
+        b'{' | b'[' | b'n' => None,
+        _ => Some(cut(json).to_owned()),
+    }
+}
+
+fn cut(text: &str) -> &str {
+    &text[..text.floor_char_boundary(MAX_TEXT_BYTES)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn line(event_type: Option<&str>, level: &str, details: &serde_json::Value) -> Vec<u8> {
+        let mut line = json!({"timestamp": "2026-11-21T10:05:03.120Z", "level": level, "category": "security",
+            "message": "m", "context": {"service_name": "user", "trace_id": "1-5759e988-000000000000000000000001"},
+            "details": details});
+        if let Some(event_type) = event_type {
+            line["details"]["event_type"] = json!(event_type);
+        }
+        let mut bytes = serde_json::to_vec(&line).unwrap();
+        bytes.push(b'\n');
+        bytes
+    }
+
+    fn collected(lines: &[(Vec<u8>, i64)]) -> Vec<SecurityEvent> {
+        let mut collected = Collected::default();
+        lines.iter().for_each(|(line, millis)| collected.add(line, *millis));
+        collected.finish("b1", "production", "user")
+    }
+
+    #[test]
+    fn lines_of_one_type_are_one_event_with_their_number_and_what_they_say() {
+        // Defect 22: three events, three mails.
+        let bad = json!({"reason": "bad_password", "attempt": 3, "remembered": false, "nothing": null, "list": [1]});
+        let events = collected(&[
+            (line(Some("login_failed"), "WARNING", &bad), 2_000),
+            (line(Some("login_failed"), "WARNING", &json!({"reason": "locked"})), 1_000),
+            (line(Some("login_failed"), "WARNING", &bad), 3_000),
+            (line(Some("login_failed"), "CRITICAL", &bad), 3_000),
+            (line(None, "WARNING", &json!({"reason": "?"})), 4_000),
+        ]);
+        let [failed, critical, unspecified] = &events[..] else { panic!("three: {events:?}") };
+        assert_eq!((failed.event_type.as_str(), failed.count, failed.level.as_str()), ("login_failed", 3, "WARNING"));
+        assert_eq!((critical.event_type.as_str(), critical.count, critical.level.as_str()), ("login_failed", 1, "CRITICAL"));
+        assert_eq!((failed.first.as_millisecond(), failed.last.as_millisecond()), (1_000, 3_000));
+        let of = |name: &str| failed.fields[name].iter().map(|(v, n)| format!("{v}:{n}")).collect::<Vec<_>>();
+        assert_eq!(failed.fields.keys().collect::<Vec<_>>(), ["attempt", "reason", "remembered"]);
+        assert_eq!((of("attempt"), of("reason"), of("remembered")), (
+            vec!["3:2".to_owned()],
+            vec!["bad_password:2".to_owned(), "locked:1".to_owned()],
+            vec!["false:2".to_owned()]
+        ));
+        assert_eq!(failed.trace_ids, ["1-5759e988-000000000000000000000001"]);
+        assert_eq!((unspecified.event_type.as_str(), unspecified.count), (UNSPECIFIED, 1));
+        assert!(failed.id != unspecified.id && failed.id != critical.id);
+        let read: SecurityEvent = serde_json::from_str(&failed.to_bus().detail).unwrap();
+        assert_eq!(&read, failed);
+        assert_eq!(failed.to_bus().epoch_seconds, 3);
+    }
+
+    #[test]
+    fn free_texts_make_no_event_without_bound_and_nothing_is_left_uncounted() {
+        let lines: Vec<_> = (0..200)
+            .map(|at| (line(Some(&format!("type {at:03}")), "INFO", &json!({"reason": "x".repeat(1_000)})), at))
+            .collect();
+        let events = collected(&lines);
+        assert_eq!(events.len(), MAX_TYPES + 1);
+        assert_eq!(events.iter().map(|event| event.count).sum::<u64>(), 200);
+        assert!(events.iter().any(|event| event.event_type == OTHER && event.count == 150));
+        assert!(events.iter().all(|event| event.fields["reason"].keys().all(|text| text.len() <= MAX_TEXT_BYTES)));
+
+        let mut details = serde_json::Map::new();
+        (0..100).for_each(|at| drop(details.insert(format!("field {at:03}"), json!(at))));
+        let lines: Vec<_> = (0..20).map(|at| {
+            details["field 000"] = json!(format!("value {at:02}"));
+            (line(Some("t"), "INFO", &details.clone().into()), at)
+        }).collect();
+        let events = collected(&lines);
+        assert_eq!(events[0].fields.len(), MAX_FIELDS);
+        let values = &events[0].fields["field 000"];
+        assert_eq!((values.len(), values.values().sum::<u64>(), values[OTHER]), (MAX_VALUES + 1, 20, 15));
+        assert!(events[0].to_bus().detail.len() < 64 * 1024);
+    }
+}
