@@ -78,8 +78,20 @@ where
     Evaluator::new(ports, &config()).unwrap()
 }
 
+/// With a database that has little to do.
 fn setup() -> Setup {
-    setup_with(FixedMetrics::default())
+    let values = (-5..120).map(|at| (minute(at), 10.0)).collect();
+    setup_with(FixedMetrics { series: BTreeMap::from([(connections(), values)]), ..FixedMetrics::default() })
+}
+
+/// The series of the rule database_connections_high.
+fn connections() -> MetricQuery {
+    MetricQuery {
+        namespace: "AWS/RDS".into(),
+        name: "DatabaseConnections".into(),
+        dimensions: BTreeMap::from([("DBInstanceIdentifier".into(), "production-contract-db".into())]),
+        statistic: "Average".into(),
+    }
 }
 
 fn minute(offset: i64) -> Minute {
@@ -451,14 +463,9 @@ async fn a_rule_file_with_a_typo_is_told_and_the_last_good_one_holds() {
 
 #[tokio::test]
 async fn metrics_of_aws_are_read_and_their_absence_stops_no_other_rule() {
-    let series = MetricQuery {
-        namespace: "AWS/RDS".into(),
-        name: "DatabaseConnections".into(),
-        dimensions: BTreeMap::from([("DBInstanceIdentifier".into(), "production-contract-db".into())]),
-        statistic: "Average".into(),
-    };
     let values = (-5..1).map(|at| (minute(at), 90.0)).collect();
-    let setup = setup_with(FixedMetrics { series: BTreeMap::from([(series, values)]), ..FixedMetrics::default() });
+    let series = BTreeMap::from([(connections(), values)]);
+    let setup = setup_with(FixedMetrics { series, ..FixedMetrics::default() });
     setup.tick(0).await.unwrap();
     assert_eq!(setup.subjects(), ["[WARNING] FIRING database_connections_high"]);
 
