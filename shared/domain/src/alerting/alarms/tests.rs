@@ -125,7 +125,7 @@ fn missing_data_ends_nothing_and_is_an_alert_of_its_own() {
     let mut alarms = Alarms::default();
     alarms.take(&change("alarm"));
     let [no_data] = &alarms.take(&change("insufficient-data"))[..] else { panic!("one begins") };
-    assert_eq!((no_data.rule.as_str(), no_data.labels["rule"].as_str()), ("no_data", "database-memory-low"));
+    assert_eq!((no_data.rule.as_str(), no_data.labels["of_rule"].as_str()), ("no_data", "database-memory-low"));
     assert!(no_data.is_firing() && no_data.class == "system");
     let mut fine = change("ok");
     fine.at = change("insufficient-data").at + SignedDuration::from_mins(1);
