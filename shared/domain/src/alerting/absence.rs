@@ -18,8 +18,15 @@ use super::state::{Health, fingerprint};
 /// How many groups a rule remembers. What comes beyond is not watched, and the rule's health says so.
 pub const MAX_GROUPS: usize = 1_000;
 
-/// What a rule remembers of its groups, by fingerprint: the recent rollups have forgotten what it waits for.
-pub type Heard = BTreeMap<String, Silence>;
+/// What a rule remembers of its groups: the recent rollups have forgotten what it waits for.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Heard {
+    /// Hash of what has to come: where it changes, what was heard before says nothing.
+    pub query: String,
+    /// By fingerprint.
+    pub groups: BTreeMap<String, Silence>,
+}
 
 /// For how long nothing was heard of a group.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -57,6 +64,16 @@ impl Silence {
         };
         Some(Silence { labels: labels.clone(), newest, minutes })
     }
+
+    /// Whether at `minute` nothing has come for `limit` minutes. Where the last that came is longer ago than that, and
+    /// not all minutes since then were seen, nobody can say.
+    pub(super) fn verdict(&self, minute: Minute, limit: i64) -> Verdict {
+        match self.newest {
+            _ if self.minutes >= limit => Verdict::Breaching,
+            Some(newest) if minute.since(newest) < limit => Verdict::Fine,
+            _ => Verdict::Open,
+        }
+    }
 }
 
 /// What `minute` says of each group that was ever heard of.
@@ -68,7 +85,7 @@ pub(super) fn findings<'a>(
     heard: &mut Heard,
 ) -> Vec<Finding> {
     let selection = samples.select(&absence.query, &rule.group_by);
-    let known = heard.values().map(|silence| Rc::new(silence.labels.clone()));
+    let known = heard.groups.values().map(|silence| Rc::new(silence.labels.clone()));
     let groups: BTreeSet<Rc<Labels>> = selection.groups(minute).into_iter().chain(known).collect();
     groups.into_iter().filter_map(|labels| finding(rule, absence, minute, &selection, labels, heard)).collect()
 }
@@ -81,6 +98,7 @@ fn finding(
     labels: Rc<Labels>,
     heard: &mut Heard,
 ) -> Option<Finding> {
+    let heard = &mut heard.groups;
     let fingerprint = fingerprint(&rule.id, &labels);
     let before = heard.get(&fingerprint);
     let is_new = before.is_none();
@@ -92,7 +110,7 @@ fn finding(
     if is_new && (silence.newest.is_none() || minutes >= absence.forget_after) {
         return None; // What never came is not missed, nor what is gone for good.
     }
-    let verdict = if minutes >= absence.after { Verdict::Breaching } else { Verdict::Fine };
+    let verdict = silence.verdict(minute, absence.after);
     let ends = (minutes >= absence.forget_after)
         .then(|| format!("nothing came for {}: it counts as gone for good", span(absence.forget_after)));
     if ends.is_some() {

@@ -29,8 +29,9 @@ pub(super) fn findings(rule: &Rule, composite: &Composite, board: &Board, held: 
     if rule.group_by.is_empty() {
         groups.insert(Labels::new());
     } else {
-        let alerts = rules.iter().flat_map(|id| board.alerts_of(id));
-        groups.extend(alerts.filter_map(|alert| group_of(&rule.group_by, &alert.labels)));
+        let alerts = rules.iter().flat_map(|id| board.alerts_of(id)).map(|alert| &alert.labels);
+        let unknown = rules.iter().flat_map(|id| board.unknown_of(id));
+        groups.extend(alerts.chain(unknown).filter_map(|labels| group_of(&rule.group_by, labels)));
     }
     let finding = |labels: Labels| {
         let firing = |id: &str| firing(board, id, &labels);
@@ -52,15 +53,12 @@ fn group_of(group_by: &[String], labels: &Labels) -> Option<Labels> {
 
 /// How many alerts of the rule fire of those that have the same value for each label that both have.
 fn firing(board: &Board, rule: &str, labels: &Labels) -> Firing {
-    let counts =
-        |alert: &&Alert| alert.labels.iter().all(|(name, value)| labels.get(name).is_none_or(|of| of == value));
-    let mut firing = Firing::default();
-    for alert in board.alerts_of(rule).filter(counts) {
-        let fires = alert.phase.is_firing();
-        firing.surely += usize::from(fires);
-        firing.perhaps += usize::from(fires || alert.health != Health::Ok);
-    }
-    firing
+    let counts = |of: &Labels| of.iter().all(|(name, value)| labels.get(name).is_none_or(|of| of == value));
+    let fires = |alert: &&Alert| alert.phase.is_firing();
+    let firing: Vec<&Alert> = board.alerts_of(rule).filter(fires).filter(|alert| counts(&alert.labels)).collect();
+    let is_sure = |labels: &&Labels| firing.iter().any(|alert| alert.labels == **labels);
+    let unknown = board.unknown_of(rule).filter(|labels| counts(labels)).filter(|labels| !is_sure(labels));
+    Firing { surely: firing.len(), perhaps: firing.len() + unknown.count() }
 }
 
 /// Whether it holds, whatever the uncertain alerts are.

@@ -33,6 +33,8 @@ pub enum Verdict {
     Fine,
     /// Nobody can say: the alert stays what it is.
     Open,
+    /// There are no data, and the policy says that the alert stays what it is.
+    Kept,
     /// There are no data, and the policy calls that a fault: the alert stays what it is, and its health says so.
     NoData,
 }
@@ -78,7 +80,7 @@ fn judge_known(range: &[Datapoint], m: usize, n: usize, missing: Missing) -> Ver
         // Too few values, all of them breaching. CloudWatch does not wait for more once the oldest is as old as M.
         Missing::Missing if oldest_value_is(m, range) => Verdict::Breaching,
         Missing::NoData if range.last() == Some(&Datapoint::Missing) => Verdict::NoData,
-        Missing::Missing | Missing::Ignore | Missing::NoData => Verdict::Open,
+        Missing::Missing | Missing::Ignore | Missing::NoData => Verdict::Kept,
     }
 }
 
@@ -108,7 +110,7 @@ mod tests {
 
     #[test]
     fn missing_data_are_treated_as_cloudwatch_documents_it() {
-        use Verdict::{Breaching as Alarm, Fine as Ok, NoData as Insufficient, Open as Retain};
+        use Verdict::{Breaching as Alarm, Fine as Ok, Kept as Retain, NoData as Insufficient};
         // "Configuring how CloudWatch alarms treat missing data", both tables; a range of 5, N = 3. The columns are
         // missing, ignore, breaching, not breaching.
         for (data, m, expected) in [
@@ -132,8 +134,8 @@ mod tests {
     fn an_alarm_is_not_raised_before_its_time() {
         // The same page, "Avoiding premature transitions to alarm state", 3 of 3.
         for (data, expected) in [
-            ("- - - - X", Verdict::Open),
-            ("- - - X -", Verdict::Open),
+            ("- - - - X", Verdict::Kept),
+            ("- - - X -", Verdict::Kept),
             ("- - - X 0", Verdict::Fine),
             ("- - X - 0", Verdict::Fine),
             ("- - X - -", Verdict::Breaching),
@@ -149,7 +151,7 @@ mod tests {
             ("X", [Verdict::Breaching; 5]),
             ("0", [Verdict::Fine; 5]),
             ("?", [Verdict::Open; 5]),
-            ("-", [Verdict::NoData, Verdict::Open, Verdict::Breaching, Verdict::Fine, Verdict::NoData]),
+            ("-", [Verdict::NoData, Verdict::Kept, Verdict::Breaching, Verdict::Fine, Verdict::NoData]),
         ] {
             let [missing, ignore, breaching, not_breaching] = POLICIES;
             let policies = [missing, ignore, breaching, not_breaching, Missing::NoData];

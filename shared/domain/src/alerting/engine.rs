@@ -12,18 +12,21 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::Minute;
+use crate::keys;
 use crate::metrics::recent::RecentRollups;
 use crate::ports::{MetricQuery, Unanswered};
 
+use super::absence::Heard;
 use super::board::{Board, Held};
 use super::datapoints::Verdict;
 use super::episode::{Episode, Origin};
 use super::evaluation::{Finding, Past, REMEMBERED, Told, advance, end, has_alert, told};
 use super::event::{self, SecurityEvent};
 use super::lifecycle::Phase;
-use super::rules::kind::Kind;
+use super::rules::kind::{Absence, Heartbeat, Kind};
 use super::rules::{Labels, Rule, RuleSet, Severity};
 use super::samples::{ForeignValues, Samples, oldest_kept};
+use super::slo::Budget;
 use super::state::{Alert, AlertState, Health};
 use super::{absence, composite, heartbeat, slo, threshold};
 
@@ -42,8 +45,9 @@ pub const EVALUATION_ERROR: &str = "evaluation_error";
 pub const FILES: [(&str, &str); 3] =
     [(RULES_INVALID, "rule file"), (POLICY_INVALID, "notification policy"), (SILENCES_INVALID, "file of silences")];
 
-/// The label of [`NO_DATA`] and [`EVALUATION_ERROR`] that names the rule, beside those of its alert.
-pub const RULE: &str = "rule";
+/// The label of [`NO_DATA`] and [`EVALUATION_ERROR`] that names the rule, beside those of its alert. Not `rule`: that is
+/// what every alert's own rule is called where alerts are matched.
+pub const RULE: &str = "of_rule";
 
 /// Class of alerts about the evaluation itself.
 const SYSTEM: &str = "system";
@@ -168,7 +172,7 @@ impl<'a> Tick<'a> {
     }
 }
 
-/// What is wrong with a file of the operators, so that the last good one stays in force.
+/// What is wrong with a file of the operators, so that it is not used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileProblem {
     /// Id of the alert about it: one of [`FILES`].
@@ -229,7 +233,7 @@ fn forget_waits(state: &mut AlertState) {
     }
     let alerts = &state.alerts;
     let fires = |fingerprint: &String| alerts.get(fingerprint).is_some_and(|alert| alert.phase.is_firing());
-    for (fingerprint, silence) in state.heard.values_mut().flatten() {
+    for (fingerprint, silence) in state.heard.values_mut().flat_map(|heard| &mut heard.groups) {
         if !fires(fingerprint) {
             silence.minutes = 0;
         }
@@ -255,6 +259,7 @@ impl Work<'_> {
             let mut counts = self.state.events.counts.remove(&rule.id).unwrap_or_default();
             event::count(rule, kind, events, (first, last), &mut counts);
             let mut held = self.board.take(&rule.id);
+            let foregone = foregone(rule, &mut held);
             let mut minute = first;
             while minute <= last && !(counts.is_empty() && held.is_empty()) {
                 for finding in event::findings(rule, kind, minute, &mut counts, &held) {
@@ -263,6 +268,7 @@ impl Work<'_> {
                 held.retain(|_, held| !is_forgotten(&held.alert, minute));
                 minute = minute.plus(1);
             }
+            held.extend(foregone);
             self.board.put(&rule.id, held);
             if !counts.is_empty() {
                 self.state.events.counts.insert(rule.id.clone(), counts);
@@ -274,6 +280,7 @@ impl Work<'_> {
     /// Evaluates one rule in one minute.
     fn evaluate<'a>(&mut self, rule: &'a Rule, minute: Minute, samples: &Samples<'a>) {
         let mut held = self.board.take(&rule.id);
+        let foregone = foregone(rule, &mut held);
         let findings = match &rule.kind {
             Kind::Metric(threshold) => threshold::findings(rule, threshold, minute, samples, &held),
             Kind::Slo(slo) => {
@@ -289,12 +296,16 @@ impl Work<'_> {
                 heartbeat::findings(rule, heartbeat, minute, samples, heard)
             }
             Kind::Composite(composite) => composite::findings(rule, composite, &self.board, &held),
-            Kind::Event(_) => return self.board.put(&rule.id, held), // As they come, and not by minutes of metrics.
+            Kind::Event(_) => return self.board.put(&rule.id, held.into_iter().chain(foregone).collect()), // As they come, and not by minutes of metrics.
         };
+        let mut unknown = BTreeSet::new();
         let mut left: BTreeSet<Labels> = held.keys().cloned().collect();
         for finding in findings {
             let (labels, health) = (Rc::clone(&finding.labels), finding.health);
             let was_held = left.remove(&*labels);
+            if health != Health::Ok || matches!(finding.verdict, Verdict::Open | Verdict::NoData) {
+                unknown.insert(Rc::clone(&labels));
+            }
             self.changes.extend(advance_rule(rule, finding, minute, &mut held, &mut self.state.past));
             // An alert that is not well is held, so that it was held where it is well again.
             if was_held || health != Health::Ok {
@@ -302,12 +313,17 @@ impl Work<'_> {
             }
         }
         for labels in left {
-            if let Some(gone) = held.get_mut(&labels).filter(|held| !matches!(held.alert.phase, Phase::Resolved { .. }))
-            {
-                self.changes.extend(end(&mut gone.alert, minute, None, "nothing is known of its group any more"));
-                self.watch(rule, &labels, Health::Ok, minute);
+            match held.get_mut(&labels).map(|held| &mut held.alert) {
+                Some(alert) if matches!(alert.phase, Phase::Resolved { .. }) => alert.health = Health::Ok,
+                Some(alert) => {
+                    self.changes.extend(end(alert, minute, None, "nothing is known of its group any more"));
+                }
+                None => {}
             }
+            self.watch(rule, &labels, Health::Ok, minute);
         }
+        self.board.set_unknown(&rule.id, unknown);
+        held.extend(foregone);
         held.retain(|_, held| !is_forgotten(&held.alert, minute));
         self.board.put(&rule.id, held);
     }
@@ -342,9 +358,7 @@ impl Work<'_> {
         let value = Some(mistakes as f64);
         let finding = Finding { labels: Rc::default(), verdict, value, health: Health::Ok, ends: None };
         let summary = match problem {
-            Some(FileProblem { text, .. }) => {
-                format!("The {file} has mistakes; the last good one stays in force.\n{text}")
-            }
+            Some(FileProblem { text, .. }) => format!("The {file} has mistakes; {}.\n{text}", self.in_force(id)),
             None => format!("The {file} is in order again."),
         };
         let told = |_: &Labels, _: Option<f64>| Told {
@@ -357,8 +371,23 @@ impl Work<'_> {
             origin: Origin::Rule {},
         };
         let mut held = self.board.take(id);
+        // Other mistakes are another episode: whoever mends the file reads what is wrong with it now.
+        let is_other = |alert: &Alert| alert.fired.as_ref().is_some_and(|fired| fired.summary != summary);
+        if let (Some(_), Some(held)) = (problem, held.values_mut().find(|held| is_other(&held.alert))) {
+            self.changes.extend(end(&mut held.alert, now, value, "its mistakes are others now"));
+        }
         self.changes.extend(advance(id, finding, now, (0, 0), &mut held, &mut self.state.past, told));
         self.board.put(id, held);
+    }
+
+    /// What holds instead of a file of the operators that has mistakes.
+    fn in_force(&self, id: &str) -> &'static str {
+        let (accepted, otherwise) = match id {
+            RULES_INVALID => (&self.state.accepted_rules, "the built-in one is in force"),
+            POLICY_INVALID => (&self.state.accepted_policy, "the built-in one is in force"),
+            _ => (&self.state.accepted_silences, "none is in force"),
+        };
+        if accepted.is_some() { "the last good one stays in force" } else { otherwise }
     }
 
     /// Ends alerts whose rule, or whose group, is no longer in the rule file, and forgets what was remembered for them:
@@ -383,19 +412,39 @@ impl Work<'_> {
         let state = &mut self.state;
         state.budgets.retain(|id, _| is_kind(id, "slo"));
         state.heard.retain(|id, heard| {
-            heard.retain(|_, silence| is_owned(id, &silence.labels));
+            heard.groups.retain(|_, silence| is_owned(id, &silence.labels));
             is_kind(id, "absence") || is_kind(id, "heartbeat")
         });
         state.events.counts.retain(|id, counts| {
             counts.retain(|_, counted| is_owned(id, &counted.labels));
             is_kind(id, "event")
         });
+        // What was remembered of something else says nothing of what a rule asks for now.
+        for rule in rules.values() {
+            match &rule.kind {
+                Kind::Slo(slo) => {
+                    let indicator = slo::identity(rule, slo);
+                    let budget = remembered(&mut state.budgets, &rule.id);
+                    if budget.indicator != indicator {
+                        *budget = Budget { indicator, ..Budget::default() };
+                    }
+                }
+                Kind::Absence(Absence { query, .. }) | Kind::Heartbeat(Heartbeat { query, .. }) => {
+                    let query = keys::fingerprint([query.identity().as_bytes()]);
+                    let heard = remembered(&mut state.heard, &rule.id);
+                    if heard.query != query {
+                        *heard = Heard { query, ..Heard::default() };
+                    }
+                }
+                Kind::Metric(_) | Kind::Composite(_) | Kind::Event(_) => {}
+            }
+        }
     }
 
     /// Drops what nobody needs to remember.
     fn forget(&mut self, minute: Minute) {
         self.board.retain(|alert| !is_forgotten(alert, minute));
-        self.state.heard.retain(|_, heard| !heard.is_empty());
+        self.state.heard.retain(|_, heard| !heard.groups.is_empty());
         self.state.past.retain(|_, firings| firings.last().is_some_and(|last| minute.since(*last) <= REMEMBERED));
     }
 }
@@ -403,6 +452,17 @@ impl Work<'_> {
 fn advance_rule(rule: &Rule, finding: Finding, minute: Minute, held: &mut Held, past: &mut Past) -> Option<Episode> {
     let waits = (rule.hold, rule.keep_firing_for);
     advance(&rule.id, finding, minute, waits, held, past, |labels, value| told(rule, labels, value))
+}
+
+/// Takes out alerts of groups that the rule had when it was another. They have ended, and are only there for people to
+/// look at: nothing is to be evaluated for them.
+fn foregone(rule: &Rule, held: &mut Held) -> Held {
+    if held.keys().all(|labels| has_alert(rule, labels)) {
+        return Held::new();
+    }
+    let (held_still, foregone) = std::mem::take(held).into_iter().partition(|(labels, _)| has_alert(rule, labels));
+    *held = held_still;
+    foregone
 }
 
 /// What is remembered of a rule.

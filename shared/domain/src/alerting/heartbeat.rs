@@ -23,13 +23,13 @@ pub(super) fn findings<'a>(
     let selection = samples.select(&heartbeat.query, &[]);
     let labels: Rc<Labels> = Rc::default();
     let fingerprint = fingerprint(&rule.id, &labels);
-    let before = heard.get(&fingerprint);
+    let before = heard.groups.get(&fingerprint);
     let Some(silence) = Silence::after(before, rule, &heartbeat.query, &labels, &selection, minute) else {
         return vec![Finding { labels, verdict: Verdict::Open, value: None, health: Health::Error, ends: None }];
     };
     let minutes = silence.minutes;
-    heard.insert(fingerprint, silence);
-    let verdict = if minutes >= longest(heartbeat) { Verdict::Breaching } else { Verdict::Fine };
+    let verdict = silence.verdict(minute, longest(heartbeat));
+    heard.groups.insert(fingerprint, silence);
     vec![Finding { labels, verdict, value: Some(minutes as f64), health: Health::Ok, ends: None }]
 }
 

@@ -57,7 +57,7 @@ impl Phase {
     /// `keep_firing_for` are in minutes.
     pub fn after(self, at: Minute, verdict: Verdict, hold: i64, keep_firing_for: i64) -> (Phase, Option<Turned>) {
         match (self, verdict) {
-            (_, Verdict::Open | Verdict::NoData) => (self.unseen_for_a_minute(), None),
+            (_, Verdict::Open | Verdict::Kept | Verdict::NoData) => (self.unseen_for_a_minute(), None),
             (Phase::Inactive {} | Phase::Resolved { .. }, Verdict::Breaching) => Phase::breached(at, at, hold),
             (Phase::Pending { since }, Verdict::Breaching) => Phase::breached(since, at, hold),
             (Phase::Firing { since, .. }, Verdict::Breaching) => (Phase::Firing { since, fine_since: None }, None),

@@ -25,11 +25,11 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::alerting::datapoints;
-use crate::metrics::registry::Definition;
+use crate::metrics::registry::{self, Definition};
 use crate::ports::MetricQuery;
 
 use evidence::Evidence;
-use kind::{Kind, Threshold};
+use kind::{Absence, Kind, Threshold};
 use scenario::Scenario;
 use summary::Summary;
 
@@ -212,6 +212,26 @@ impl Filter {
     }
 }
 
+impl Query {
+    /// Whether it tells how many came.
+    pub fn is_counted(&self) -> bool {
+        match (&self.source, self.statistic) {
+            (Source::Own(_), Statistic::SampleCount) => true,
+            (Source::Own(metric), Statistic::Sum) => metric.kind == registry::Kind::Counter,
+            _ => false,
+        }
+    }
+
+    /// What it asks for, in words that are the same as long as it asks for the same; however the metric is described.
+    pub fn identity(&self) -> String {
+        let metric = match &self.source {
+            Source::Own(metric) => metric.name.to_owned(),
+            Source::Foreign(series) => format!("{series:?}"),
+        };
+        format!("{metric} {:?} {:?}", self.statistic, self.filters)
+    }
+}
+
 impl Rule {
     /// The service that an alert of the group `labels` concerns, for routing: the group's own, the one that the file
     /// says, the one that all its queries ask for, or `all`.
@@ -259,9 +279,9 @@ impl Rule {
                 let windows = slo.alerts.iter().flat_map(|alert| &alert.burns).flat_map(|burn| [burn.long, burn.short]);
                 windows.filter(|&window| window <= 60).max().unwrap_or(1)
             }
-            Kind::Absence(absence) => absence.after,
-            // CloudWatch has the newest minutes of some metrics late.
-            Kind::Heartbeat(_) => 15,
+            Kind::Absence(Absence { query: Query { source: Source::Foreign(_), .. }, after, .. }) => *after,
+            // What was heard is remembered; but the newest minutes of some metrics come late.
+            Kind::Absence(_) | Kind::Heartbeat(_) => 15,
             Kind::Composite(_) | Kind::Event(_) => 1,
         }
     }

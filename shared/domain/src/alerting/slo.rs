@@ -56,7 +56,9 @@ pub struct Track {
     pub buckets: VecDeque<Bucket>,
 }
 
-/// Five minutes: how many of them were read, what was bad in them, and what there was at all.
+/// Five minutes: how many of them were read, what was counted in them of the part that the rule asks for (good, or bad),
+/// and what there was at all. As it was counted: two counters do not come in the same minute, so that only of a whole
+/// window it can be said what was bad.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Bucket(pub u8, pub f64, pub f64);
 
@@ -80,6 +82,16 @@ struct Selected<'a> {
     part: Option<(&'a Query, Rc<Selection<'a>>)>,
 }
 
+/// Hash of what the rule counts, and how it groups that.
+pub(super) fn identity(rule: &Rule, slo: &Slo) -> String {
+    let indicator = match &slo.indicator {
+        Indicator::Good { good, total } => format!("good {} of {}", good.identity(), total.identity()),
+        Indicator::Bad { bad, total } => format!("bad {} of {}", bad.identity(), total.identity()),
+        Indicator::Within { query, limit } => format!("{} within {limit}", query.identity()),
+    };
+    keys::fingerprint([indicator.as_bytes(), rule.group_by.join(",").as_bytes()])
+}
+
 /// What `minute` says of each alert of each group.
 pub(super) fn findings<'a>(
     rule: &'a Rule,
@@ -89,10 +101,6 @@ pub(super) fn findings<'a>(
     budget: &mut Budget,
 ) -> Vec<Finding> {
     let selected = Selected::of(rule, slo, samples);
-    let indicator = keys::fingerprint([format!("{:?} {:?}", slo.indicator, rule.group_by).as_bytes()]);
-    if budget.indicator != indicator {
-        *budget = Budget { indicator, groups: BTreeMap::new() };
-    }
     let known = budget.groups.values().map(|track| Rc::new(track.labels.clone()));
     let groups: BTreeSet<Rc<Labels>> = selected.total.1.groups(minute).into_iter().chain(known).collect();
     let mut findings = Vec::new();
@@ -196,6 +204,16 @@ fn bucket_of(minute: Minute) -> Minute {
     minute.plus(-minute.since(epoch).rem_euclid(BUCKET))
 }
 
+/// What was bad of a window, given what was counted in it. More good ones than all, or more bad ones: the counters came
+/// apart at its ends. Neither is below nothing.
+fn bad_of(indicator: &Indicator, part: f64, total: f64) -> f64 {
+    match indicator {
+        Indicator::Good { .. } => (total - part).max(0.0),
+        Indicator::Bad { .. } => part.min(total),
+        Indicator::Within { .. } => part,
+    }
+}
+
 impl Burned {
     /// How many times as fast as what would use up the budget in exactly its period. `None` where nothing came.
     fn rate(self, budget: f64) -> Option<f64> {
@@ -224,7 +242,7 @@ impl<'a> Selected<'a> {
         Selected { indicator: &slo.indicator, total: select(total), part: part.map(select) }
     }
 
-    /// What was bad in the window, and what there was at all. `None` where the metrics could not be read.
+    /// What was counted of the part in the window, and what there was at all. `None` where the metrics could not be read.
     fn counted(&self, labels: &Labels, window: Window) -> Option<(f64, f64)> {
         let read = |(query, selection): &(&Query, Rc<Selection>)| match selection.read(query, labels, window) {
             Reading::Value(value) => Some(value),
@@ -237,19 +255,18 @@ impl<'a> Selected<'a> {
                 let (good, total) = self.total.1.within(labels, window, *limit)?;
                 Some((total - good, total))
             }
-            // More good ones than all, or more bad ones: the counters came apart. Neither is below nothing.
-            Indicator::Good { .. } => read(&self.total).zip(part).map(|(total, good)| ((total - good).max(0.0), total)),
-            Indicator::Bad { .. } => read(&self.total).zip(part).map(|(total, bad)| (bad.min(total), total)),
+            Indicator::Good { .. } | Indicator::Bad { .. } => part.zip(read(&self.total)),
         }
     }
 
     /// What the `minutes` that end with `minute` hold. `None` where they could not be read.
     fn burned(&self, track: Option<&Track>, labels: &Labels, minute: Minute, minutes: i64) -> Option<Burned> {
         if minutes > RECENT {
-            return Some(track?.burned(minute, minutes));
+            return Some(track?.burned(minute, minutes, self.indicator));
         }
         let window = Window::ending(minute, minutes);
-        let (bad, total) = self.counted(labels, window)?;
+        let (part, total) = self.counted(labels, window)?;
+        let bad = bad_of(self.indicator, part, total);
         Some(Burned { bad, total, known: self.total.1.known_minutes(window), minutes })
     }
 }
@@ -264,9 +281,9 @@ impl Track {
         if at >= self.buckets.len() {
             self.buckets.resize(at + 1, Bucket::default());
         }
-        if let (Some(Bucket(known, bad, total)), Some(counted)) = (self.buckets.get_mut(at), counted) {
+        if let (Some(Bucket(known, part, total)), Some(counted)) = (self.buckets.get_mut(at), counted) {
             *known = known.saturating_add(1);
-            *bad += counted.0;
+            *part += counted.0;
             *total += counted.1;
         }
     }
@@ -278,23 +295,54 @@ impl Track {
         }
     }
 
-    fn burned(&self, minute: Minute, minutes: i64) -> Burned {
+    fn burned(&self, minute: Minute, minutes: i64, indicator: &Indicator) -> Burned {
         let first = bucket_of(minute.plus(1 - minutes)).since(self.from) / BUCKET;
         let taken = self.buckets.iter().skip(usize::try_from(first).unwrap_or(0));
-        let nothing = Burned { bad: 0.0, total: 0.0, known: 0, minutes };
-        taken.fold(nothing, |sum, Bucket(known, bad, total)| Burned {
-            bad: sum.bad + bad,
-            total: sum.total + total,
-            known: (sum.known + i64::from(*known)).min(minutes),
-            ..sum
-        })
+        let (known, part, total) = taken.fold((0, 0.0, 0.0), |sum, Bucket(known, part, total)| {
+            (sum.0 + i64::from(*known), sum.1 + part, sum.2 + total)
+        });
+        Burned { bad: bad_of(indicator, part, total), total, known: known.min(minutes), minutes }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::alerting::rules::{Source, Statistic};
     use crate::alerting::testing::minute;
+    use crate::metrics::registry;
+
+    fn indicator(is_of_good: bool) -> Indicator {
+        let metric = registry::find("api_requests").unwrap();
+        let (source, statistic, filters) = (Source::Own(metric), Statistic::Sum, BTreeMap::new());
+        let total = Query { source, statistic, filters, fill_zero: false, min_samples: 0 };
+        let part = total.clone();
+        if is_of_good { Indicator::Good { good: part, total } } else { Indicator::Bad { bad: part, total } }
+    }
+
+    proptest! {
+        /// However the two counters jitter, what the buckets say of a window is what its sums say.
+        #[test]
+        fn buckets_say_of_a_window_what_its_sums_say(
+            minutes in prop::collection::vec((0..20u8, 0..20u8), 5..200),
+            is_of_good: bool,
+        ) {
+            let indicator = indicator(is_of_good);
+            let mut track = Track { labels: Labels::new(), from: minute(0), buckets: VecDeque::new() };
+            let (mut part, mut total) = (0.0, 0.0);
+            for (at, counted) in (0..).zip(&minutes) {
+                let counted = (f64::from(counted.0), f64::from(counted.1));
+                (part, total) = (part + counted.0, total + counted.1);
+                track.add(minute(at), Some(counted));
+            }
+            let length = minutes.len() as i64;
+            let burned = track.burned(minute(length - 1), length, &indicator);
+            let bad = if is_of_good { (total - part).max(0.0) } else { part.min(total) };
+            prop_assert_eq!(burned, Burned { bad, total, known: length, minutes: length });
+        }
+    }
 
     #[test]
     fn a_window_burns_or_does_not_or_nobody_can_say() {
@@ -323,6 +371,7 @@ mod tests {
 
     #[test]
     fn buckets_hold_what_was_added_as_long_as_a_window_needs_it() {
+        let bad = indicator(false);
         // 10:00 begins a bucket.
         let mut track = Track { labels: Labels::new(), from: minute(0), buckets: VecDeque::new() };
         for at in 3..=130 {
@@ -331,11 +380,11 @@ mod tests {
         }
         // 120 minutes that end at 130 begin at 11, in the bucket of 10 to 14.
         assert_eq!((track.from, track.buckets.len()), (minute(10), 25));
-        let burned = track.burned(minute(130), 120);
+        let burned = track.burned(minute(130), 120, &bad);
         assert_eq!(burned, Burned { bad: 120.0, total: 1_200.0, known: 120, minutes: 120 });
-        assert_eq!(track.burned(minute(130), 65).total, 650.0, "from 65 on, without 100");
+        assert_eq!(track.burned(minute(130), 65, &bad).total, 650.0, "from 65 on, without 100");
         // After a gap the minutes between are there, and unknown.
         track.add(minute(200), Some((0.0, 10.0)));
-        assert_eq!(track.burned(minute(200), 70), Burned { bad: 1.0, total: 20.0, known: 2, minutes: 70 });
+        assert_eq!(track.burned(minute(200), 70, &bad), Burned { bad: 1.0, total: 20.0, known: 2, minutes: 70 });
     }
 }

@@ -8,8 +8,9 @@ use crate::Minute;
 use super::board::Held;
 use super::datapoints::{self, Datapoint, Verdict};
 use super::evaluation::{Finding, is_firing};
+use super::expression::Expression;
 use super::rules::kind::Threshold;
-use super::rules::{Labels, Missing, Query, Rule};
+use super::rules::{Labels, Missing, Query, Rule, Statistic};
 use super::samples::{Reading, Samples, Selection, Window};
 use super::state::Health;
 
@@ -111,6 +112,12 @@ fn observe(threshold: &Threshold, selected: &[Selected], labels: &Labels, minute
     Observation { value, answered, known }
 }
 
+/// Whether the value of a window is no less than that of any part of it.
+fn only_grows(threshold: &Threshold) -> bool {
+    let Expression::Query(name) = &threshold.expression else { return false };
+    threshold.queries.get(name).is_some_and(|query| query.is_counted() || query.statistic == Statistic::Maximum)
+}
+
 /// What an observation says. A firing alert stays in breach until `clear` holds.
 fn datapoint(threshold: &Threshold, observation: Observation, firing: bool) -> Datapoint {
     let breaches = |value| if firing { !threshold.clear.holds(value) } else { threshold.when.holds(value) };
@@ -119,9 +126,11 @@ fn datapoint(threshold: &Threshold, observation: Observation, firing: bool) -> D
         Observation { value: Some(value), known: true, .. } if breaches(value) => Datapoint::Breaching,
         Observation { value: Some(_), known: true, .. } => Datapoint::Fine,
         Observation { value: None, known: true, .. } => Datapoint::Missing,
-        // Of a window that began before the history does, only a part is known. What is too much already
-        // is too much; that too little came, nobody can say.
-        Observation { value: Some(value), known: false, .. } if threshold.when.is_upward() && breaches(value) => {
+        // Of a window that began before the history does, only a part is known. Of what can only grow by the rest,
+        // too much already is too much; that too little came, nobody can say.
+        Observation { value: Some(value), known: false, .. }
+            if threshold.when.is_upward() && only_grows(threshold) && breaches(value) =>
+        {
             Datapoint::Breaching
         }
         Observation { known: false, .. } => Datapoint::Unknown,

@@ -167,6 +167,47 @@ fn what_is_too_much_already_fires_although_the_window_is_not_full() {
 }
 
 #[test]
+fn a_part_of_a_window_says_nothing_of_what_the_rest_may_turn() {
+    // One bad minute is no average of five, and what is subtracted may be yet to come.
+    let cpu = "
+- {id: cpu, class: performance, severity: warning, queries: {q: {metric: active_users, stat: Average}}, expr: q,
+   window: {over: 5m}, when: {gt: 80}, annotations: {summary: s}}
+";
+    let few = "
+- {id: few, class: business, severity: warning, queries: {q: {metric: user_registrations, stat: Sum, fill: zero}},
+   expr: 100 - q, window: {over: 5m}, when: {gt: 50}, annotations: {summary: s}}
+";
+    let mut story = Story::of(&format!("{cpu}{few}"));
+    let mut told = Vec::new();
+    for (at, value) in (0..).zip([99.0, 10.0, 10.0, 10.0, 10.0, 10.0]) {
+        story.put(at, "active_users", "", value);
+        story.put(at, "user_registrations", "user", 30.0);
+        told.extend(story.tick(at));
+    }
+    assert!(told.is_empty(), "{told:?}");
+}
+
+#[test]
+fn a_rule_that_groups_otherwise_leaves_no_alert_that_comes_and_goes() {
+    let rules = |group_by: &str| {
+        format!(
+            "- {{id: low, class: business, severity: warning, expr: q, window: {{over: 1m}}, when: {{lt: 1}},
+               queries: {{q: {{metric: contract_creation_errors, stat: Sum, fill: zero}}}}, group_by: {group_by},
+               annotations: {{summary: s}}}}\n"
+        )
+    };
+    let mut story = Story::of(&rules("[service]"));
+    story.put(0, "contract_creation_errors", "contract", 1.0);
+    assert!(story.tick(0).is_empty());
+    assert_eq!(story.tick(1), ["1 firing low contract 0"]);
+    story.rules = rules_of(
+        &rules("[service]").replace("[service]", "[]").replace("contract_creation_errors", "user_registrations"),
+    );
+    let told: Vec<String> = (2..8).flat_map(|at| story.tick(at)).collect();
+    assert_eq!(told, ["2 resolved low contract none", "2 firing low 0"]);
+}
+
+#[test]
 fn the_minute_that_is_not_over_is_not_evaluated() {
     // Defect 5. The delay is that of the rule file.
     let at = |time: &str| format!("2026-11-21T{time}Z").parse::<Timestamp>().unwrap();
@@ -355,6 +396,20 @@ fn a_bad_rule_file_is_an_alert_until_it_is_mended() {
     assert_eq!(story.tick(3), ["4 resolved rules_invalid 0"]);
     let summary = &story.changes[0].summary;
     assert!(summary.contains("config/rules.yaml:2:8: no rules"), "{summary}");
+    assert!(summary.starts_with("The rule file has mistakes; the built-in one is in force."), "{summary}");
+}
+
+#[test]
+fn other_mistakes_of_a_file_are_told_anew() {
+    let problem = |text: &str| [FileProblem { alert: RULES_INVALID, mistakes: 1, text: text.to_owned() }];
+    let mut story = Story::of(FAILURES);
+    story.tick(0);
+    story.state.as_mut().unwrap().accepted_rules = Some("version: 1".to_owned());
+    assert_eq!(story.tick_with(1, &problem("one")), ["2 firing rules_invalid 1"]);
+    assert_eq!(story.tick_with(2, &problem("two")), ["3 resolved rules_invalid 1", "3 firing rules_invalid 1"]);
+    let summary = &story.changes[2].summary;
+    assert_eq!(summary, "The rule file has mistakes; the last good one stays in force.\ntwo");
+    assert_eq!(story.tick(3), ["4 resolved rules_invalid 0"]);
 }
 
 #[test]

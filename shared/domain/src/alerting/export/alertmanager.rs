@@ -265,7 +265,7 @@ mod tests {
     - matchers: ["alertname=~\"low_.+\"", "severity!=\"critical\""]
       mute_time_intervals: ["nights"]
 inhibit_rules:
-- source_matchers: ["severity=\"critical\""]
+- source_matchers: ["severity=\"critical\"", "class!=\"security\"", "service!=\"all\""]
   target_matchers: ["severity=\"warning\"", "class!=\"security\""]
   equal: [service]
 time_intervals:

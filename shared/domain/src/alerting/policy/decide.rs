@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::alerting::engine::FILES;
 use crate::alerting::episode::Episode;
 use crate::alerting::history::{Muted, Record, SilenceTurned};
 use crate::alerting::notification::{Digest, DigestLine, Group, Notification, Reason};
@@ -83,6 +84,9 @@ impl PolicyState {
                 if held.episode.since != change.since {
                     held.muted_by.clear();
                 }
+                // What else is wrong with a file is news to those who mend it.
+                let is_of_file = FILES.iter().any(|(id, _)| *id == change.rule);
+                held.listed &= !(is_of_file && held.episode.summary != change.summary);
                 held.episode = change.clone();
             }
             None => {

@@ -196,6 +196,30 @@ fn resolved_is_told_only_where_firing_was() {
 }
 
 #[test]
+fn what_began_and_ended_while_nobody_looked_is_never_told() {
+    // Minutes that are made up for come in one decision.
+    let mut play = Play::of(Policy { timings: Policy::at_once().timings, ..policy() });
+    assert!(play.run(60, 300, &[(0, "+a -a +b -b")]).is_empty());
+    assert_eq!(play.run(60, 300, &[(0, "+a -a +c")]), ["0 first contract +c"]);
+}
+
+#[test]
+fn other_mistakes_of_a_file_are_news() {
+    let mut play = Play::of(policy());
+    let rules = |text: &str, seconds| Episode { summary: text.to_owned(), ..alert("rules_invalid", seconds) };
+    let mut decided = |changes: &[Episode], seconds| {
+        let decision = decide(&play.policy, &play.silences, std::mem::take(&mut play.state), changes, at(seconds));
+        play.state = decision.state;
+        decision.notifications.iter().map(shown).collect::<Vec<_>>()
+    };
+    assert!(decided(&[rules("one", 0)], 0).is_empty());
+    assert_eq!(decided(&[], 30), ["first contract +rules_invalid"]);
+    assert!(decided(&[ended("rules_invalid", 60), rules("two", 60)], 60).is_empty());
+    assert_eq!(decided(&[], 90), ["new_alerts contract +rules_invalid"]);
+    assert!(decided(&[], 150).is_empty());
+}
+
+#[test]
 fn what_does_not_change_is_repeated() {
     check(
         "at the first look after the repeat interval",
@@ -528,6 +552,21 @@ mod file {
     }
 
     #[test]
+    fn neither_an_attack_nor_what_concerns_the_whole_keeps_a_warning_back() {
+        for (critical, is_told) in [
+            ("critical.contract.business.down", false),
+            ("critical.contract.security.attack", true),
+            ("critical.web.business.down", true),
+            ("critical.all.availability.down", true),
+        ] {
+            let warning = if critical.contains(".all.") { "warning.all.slow" } else { "warning.contract.slow" };
+            let mut play = Play::of(Policy::built_in());
+            let told = play.run(60, 300, &[(0, &format!("+{critical} +{warning}"))]);
+            assert_eq!(told.iter().any(|line| line.contains(&format!("+{warning}"))), is_told, "{critical}: {told:?}");
+        }
+    }
+
+    #[test]
     fn the_example_in_the_built_in_policy_is_one() {
         let (before, after) = DEFAULT_POLICY.split_once("For example:\n#\n").unwrap();
         let (example, _) = after.split_once("mute_calendars: []").unwrap();
@@ -556,12 +595,12 @@ mod file {
                  can't be repeated more often)",
             ),
             (
-                "[severity=\"critical\"]",
+                "[severity=\"critical\", class!=\"security\", service!=\"all\"]",
                 "[severity=\"crit\"]",
                 "no alert has the severity `crit` (there is info, warning, error, critical)",
             ),
             (
-                "[severity=\"critical\"]",
+                "[severity=\"critical\", class!=\"security\", service!=\"all\"]",
                 "[]",
                 "without matchers every alert would be meant (say which alerts: [severity=\"critical\"])",
             ),

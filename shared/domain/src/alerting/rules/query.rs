@@ -76,6 +76,11 @@ impl Check<'_> {
                 self.own(spanned, metric, &raw.filters, group_by)?
             }
             Metric::Foreign(metric) => {
+                if let Some(fill) = &raw.fill {
+                    let message = format!("`fill: zero` of {}, whose newest minutes CloudWatch has late", metric.name);
+                    let hint = "nothing yet is not nothing: leave it out, and say what `missing` data mean";
+                    return self.problem(fill, message, Some(hint.to_owned()));
+                }
                 if let Some(samples) = &raw.min_samples {
                     let message = format!("CloudWatch does not tell the samples of {}", metric.name);
                     return self.problem(samples, message, None);

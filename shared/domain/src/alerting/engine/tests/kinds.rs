@@ -367,8 +367,97 @@ fn a_rule_that_groups_otherwise_has_other_alerts_and_another_history() {
     assert!(told.contains(&"5 resolved silent api none".to_owned()), "{told:?}");
     assert!(told.contains(&"5 firing silent 5".to_owned()), "{told:?}");
     let state = story.state.unwrap();
-    let labels: Vec<&Labels> = state.heard["silent"].values().map(|silence| &silence.labels).collect();
+    let labels: Vec<&Labels> = state.heard["silent"].groups.values().map(|silence| &silence.labels).collect();
     assert_eq!(labels, [&Labels::new()]);
     let groups = &state.budgets["availability"].groups;
     assert_eq!(groups.values().map(|track| track.labels.len()).collect::<Vec<_>>(), [0]);
+}
+
+#[test]
+fn what_is_not_known_yet_decides_no_composite_rule() {
+    // At the start, and after a gap: whether there are few registrations in five minutes, nobody knows before.
+    let mut story = Story::of(&format!(
+        "- {{id: low, class: business, severity: info, queries: {{q: {{metric: user_registrations, stat: Sum, fill: zero}}}},
+           expr: q, window: {{over: 5m}}, when: {{lt: 1}}, annotations: {{summary: s}}}}
+- {{id: odd, kind: composite, class: business, severity: info, expr: users and not low, annotations: {{summary: s}}}}
+{}",
+        gauge("for: 0s")
+    ));
+    let mut told = Vec::new();
+    for at in (0..7).chain(300..307) {
+        story.put(at, "active_users", "", 99.0);
+        told.extend(story.tick(at));
+    }
+    told.retain(|line| line.contains(" odd "));
+    assert!(told.is_empty(), "{told:?}");
+}
+
+#[test]
+fn where_no_data_keep_an_alert_what_it_is_a_composite_rule_goes_by_that() {
+    let mut story = Story::of(&format!(
+        "- {{id: busy, class: business, severity: info, queries: {{q: {{metric: user_registrations, stat: Sum}}}}, missing: ignore,
+           expr: q, window: {{over: 1m}}, when: {{gt: 9}}, annotations: {{summary: s}}}}
+- {{id: odd, kind: composite, class: business, severity: info, expr: users and not busy, annotations: {{summary: s}}}}
+{}",
+        gauge("for: 0s")
+    ));
+    story.put(0, "active_users", "", 99.0);
+    assert_eq!(story.tick(0), ["0 firing users 99", "0 firing odd 1"]);
+}
+
+#[test]
+fn a_rule_that_waits_for_something_else_has_heard_nothing_yet() {
+    let silent = |metric: &str| {
+        format!(
+            "- {{id: silent, kind: absence, class: availability, severity: warning, metric: {metric}, for: 5m,
+                forget_after: 1d, group_by: [service], annotations: {{summary: s}}}}\n"
+        )
+    };
+    let mut story = Story::of(&silent("contract_creation_errors"));
+    story.put(0, "contract_creation_errors", "contract", 1.0);
+    assert!((0..4).all(|at| story.tick(at).is_empty()));
+    story.rules = rules_of(&silent("api_requests"));
+    let told: Vec<String> = (4..20).flat_map(|at| story.tick(at)).collect();
+    assert!(told.is_empty(), "no request was ever heard of: {told:?}");
+}
+
+#[test]
+fn counters_that_jitter_burn_no_budget() {
+    let mut story = Story::of(
+        "- {id: availability, kind: slo, class: sla, objective: 99, good: {metric: api_requests, where: {status_code: 200}},
+            total: {metric: api_requests}, burn: [{severity: warning, factor: 2, long: 6h, short: 2h}], group_by: [service],
+            annotations: {summary: s}}\n",
+    );
+    let counter = |story: &mut Story, at, status_code, value| {
+        story.put_with(at, "api_requests", &[("service", "api"), ("status_code", status_code)], value);
+    };
+    // The total of each pair of minutes is that of its good ones; but it comes a little before them.
+    for at in 0..400 {
+        counter(&mut story, at, "200", if at % 2 == 0 { 8.0 } else { 12.0 });
+        counter(&mut story, at, "404", if at % 2 == 0 { 2.0 } else { -2.0 });
+        assert!(story.tick(at).is_empty(), "minute {at}");
+    }
+}
+
+#[test]
+fn a_rule_that_is_evaluated_again_says_so_also_where_its_alert_is_over() {
+    // The alert has resolved and its group is gone while the alert about its evaluation still fires.
+    let rules = gauge("missing: nodata");
+    let mut story = Story::of(&rules);
+    story.put(0, "active_users", "", 90.0);
+    (0..10).for_each(|at| drop(story.tick(at)));
+    assert!(
+        story.state.as_ref().unwrap().alerts.values().any(|alert| alert.rule == NO_DATA && alert.phase.is_firing())
+    );
+    let state = story.state.as_mut().unwrap();
+    for alert in state.alerts.values_mut().filter(|alert| alert.rule == "users") {
+        alert.phase = Phase::Resolved { at: minute(9) };
+        alert.fired = None;
+    }
+    // A rule that has a finding only for groups that it has heard of.
+    story.rules = rules_of(
+        "- {id: users, kind: absence, class: business, severity: info, metric: user_registrations, for: 5m,
+            forget_after: 1d, annotations: {summary: s}}\n",
+    );
+    assert_eq!(story.tick(10), ["10 resolved no_data users none"]);
 }

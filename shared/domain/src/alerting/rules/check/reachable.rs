@@ -43,7 +43,7 @@ pub(super) fn check(rule: &Threshold) -> Result<(), Unreachable> {
     // Defect 11: where nothing came there is no value, and where something came it is 1 at least.
     if let Expression::Query(name) = &rule.expression
         && let Some(query) = rule.queries.get(name)
-        && is_counted(query)
+        && query.is_counted()
         && !query.fill_zero
         && rule.missing != Missing::Breaching
         && !AT_LEAST_ONE.has(when)
@@ -53,15 +53,6 @@ pub(super) fn check(rule: &Threshold) -> Result<(), Unreachable> {
         return Err(Unreachable { is_of_clear: false, message, hint });
     }
     Ok(())
-}
-
-/// Whether it tells how many came.
-fn is_counted(query: &Query) -> bool {
-    match (&query.source, query.statistic) {
-        (Source::Own(_), Statistic::SampleCount) => true,
-        (Source::Own(metric), Statistic::Sum) => metric.kind == Kind::Counter,
-        _ => false,
-    }
 }
 
 /// An expression without the parentheses around it.
@@ -145,7 +136,7 @@ fn is_part_of(part: &Query, whole: &Query) -> bool {
         _ => false,
     };
     same_metric
-        && is_counted(part)
+        && part.is_counted()
         && part.statistic == whole.statistic
         && whole.filters.iter().all(|(name, filter)| part.filters.get(name) == Some(filter))
 }

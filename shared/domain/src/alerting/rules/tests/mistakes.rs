@@ -94,6 +94,12 @@ const OF_METRICS: &[(Is, &str, &str, &str)] = &[
         "metric: api_requests, stat: Sum, where: {status_code: \"\"}",
         "7:68: no value of status_code is empty",
     ),
+    (
+        Sense,
+        "metric: contract_creation_errors, stat: Sum",
+        "metric: database_connections, stat: SampleCount",
+        "7:69: `fill: zero` of database_connections, whose newest minutes CloudWatch has late",
+    ),
     // Defect 10: nothing said which database.
     (
         Sense,
@@ -491,7 +497,6 @@ const OF_OTHERS: &[(Is, &str, &str, &str)] = &[
     ),
     // Absence and heartbeat.
     (Sense, "for: 15m", "for: 0m", "31:8: no time at all (at least 1m)"),
-    (Sense, "for: 15m", "for: 2h", "26:3: it reaches back 120 minutes (at most 108)"),
     (
         Sense,
         "forget_after: 3d",
