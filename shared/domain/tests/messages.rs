@@ -162,9 +162,10 @@ first message links to is [alert-chart.svg](alert-chart.svg).
 
 A publication has at most 262,144 bytes. What is longer loses its evidence first (log lines, traces, charts), then its
 last alerts (\"and 12 more\"), and texts are cut last. Filter policies find `severity`, `class`, `service`, `status`
-(`firing` as long as one of the alerts does), `environment` and `rule` (`several` where they are of more than one).
-All alerts of a message have the same severity, class and service, so the end of an alert reaches whoever got its
-beginning.
+(`firing` as long as one of the alerts does), `environment` and `rule`. Where there are several values (rules of alerts
+that are told together; severities, classes and services of a digest) the attribute is a `String.Array`, and a policy
+that asks for any of them is met: so the end of an alert reaches whoever got its beginning. The rule of a digest is
+`several`, which is also the last value where there are more than 50: who filters by rule should ask for it as well.
 
 Log lines are those of the archive, so they are masked. Links to charts are signed with the credentials of the function,
 and end with them after some hours. Amazon Q Developer subscribes by HTTPS, so other HTTPS subscribers of the topic get
@@ -179,7 +180,7 @@ its own.
         let publication = publication(&notification, &evidence(), &sender());
         assert!(size(&publication) <= MAX_BYTES);
         writeln!(page, "\n## {title}\n\nSubject: `{}`\n", publication.subject).unwrap();
-        let attributes = publication.attributes.iter().map(|(name, value)| format!("`{name}={value}`"));
+        let attributes = publication.attributes.iter().map(|(name, value)| format!("`{name}={}`", value.text()));
         writeln!(page, "Attributes: {}\n", attributes.collect::<Vec<_>>().join(", ")).unwrap();
         writeln!(page, "SMS: `{}`\n", publication.bodies["sms"]).unwrap();
         writeln!(page, "### E-mail\n\n```text\n{}```\n", publication.bodies["default"]).unwrap();
