@@ -108,7 +108,7 @@ fn evidence() -> Evidence {
     let folder = "https://observability.s3.eu-west-1.amazonaws.com/alerts/charts/dt=2026-11-21";
     about.chart_url = Some(format!("{folder}/0a51-4f1c.svg?X-Amz-Expires=43200&X-Amz-Signature=..."));
     let about = evidence.about(&slow_signing().fingerprint);
-    about.problems = vec!["log lines could not be read: list objects archive/: access denied".to_owned()];
+    about.problems = vec!["log lines could not be read: list objects archive/ (access denied)".to_owned()];
     evidence
 }
 
