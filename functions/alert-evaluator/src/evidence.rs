@@ -204,13 +204,7 @@ struct Looked {
 }
 
 /// Shows the lines of an archive object to those that ask for them: at most `max` bytes of them, and until `until`.
-fn look_at(
-    finders: &mut [Finder<'_>],
-    key: &str,
-    body: &[u8],
-    max: usize,
-    until: Instant,
-) -> std::io::Result<Looked> {
+fn look_at(finders: &mut [Finder<'_>], key: &str, body: &[u8], max: usize, until: Instant) -> std::io::Result<Looked> {
     let text = archive::text_within(body, max)?;
     let bytes = text.len().min(max);
     for line in text.lines() {

@@ -173,7 +173,8 @@ its schema as well: they take the document by SQS or Lambda. CloudWatch's own al
 
 slack-notifier makes blocks of the document. With a bot's token (see `SlackSecretArn` in template.yaml) a group has one
 message that says how things stand, and what is told in between lies in its thread; with a webhook each is a message of
-its own.
+its own. Slack gets a message at least once: what was posted is noted, so that a redelivery of SNS is known, but where
+Slack's answer is lost, or the note can't be written, the same is posted again.
 "
     .to_owned();
     for (title, notification) in cases() {

@@ -421,7 +421,8 @@ mod tests {
 
     #[test]
     fn without_blocks_it_is_still_told_which_alerts_there_are() {
-        let text = |notification: &Notification| without_blocks(&message(notification))["text"].as_str().unwrap().to_owned();
+        let text =
+            |notification: &Notification| without_blocks(&message(notification))["text"].as_str().unwrap().to_owned();
         let told = text(&several());
         for line in ["\nFIRING: contract_signing_slow (contract)", "\n\u{2705} RESOLVED: contract_backlog (contract)"] {
             assert!(told.contains(line), "{told}");
