@@ -28,6 +28,7 @@ use domain::ports::{
 };
 use jiff::{SignedDuration, Timestamp};
 use local::embedded_aws::EmbeddedAws;
+use serde_json::json;
 use testkit::contracts;
 use tokio::sync::OnceCell;
 
@@ -369,10 +370,14 @@ async fn whoever_filters_by_one_of_several_values_gets_the_message() {
         ("joined", r#"{"rule": ["slow"], "class": ["business"]}"#),
         ("other", r#"{"rule": ["several", "failures, slow", "slo"]}"#),
     ] {
-        let url = sqs.create_queue().queue_name(name).send().await.unwrap().queue_url.unwrap();
-        let subscription = sns.subscribe().topic_arn(&topic).protocol("sqs");
-        let subscription =
-            subscription.endpoint(format!("arn:aws:sqs:{}:100000000012:{name}", local::embedded_aws::REGION));
+        let arn = format!("arn:aws:sqs:{}:100000000012:{name}", local::embedded_aws::REGION);
+        let access = json!({"Version": "2012-10-17", "Statement": [{
+            "Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com"}, "Action": "sqs:SendMessage", "Resource": arn,
+        }]});
+        let queue = sqs.create_queue().queue_name(name);
+        let queue = queue.attributes(aws_sdk_sqs::types::QueueAttributeName::Policy, access.to_string());
+        let url = queue.send().await.unwrap().queue_url.unwrap();
+        let subscription = sns.subscribe().topic_arn(&topic).protocol("sqs").endpoint(arn);
         subscription.attributes("FilterPolicy", policy).send().await.unwrap();
         queues.push(url);
     }
