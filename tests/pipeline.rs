@@ -243,7 +243,7 @@ async fn a_message_that_slack_refuses_is_sent_again_and_comes_once() {
     let publication = Publication {
         subject: "a test".into(),
         bodies: BTreeMap::from([("default", "words".to_owned())]),
-        attributes: BTreeMap::from([("severity", "info".to_owned())]),
+        attributes: BTreeMap::from([("severity", "info".into())]),
     };
     // Lambda tries twice more; what fails then goes to the dead-letter queue.
     stack.sink.refuse_slack(2);

@@ -176,8 +176,8 @@ async fn each_protocol_gets_its_body_and_filters_their_attributes() {
     assert!(publication.bodies["default"].contains("Contract creation failures in contract: 5 in 10 minutes"));
     let document = AlertDocument::parse(&publication.bodies["lambda"]).unwrap();
     assert_eq!((document.environment.as_str(), document.firing[0].value), ("production", Some(5.0)));
-    assert_eq!(publication.attributes["service"], "contract");
-    assert_eq!(publication.attributes["environment"], "production");
+    assert_eq!(publication.attributes["service"].text(), "contract");
+    assert_eq!(publication.attributes["environment"].text(), "production");
 }
 
 #[tokio::test]
