@@ -6,12 +6,13 @@ mod metrics;
 mod quarantine;
 mod replay;
 mod rules;
+mod silences;
 mod trace;
 
 use std::io::{self, Write};
-use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use aws::cloudwatch_reads::CloudWatchReads;
 use aws::s3_bucket::S3Bucket;
 use aws::xray::XRay;
@@ -75,13 +76,15 @@ enum Command {
         #[command(subcommand)]
         command: metrics::Command,
     },
-    /// Check a file of alert rules, and run the tests that it has for them
+    /// Check, test, backtest and export alert rules
     Rules {
-        /// The YAML file
-        file: PathBuf,
-        /// Value of a `${NAME}` in the rules, as NAME=VALUE
-        #[arg(long = "set", value_parser = rules::variable)]
-        variables: Vec<(String, String)>,
+        #[command(subcommand)]
+        command: rules::Command,
+    },
+    /// Silence alerts for a while
+    Silences {
+        #[command(subcommand)]
+        command: silences::Command,
     },
 }
 
@@ -124,6 +127,34 @@ async fn run(command: Command, out: &mut impl Write) -> anyhow::Result<bool> {
             let cloudwatch = CloudWatchReads::new(&aws::load_config().await);
             metrics::report(&asked, &cloudwatch, report.json, out).await
         }
-        Command::Rules { file, variables } => rules::check(&file, &variables, out),
+        Command::Rules { command: rules::Command::Check(file) } => rules::check(&file, out),
+        Command::Rules { command: rules::Command::Test(file) } => rules::test(&file, out),
+        Command::Rules { command: rules::Command::Export { format } } => {
+            rules::export::export(&format, out, &mut io::stderr().lock())
+        }
+        Command::Rules { command: rules::Command::Backtest(asked) } => {
+            let bucket = bucket_or_variable(asked.bucket.clone())?;
+            let sdk = aws::load_config().await;
+            let (bucket, cloudwatch) = (S3Bucket::new(&sdk, bucket), CloudWatchReads::new(&sdk));
+            rules::backtest::run(&asked, &bucket, &cloudwatch, Timestamp::now(), out).await
+        }
+        Command::Silences { command } => {
+            let (silences::Command::List { place, .. }
+            | silences::Command::Add { place, .. }
+            | silences::Command::Expire { place, .. }) = &command;
+            let bucket = bucket_or_variable(place.bucket.clone())?;
+            let (bucket, now) = (S3Bucket::new(&aws::load_config().await, bucket), Timestamp::now());
+            match command {
+                silences::Command::List { expired, json, .. } => silences::list(&bucket, expired, json, now, out).await,
+                silences::Command::Add { wanted, .. } => silences::add(&bucket, &wanted, now, out).await,
+                silences::Command::Expire { id, .. } => silences::expire(&bucket, &id, now, out).await,
+            }
+        }
     }
+}
+
+/// The bucket that was named, else that of the variable which the functions have.
+fn bucket_or_variable(named: Option<String>) -> anyhow::Result<String> {
+    let bucket = named.or_else(|| std::env::var("BUCKET_NAME").ok());
+    bucket.context("name the stack's bucket: --bucket, or the variable BUCKET_NAME")
 }

@@ -1,11 +1,41 @@
-//! Checking a file of alert rules before it goes to the bucket.
+//! A file of alert rules before it goes to the bucket: checked, tested, played over the past, and as files of other
+//! systems.
 
 use std::fs;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use domain::alerting::rules::RuleSet;
+use clap::{Args, Subcommand};
+use domain::alerting::rules::{RuleSet, Variables};
+
+pub(crate) mod backtest;
+pub(crate) mod export;
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Say every mistake in a file of rules, with its place
+    Check(RuleFile),
+    /// Run the tests that the rules of a file carry
+    Test(RuleFile),
+    /// Play the rules of a file over stored metrics: how often each would have fired, and what would have been sent
+    Backtest(backtest::Arguments),
+    /// Print the rules as a file of another system; what it can't say is told in the file and here
+    Export {
+        #[command(subcommand)]
+        format: export::Format,
+    },
+}
+
+/// A file of rules.
+#[derive(Args)]
+pub(crate) struct RuleFile {
+    /// The YAML file
+    pub(crate) file: PathBuf,
+    /// Value of a `${NAME}` in the rules, as NAME=VALUE
+    #[arg(long = "set", value_parser = variable)]
+    pub(crate) variables: Vec<(String, String)>,
+}
 
 /// Reads `NAME=VALUE`.
 pub(crate) fn variable(text: &str) -> Result<(String, String), String> {
@@ -13,17 +43,59 @@ pub(crate) fn variable(text: &str) -> Result<(String, String), String> {
     Ok((name.to_owned(), value.to_owned()))
 }
 
-/// Prints every mistake in `file`, or how the tests of its rules went. False where anything is wrong.
-pub(crate) fn check(file: &Path, variables: &[(String, String)], out: &mut impl Write) -> anyhow::Result<bool> {
+impl RuleFile {
+    /// What comments and messages call it.
+    pub(crate) fn name(&self) -> String {
+        self.file.display().to_string()
+    }
+
+    /// Its name without folders, for files that go to other machines.
+    pub(crate) fn short_name(&self) -> String {
+        self.file.file_name().map_or_else(|| self.name(), |name| name.to_string_lossy().into_owned())
+    }
+
+    fn variables(&self) -> Variables {
+        self.variables.iter().cloned().collect()
+    }
+
+    /// Its rules.
+    ///
+    /// # Errors
+    ///
+    /// Where it can't be read, or with all of its mistakes.
+    pub(crate) fn load(&self) -> anyhow::Result<RuleSet> {
+        load(&self.file, &self.variables())
+    }
+}
+
+/// The rules of `file`.
+///
+/// # Errors
+///
+/// Where it can't be read, or with all of its mistakes.
+pub(crate) fn load(file: &Path, variables: &Variables) -> anyhow::Result<RuleSet> {
     let name = file.display().to_string();
     let text = fs::read_to_string(file).with_context(|| name.clone())?;
-    let variables = variables.iter().cloned().collect();
-    let rules = match RuleSet::load(&name, &text, &variables) {
+    Ok(RuleSet::load(&name, &text, variables)?)
+}
+
+/// Prints every mistake, or that there is none. False where there is any.
+pub(crate) fn check(file: &RuleFile, out: &mut impl Write) -> anyhow::Result<bool> {
+    let rules = match file.load() {
         Ok(rules) => rules,
-        Err(error) => {
-            writeln!(out, "{error}")?;
-            return Ok(false);
-        }
+        Err(error) => return mistakes(error, out),
+    };
+    let tests: usize = rules.rules.iter().map(|rule| rule.tests.len()).sum();
+    writeln!(out, "{}: {} rules with {tests} tests, no mistakes", file.name(), rules.rules.len())?;
+    Ok(true)
+}
+
+/// Prints how the tests of the rules went. False where anything is otherwise than expected.
+pub(crate) fn test(file: &RuleFile, out: &mut impl Write) -> anyhow::Result<bool> {
+    let name = file.name();
+    let rules = match file.load() {
+        Ok(rules) => rules,
+        Err(error) => return mistakes(error, out),
     };
     let mut wrong = 0;
     for rule in &rules.rules {
@@ -39,44 +111,82 @@ pub(crate) fn check(file: &Path, variables: &[(String, String)], out: &mut impl 
     Ok(wrong == 0)
 }
 
+/// Prints the mistakes of a file; a file that could not even be read is an error.
+fn mistakes(error: anyhow::Error, out: &mut impl Write) -> anyhow::Result<bool> {
+    let invalid = error.downcast::<domain::alerting::rules::problem::InvalidRules>()?;
+    writeln!(out, "{invalid}")?;
+    Ok(false)
+}
+
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    fn shipped() -> std::path::PathBuf {
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("../rules/default.yaml")
+    /// A file that goes with this.
+    pub(crate) struct Scratch(pub(crate) RuleFile);
+
+    impl Drop for Scratch {
+        fn drop(&mut self) {
+            let _ = fs::remove_file(&self.0.file);
+        }
     }
 
-    fn checked(text: &str, file: &str) -> (bool, String) {
-        let path = std::env::temp_dir().join(format!("{}-{file}", std::process::id()));
-        fs::write(&path, text).unwrap();
+    pub(crate) fn scratch(text: &str, name: &str) -> Scratch {
+        let file = std::env::temp_dir().join(format!("{}-{name}", std::process::id()));
+        fs::write(&file, text).unwrap();
+        Scratch(RuleFile { file, variables: vec![("DATABASE_INSTANCE".to_owned(), "db".to_owned())] })
+    }
+
+    pub(crate) fn shipped() -> String {
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../rules/default.yaml")).unwrap()
+    }
+
+    fn told(of: impl Fn(&RuleFile, &mut Vec<u8>) -> anyhow::Result<bool>, text: &str, name: &str) -> (bool, String) {
         let mut out = Vec::new();
-        let variables = [("DATABASE_INSTANCE".to_owned(), "db".to_owned())];
-        let good = check(&path, &variables, &mut out).unwrap();
-        fs::remove_file(&path).unwrap();
+        let good = of(&scratch(text, name).0, &mut out).unwrap();
         (good, String::from_utf8(out).unwrap())
     }
 
     #[test]
-    fn the_rules_that_ship_pass() {
-        let (good, out) = checked(&fs::read_to_string(shipped()).unwrap(), "good.yaml");
-        assert!(good, "{out}");
+    fn the_rules_that_ship_have_no_mistakes_and_do_what_their_tests_say() {
+        let (good, out) = told(check, &shipped(), "good.yaml");
+        assert!(good && out.contains("no mistakes"), "{out}");
+        let (good, out) = told(test, &shipped(), "tested.yaml");
+        assert!(good && out.contains(" 0 expectations not met"), "{out}");
     }
 
     #[test]
     fn a_typo_is_told_with_its_place() {
-        let text = fs::read_to_string(shipped()).unwrap().replacen("severity:", "severty:", 1);
+        let text = shipped().replacen("severity:", "severty:", 1);
         let line = text.lines().position(|line| line.contains("severty")).unwrap() + 1;
-        let (good, out) = checked(&text, "typo.yaml");
-        assert!(!good);
-        assert!(out.contains("severty") && out.contains(&line.to_string()), "{out}");
+        for (name, (good, out)) in
+            [("check", told(check, &text, "typo.yaml")), ("test", told(test, &text, "typo-test.yaml"))]
+        {
+            assert!(!good, "{name}");
+            assert!(out.contains("severty") && out.contains(&format!("yaml:{line}:")), "{name}: {out}");
+        }
     }
 
     #[test]
-    fn a_rule_that_does_not_do_what_its_test_says_fails() {
-        let text = fs::read_to_string(shipped()).unwrap().replacen(": firing", ": inactive", 1);
-        let (good, out) = checked(&text, "wrong.yaml");
+    fn all_mistakes_are_told_at_once() {
+        let text = shipped().replace("stat: p95", "stat: p955").replace("when: {gt: 80}", "when: {more: 80}");
+        let (good, out) = told(check, &text, "two.yaml");
+        assert!(!good && out.contains("p955") && out.contains("more"), "{out}");
+    }
+
+    #[test]
+    fn a_rule_that_does_not_do_what_its_test_says_fails_its_test_and_no_check() {
+        let text = shipped().replacen(": firing", ": inactive", 1);
+        let (good, out) = told(test, &text, "wrong.yaml");
         assert!(!good && out.contains("expected inactive"), "{out}");
+        assert!(told(check, &text, "wrong-checked.yaml").0);
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_is_an_error() {
+        let file = RuleFile { file: PathBuf::from("/nowhere/rules.yaml"), variables: Vec::new() };
+        let error = check(&file, &mut Vec::new()).unwrap_err();
+        assert!(format!("{error:#}").starts_with("/nowhere/rules.yaml: "), "{error:#}");
     }
 
     #[test]

@@ -54,6 +54,8 @@ pub mod inbox;
 
 pub mod files;
 
+pub mod backtest;
+
 pub mod export;
 
 #[cfg(test)]

@@ -29,5 +29,6 @@ pub mod request;
 
 pub mod state;
 
+pub(crate) use exposition::scaled;
 pub use request::Request;
 pub use state::{Counted, FOLDED, IDLE_MINUTES, Labels, MAX_SERIES, Name, REFUSED_MINUTES, State, StateError};

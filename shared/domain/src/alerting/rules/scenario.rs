@@ -41,10 +41,10 @@ const MAX_MINUTES: usize = 10 * 24 * 60;
 const MAX_TICKS: usize = 4_000;
 
 /// Value of every `group_by` dimension in a test.
-const GROUP: &str = "test";
+pub const GROUP: &str = "test";
 
 /// Name of the series of a rule of kind event.
-const EVENTS: &str = "events";
+pub const EVENTS: &str = "events";
 
 /// One test.
 #[derive(Debug, Clone, PartialEq)]
@@ -136,6 +136,17 @@ impl Scenario {
         let series = series(raw, rule, step)?;
         let expect = expectations(raw, rule, step)?;
         Ok(Scenario { step, series, expect, others: labels_of_others(rule, others) })
+    }
+
+    /// What it expects: phases by the minute, counted from 0, and by the value of the label `burn` (`None`: of all alerts
+    /// of the rule).
+    pub fn expected(&self) -> &BTreeMap<i64, Vec<(Option<String>, String)>> {
+        &self.expect
+    }
+
+    /// The value that the series `name` has in `minute`, and how often.
+    pub fn value(&self, name: &str, minute: i64) -> Option<(f64, u64)> {
+        self.point(name, minute).map(|point| (point.value, point.samples))
     }
 
     /// Phases that it expects somewhere.
@@ -412,8 +423,8 @@ fn stand_in_labels(id: &str, labels: &[String], number: u64) -> Dimensions {
     labels.chain([("rule".to_owned(), id.to_owned())]).collect()
 }
 
-/// A series that the query reads.
-fn series_of(query: &Query, rule: &Rule) -> SeriesKey {
+/// The series of the test's group that the query reads.
+pub fn series_of(query: &Query, rule: &Rule) -> SeriesKey {
     let (name, dimensions) = match &query.source {
         Source::Own(metric) => {
             let mut dimensions: Dimensions =

@@ -52,10 +52,16 @@ impl Summary {
 
     /// The sentence.
     pub fn render(&self, value: Option<f64>, labels: &Labels) -> String {
+        let value = value.map_or_else(|| "no data".to_owned(), display_value);
+        self.filled(&value, |name| labels.get(name).cloned().unwrap_or_default())
+    }
+
+    /// The sentence with `value` for the value, and for each label what `label` makes of its name.
+    pub fn filled(&self, value: &str, label: impl Fn(&str) -> String) -> String {
         let part = |part: &Part| match part {
             Part::Text(text) => text.clone(),
-            Part::Value => value.map_or_else(|| "no data".to_owned(), display_value),
-            Part::Label(name) => labels.get(name).cloned().unwrap_or_default(),
+            Part::Value => value.to_owned(),
+            Part::Label(name) => label(name),
         };
         self.0.iter().map(part).collect()
     }

@@ -8,7 +8,7 @@ use super::wire::{MetricMetadata, MetricType};
 
 /// A value in the unit that the family's name says. A scale below one divides, so that 9 ms are 0.009 s to the last
 /// bit, which 9 times 0.001 is not.
-pub(super) fn scaled(definition: &Definition, value: f64) -> f64 {
+pub(crate) fn scaled(definition: &Definition, value: f64) -> f64 {
     let scale = definition.prometheus_scale();
     if scale < 1.0 { value / (1.0 / scale) } else { value * scale }
 }
