@@ -359,11 +359,11 @@ mod tests {
     #[test]
     fn an_event_that_somebody_made_up_is_bounded() {
         let mut event = security("a", "10:00:00");
-        let text = |number: usize| format!("{number:03}{}", "я".repeat(10_000));
+        let text = |number: usize| format!("{number:03}{}", "я".repeat(500));
         (event.event_type, event.count) = (text(0), u64::MAX);
-        event.trace_ids = (0..1_000).map(text).collect();
-        let values = || (0..1_000).map(|number| (text(number), 1)).collect();
-        event.fields = (0..1_000).map(|number| (text(number), values())).collect();
+        event.trace_ids = (0..50).map(text).collect();
+        let values = || (0..50).map(|number| (text(number), 1)).collect();
+        event.fields = (0..50).map(|number| (text(number), values())).collect();
         let read = Incoming::read(&bridged(&event).to_string()).unwrap();
         assert!(read.to_object().body.len() < 64 * 1024, "{}", read.to_object().body.len());
     }
