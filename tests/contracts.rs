@@ -21,8 +21,9 @@ use domain::metrics::registry::Unit;
 use domain::metrics::report::{Answer, Periods, Request};
 use domain::metrics::series::Dimensions;
 use domain::ports::{
-    DeleteObjects as _, GetObject as _, ListObjects as _, MAX_DELETED, MetricQuery, Object, PutMetrics as _,
-    PutObject as _, ReadFigures as _, ReadMetrics as _, ReadSecret as _, ReplaceObject as _, Retry, SecretText,
+    DeleteObjects as _, GetObject as _, ListObjects as _, MAX_DELETED, MetricQuery, Object, PresignObject as _,
+    PutMetrics as _, PutObject as _, ReadFigures as _, ReadMetrics as _, ReadSecret as _, ReplaceObject as _, Retry,
+    SecretText,
 };
 use jiff::{SignedDuration, Timestamp};
 use local::embedded_aws::EmbeddedAws;
@@ -50,6 +51,41 @@ async fn new_bucket(account: &str) -> S3Bucket {
 #[tokio::test]
 async fn a_real_bucket_keeps_the_contract() {
     contracts::bucket(&new_bucket("100000000001").await, "contract/").await;
+}
+
+#[tokio::test]
+async fn whoever_has_a_link_reads_the_object_and_nothing_else() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let account = "100000000011";
+    new_bucket(account).await;
+    // Of a link the embedded AWS checks the signature, by the one key that it gives every account.
+    let key = aws_sdk_s3::config::Credentials::new(account, "test", None, None, "test");
+    let key = aws_sdk_s3::config::SharedCredentialsProvider::new(key);
+    let sdk = embedded().await.sdk_config(account).into_builder().credentials_provider(key).build();
+    let bucket = S3Bucket::new(&sdk, format!("contract-{account}"));
+    let key = "alerts/charts/dt=2026-11-21/n1-f1.svg";
+    let object = Object { key: key.into(), content_type: "image/svg+xml", body: b"<svg/>".to_vec() };
+    bucket.put(&object).await.unwrap();
+    let link = bucket.presign(key, Duration::from_secs(600)).await.unwrap();
+    assert!(link.contains("X-Amz-Expires=600") && link.contains("X-Amz-Signature="), "{link}");
+    assert!(link.bytes().all(|byte| byte.is_ascii_graphic()), "it stands in e-mails: {link}");
+    // As a browser asks, without credentials of its own.
+    let (address, path) = link.strip_prefix("http://").unwrap().split_once('/').unwrap();
+    let read = async |path: &str| {
+        let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        let request = format!("GET /{path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await.unwrap();
+        String::from_utf8_lossy(&answer).into_owned()
+    };
+    let answer = read(path).await;
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("image/svg+xml"), "{link}: {answer}");
+    assert!(answer.ends_with("<svg/>"), "{answer}");
+    let other = path.replace("n1-f1", "n2-f2");
+    assert!(read(&other).await.starts_with("HTTP/1.1 403"), "the link is to one object");
+    let too_long = bucket.presign(key, Duration::from_secs(8 * 24 * 60 * 60)).await.unwrap_err();
+    assert_eq!(too_long.retry, Retry::Permanent, "S3 takes seven days at most");
 }
 
 #[tokio::test]

@@ -19,7 +19,7 @@ use domain::metrics::recent::RecentRollups;
 use rustix::time::{ClockId, clock_gettime};
 
 use ways::{WAYS, calls, calls_rule_by_rule, tick};
-use world::{Reads, World};
+use world::{FILE, Reads, World};
 
 /// Makes this program the one whose memory is measured; the way, what is read and the number of rules come after it.
 const PEAK_MEMORY: &str = "--peak-memory";
@@ -91,7 +91,11 @@ fn compare(size: &Size) -> ExitCode {
     let world = World::new(Reads::ByService, size.rules);
     println!("\nwhat else a tick does, {} rules by service:", size.rules);
     let load = || RuleSet::load("rules.yaml", &world.text, &Variables::new()).is_ok();
-    println!("{:<44}{:>8.1} ms", format!("read {:.1} MB of rules", megabytes(&world.text)), cpu_millis(load));
+    println!(
+        "{:<44}{:>8.1} ms",
+        format!("read {} rules, {:.1} MB", size.rules.min(FILE), megabytes(&world.text)),
+        cpu_millis(load)
+    );
     let recent = String::from_utf8(world.recent.to_object().body).expect("JSON is UTF-8");
     let read = || RecentRollups::parse(recent.as_bytes()).is_ok();
     println!("{:<44}{:>8.1} ms", format!("read {:.1} MB of recent rollups", megabytes(&recent)), cpu_millis(read));

@@ -3,7 +3,7 @@
 //! What is to be told is committed with the state before anything is sent, so of two evaluators only one
 //! sends; and it stays in the state until it is sent, so a failure only delays it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher as _, RandomState};
 use std::time::{Duration, Instant};
 
@@ -28,8 +28,8 @@ use domain::keys;
 use domain::metrics::recent::RecentRollups;
 use domain::notifying::message::Sender;
 use domain::ports::{
-    AppendLog, DeleteObjects, GetObject, ListDated, ListObjects, MAX_DELETED, PortError, PresignObject, Publish,
-    PutObject, ReadMetrics, ReplaceObject, Replaced, Stored, Version,
+    AppendLog, DeleteObjects, GetObject, ListDated, ListObjects, MAX_DELETED, MetricQuery, PortError, PresignObject,
+    Publish, PutObject, ReadMetrics, ReplaceObject, Replaced, Stored, Unanswered, Version,
 };
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
@@ -274,9 +274,9 @@ where
         }
         let due = due.ok();
         (summary.evaluated, summary.skipped) = due.map_or((0, 0), |due| (due.to.since(due.from) + 1, due.skipped));
-        let foreign = match due {
+        let (foreign, unanswered) = match due {
             Some(due) => self.read_foreign(&engine::foreign_read(&chosen.rules, due)).await,
-            None => ForeignValues::new(),
+            None => (ForeignValues::new(), BTreeMap::new()),
         };
         for one in &inbox.new {
             if let Incoming::Security(event) = one
@@ -286,8 +286,12 @@ where
             }
         }
         let (mut changes, events) = state.take_in(inbox.new, now);
-        let tick =
-            Tick { events: &events, problems: &problems, ..Tick::new(now, due, &chosen.rules, &recent, &foreign) };
+        let tick = Tick {
+            unanswered: &unanswered,
+            events: &events,
+            problems: &problems,
+            ..Tick::new(now, due, &chosen.rules, &recent, &foreign)
+        };
         let Outcome { mut state, changes: evaluated } = engine::evaluate(&tick, Some(state));
         changes.extend(evaluated);
         summary.transitions = changes.len();
@@ -402,27 +406,25 @@ where
         Ok(())
     }
 
-    /// What CloudWatch says. The rules that read a series of which it says nothing are in error; the others go on.
-    async fn read_foreign(&self, read: &ForeignRead) -> ForeignValues {
+    /// What CloudWatch says, and of which series it says nothing: the rules that read one of these are in error, and
+    /// the others go on.
+    async fn read_foreign(&self, read: &ForeignRead) -> (ForeignValues, BTreeMap<MetricQuery, Unanswered>) {
+        let (mut values, mut unanswered) = (ForeignValues::new(), BTreeMap::new());
         if read.queries.is_empty() {
-            return ForeignValues::new();
+            return (values, unanswered);
         }
         let answers = self.ports.metrics.read_metrics(&read.queries, read.from, read.until).await;
-        let mut values = ForeignValues::new();
-        let mut unanswered = Vec::new();
-        for (query, answer) in read.queries.iter().zip(answers) {
+        for (query, answer) in read.queries.iter().cloned().zip(answers) {
             match answer {
-                Ok(answer) => {
-                    values.insert(query.clone(), answer);
-                }
-                Err(error) => unanswered.push(error),
+                Ok(answer) => drop(values.insert(query, answer)),
+                Err(error) => drop(unanswered.insert(query, error)),
             }
         }
-        if let Some(first) = unanswered.first() {
-            let error = first as &dyn std::error::Error;
+        if let Some(error) = unanswered.values().next() {
+            let error = error as &dyn std::error::Error;
             tracing::error!(error, series = unanswered.len(), "rules on metrics of AWS can't be evaluated");
         }
-        values
+        (values, unanswered)
     }
 
     /// Writes the state; `None` where another evaluator has written since it was read.

@@ -1,5 +1,5 @@
-//! What nobody wants to be told for a while: config/silences.yaml of the bucket, changed by compare-and-swap, so that of
-//! two operators neither undoes what the other has done.
+//! What nobody wants to be told for a while: config/silences.yaml of the bucket, changed by compare-and-swap, so that
+//! of two operators neither undoes what the other has done.
 
 use std::io::Write;
 

@@ -1,5 +1,5 @@
-//! The exported files, judged by the tools of the systems that they are for. A tool is looked for where it is installed,
-//! and has to be there in CI.
+//! The exported files, judged by the tools of the systems that they are for. A tool is looked for where it is
+//! installed, and has to be there in CI.
 
 #![allow(clippy::unwrap_used, reason = "a test panics where it fails")]
 
@@ -97,10 +97,15 @@ fn prometheus_does_not_agree_with_other_rules() {
         return;
     }
     let scratch = Scratch::new("otherwise");
-    let (alerts, _) = ops(&["export", "prometheus"], &rules("default.yaml"));
-    let (tests, _) = ops(&["export", "prometheus", "--tests", "alerts.yml"], &rules("default.yaml"));
+    let (alerts, _) = ops(&["export", "prometheus"], &rules("every_kind.yaml"));
+    let (tests, _) = ops(&["export", "prometheus", "--tests", "alerts.yml"], &rules("every_kind.yaml"));
     let tests = scratch.write("alerts_test.yml", &tests);
-    for (from, to) in [("> 80\n", "> 99\n"), ("> 70 and on", "> 30 and on"), ("[10m])) > 3", "[30m])) > 3")] {
+    for (from, to) in [
+        (") > 90)[4m59s:1m]", ") > 99)[4m59s:1m]"),
+        (") >= 80)[4m59s:1m]", ") >= 90)[4m59s:1m]"),
+        ("[10m])) > 0 and on", "[5m])) > 0 and on"),
+        ("or\n      (absent(", "and\n      (absent("),
+    ] {
         assert!(alerts.contains(from), "{from}");
         scratch.write("alerts.yml", &alerts.replace(from, to));
         let output = Command::new("promtool").args(["test", "rules"]).arg(&tests).output().unwrap();

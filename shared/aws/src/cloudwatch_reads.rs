@@ -12,12 +12,16 @@ use aws_sdk_cloudwatch::types::{
 use domain::Minute;
 use domain::metrics::report::Periods;
 use domain::ports::{MetricQuery, MinuteValues, PortError, ReadFigures, ReadMetrics, Unanswered};
+use futures::StreamExt as _;
 
 use crate::failure::port_error;
 use crate::measures::CountRetries;
 
 /// Queries that one call takes.
 const MAX_QUERIES: usize = 500;
+
+/// Calls that are under way at the same time: ten thousand series take twenty.
+const CALLS_AT_ONCE: usize = 4;
 
 /// The grain of alert rules, in seconds.
 const MINUTE: i32 = 60;
@@ -68,19 +72,28 @@ impl CloudWatchReads {
         between: (Minute, Minute),
         period_seconds: i32,
     ) -> Vec<Result<MinuteValues, Incomplete>> {
-        let mut all = Vec::with_capacity(queries.len());
-        for call in queries.chunks(MAX_QUERIES) {
-            match self.read_call(call, between, period_seconds).await {
-                Ok(answers) => all.extend(answers.finish(call)),
-                Err(error) => {
-                    // It was tried again already.
-                    let reason = format!("{:#}", anyhow::Error::new(error));
-                    let incomplete = || Incomplete { reason: Unanswered { reason: reason.clone() }, may_pass: false };
-                    all.extend(call.iter().map(|_| Err(incomplete())));
-                }
+        let calls = queries.chunks(MAX_QUERIES).map(|call| self.answers(call, between, period_seconds));
+        let calls: Vec<_> = calls.collect();
+        let answers: Vec<Vec<_>> = futures::stream::iter(calls).buffered(CALLS_AT_ONCE).collect().await;
+        answers.into_iter().flatten().collect()
+    }
+
+    /// One answer a query of one call.
+    async fn answers(
+        &self,
+        queries: &[MetricQuery],
+        between: (Minute, Minute),
+        period_seconds: i32,
+    ) -> Vec<Result<MinuteValues, Incomplete>> {
+        match self.read_call(queries, between, period_seconds).await {
+            Ok(answers) => answers.finish(queries),
+            Err(error) => {
+                // It was tried again already.
+                let reason = format!("{:#}", anyhow::Error::new(error));
+                let incomplete = || Incomplete { reason: Unanswered { reason: reason.clone() }, may_pass: false };
+                queries.iter().map(|_| Err(incomplete())).collect()
             }
         }
-        all
     }
 }
 

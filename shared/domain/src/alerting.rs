@@ -12,7 +12,7 @@ mod board;
 
 mod evaluation;
 
-mod threshold;
+pub(crate) mod threshold;
 
 pub mod slo;
 

@@ -201,7 +201,7 @@ fn chart() -> String {
     let values = (0..120).filter(|at| !(40..46).contains(at)).map(|at| (minute(at - 90), shape[at as usize / 5]));
     let chart = Chart {
         title: "contract_creation_failure (contract)".to_owned(),
-        caption: "fires when > 3; each point is over 10 min".to_owned(),
+        caption: "each point is over 10 min; fires when > 3".to_owned(),
         window: Window { from: minute(-90), to: minute(29) },
         values: values.collect(),
         threshold: Some(3.0),

@@ -75,7 +75,8 @@ impl Summary<'_> {
             }
         }
         for transition in &self.outcome.transitions {
-            let expected = self.incidents.iter().any(|incident| self.tells(transition, incident));
+            let explains = |incident: &Incident| self.tells(transition, incident) || self.follows(transition, incident);
+            let expected = self.incidents.iter().any(explains);
             check(
                 expected,
                 format!("{} {:?} at {} without a reason", transition.rule, transition.turned, transition.at),
@@ -94,6 +95,13 @@ impl Summary<'_> {
     fn tells(&self, transition: &Transition, incident: &Incident) -> bool {
         let until = incident.ends(self.start).plus(AFTERMATH_MINUTES);
         transition.rule == incident.expects && (incident.starts(self.start)..until).contains(&transition.at)
+    }
+
+    /// Whether a transition is of a rule that rightly fires as well, and began to in time. It may end hours later.
+    fn follows(&self, transition: &Transition, incident: &Incident) -> bool {
+        let until = incident.ends(self.start).plus(AFTERMATH_MINUTES);
+        incident.also.contains(&transition.rule.as_str())
+            && (incident.starts(self.start)..until).contains(&transition.since)
     }
 
     /// The whole of it as text.

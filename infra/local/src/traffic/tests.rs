@@ -1,5 +1,6 @@
 //! The day seen from outside: its lines are read back, and held against what was promised.
 
+mod alerts;
 mod observed;
 mod rules;
 

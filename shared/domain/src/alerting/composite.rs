@@ -84,3 +84,44 @@ fn perhaps(logic: &Logic, firing: &impl Fn(&str) -> Firing) -> bool {
         Logic::Or(left, right) => perhaps(left, firing) || perhaps(right, firing),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn logic() -> impl Strategy<Value = Logic> {
+        let rule = || "[abc]".prop_map(String::from);
+        let leaf = prop_oneof![
+            rule().prop_map(Logic::Fires),
+            (rule(), 1..3usize).prop_map(|(rule, number)| Logic::AtLeast(rule, number)),
+        ];
+        leaf.prop_recursive(4, 16, 2, |inner| {
+            let pair = (inner.clone(), inner.clone());
+            prop_oneof![
+                inner.prop_map(|inner| Logic::Not(Box::new(inner))),
+                pair.clone().prop_map(|(left, right)| Logic::And(Box::new(left), Box::new(right))),
+                pair.prop_map(|(left, right)| Logic::Or(Box::new(left), Box::new(right))),
+            ]
+        })
+    }
+
+    proptest! {
+        /// Against everything that the uncertain alerts could be.
+        #[test]
+        fn what_holds_surely_holds_whatever_the_uncertain_alerts_are(
+            logic in logic(),
+            sure in prop::array::uniform3(0..3usize),
+            uncertain in prop::array::uniform3(0..3usize),
+            turned_out in prop::array::uniform3(0..3usize),
+        ) {
+            let at = |rule: &str| usize::from(rule.as_bytes()[0] - b'a');
+            let bounds = |rule: &str| Firing { surely: sure[at(rule)], perhaps: sure[at(rule)] + uncertain[at(rule)] };
+            let truth = |rule: &str| sure[at(rule)] + turned_out[at(rule)].min(uncertain[at(rule)]);
+            let holds = logic.holds(&truth);
+            prop_assert!(!surely(&logic, &bounds) || holds, "{logic}");
+            prop_assert!(perhaps(&logic, &bounds) || !holds, "{logic}");
+        }
+    }
+}

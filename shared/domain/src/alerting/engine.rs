@@ -13,7 +13,7 @@ use jiff::Timestamp;
 
 use crate::Minute;
 use crate::metrics::recent::RecentRollups;
-use crate::ports::MetricQuery;
+use crate::ports::{MetricQuery, Unanswered};
 
 use super::board::{Board, Held};
 use super::datapoints::Verdict;
@@ -146,6 +146,8 @@ pub struct Tick<'a> {
     pub recent: &'a RecentRollups,
     /// Those of AWS.
     pub foreign: &'a ForeignValues,
+    /// Why series of AWS are not among them, for whoever is told that rules can't be evaluated.
+    pub unanswered: &'a BTreeMap<MetricQuery, Unanswered>,
     /// Security events that no tick has taken in before.
     pub events: &'a [SecurityEvent],
     /// What is wrong with the operators' files; of a file that is in order there is none.
@@ -161,7 +163,8 @@ impl<'a> Tick<'a> {
         recent: &'a RecentRollups,
         foreign: &'a ForeignValues,
     ) -> Tick<'a> {
-        Tick { now, due, rules, recent, foreign, events: &[], problems: &[] }
+        static ALL_ANSWERED: BTreeMap<MetricQuery, Unanswered> = BTreeMap::new();
+        Tick { now, due, rules, recent, foreign, unanswered: &ALL_ANSWERED, events: &[], problems: &[] }
     }
 }
 
@@ -199,7 +202,9 @@ pub fn evaluate(tick: &Tick, state: Option<AlertState>) -> Outcome {
     }
     let samples = Samples::new(tick.recent, tick.foreign, state.history_from);
     let rules = tick.rules.in_order();
-    let mut work = Work { board: Board::of(std::mem::take(&mut state.alerts)), state, changes: Vec::new() };
+    let board = Board::of(std::mem::take(&mut state.alerts));
+    let mut work = Work { unanswered: tick.unanswered, board, state, changes: Vec::new() };
+    work.let_go(&rules, tick.due.map_or(now, |due| due.from));
     work.take_in(&rules, tick.events, now);
     for minute in tick.due.into_iter().flat_map(Due::minutes) {
         for rule in &rules {
@@ -210,9 +215,8 @@ pub fn evaluate(tick: &Tick, state: Option<AlertState>) -> Outcome {
     for (id, file) in FILES {
         work.evaluate_file(id, file, tick.problems, now);
     }
-    work.end_orphans(&rules, tick.due.map_or(now, |due| due.to));
-    work.forget(&rules, tick.due.map_or(now, |due| due.to));
-    let Work { board, mut state, changes } = work;
+    work.forget(tick.due.map_or(now, |due| due.to));
+    let Work { board, mut state, changes, .. } = work;
     state.alerts = board.into_alerts();
     Outcome { state, changes }
 }
@@ -233,14 +237,15 @@ fn forget_waits(state: &mut AlertState) {
 }
 
 /// A tick at work.
-struct Work {
+struct Work<'t> {
+    unanswered: &'t BTreeMap<MetricQuery, Unanswered>,
     board: Board,
     /// All of it but the alerts, which are on the board.
     state: AlertState,
     changes: Vec<Episode>,
 }
 
-impl Work {
+impl Work<'_> {
     /// Evaluates the rules on events up to the minute `now`.
     fn take_in(&mut self, rules: &[&Rule], events: &[SecurityEvent], now: Minute) {
         let first = self.state.events.until.unwrap_or(now);
@@ -321,7 +326,8 @@ impl Work {
                 Health::Ok | Health::NoData => Verdict::Fine,
             };
             let finding = Finding { labels: Rc::new(of_rule), verdict, value: None, health: Health::Ok, ends: None };
-            let told = |_: &Labels, _: Option<f64>| told_of_health(rule, labels, id, health);
+            let unanswered = self.unanswered;
+            let told = |_: &Labels, _: Option<f64>| told_of_health(rule, labels, id, health, unanswered);
             let mut held = self.board.take(id);
             self.changes.extend(advance(id, finding, minute, (UNWELL_FOR, 0), &mut held, &mut self.state.past, told));
             self.board.put(id, held);
@@ -355,33 +361,41 @@ impl Work {
         self.board.put(id, held);
     }
 
-    /// Ends alerts whose rule, or whose group, is no longer in the rule file: nothing else ever would.
-    fn end_orphans(&mut self, rules: &[&Rule], minute: Minute) {
+    /// Ends alerts whose rule, or whose group, is no longer in the rule file, and forgets what was remembered for them:
+    /// nothing else ever would.
+    fn let_go(&mut self, rules: &[&Rule], minute: Minute) {
         let rules: BTreeMap<&str, &Rule> = rules.iter().map(|rule| (rule.id.as_str(), *rule)).collect();
-        let is_owned = |alert: &Alert| match alert.rule.as_str() {
-            NO_DATA | EVALUATION_ERROR => {
-                let mut labels = alert.labels.clone();
-                let rule = labels.remove(RULE).and_then(|id| rules.get(id.as_str()));
-                rule.is_some_and(|rule| has_alert(rule, &labels))
-            }
-            id if FILES.iter().any(|(file, _)| *file == id) => true,
-            id => rules.get(id).is_some_and(|rule| has_alert(rule, &alert.labels)),
-        };
-        for held in self.board.all_mut() {
-            if !matches!(held.alert.phase, Phase::Resolved { .. }) && !is_owned(&held.alert) {
+        let is_owned = |id: &str, labels: &Labels| rules.get(id).is_some_and(|rule| has_alert(rule, labels));
+        for held in self.board.all_mut().filter(|held| !matches!(held.alert.phase, Phase::Resolved { .. })) {
+            let Alert { rule, labels, .. } = &held.alert;
+            let is_owned = match rule.as_str() {
+                NO_DATA | EVALUATION_ERROR => {
+                    let mut labels = labels.clone();
+                    labels.remove(RULE).is_some_and(|id| is_owned(&id, &labels))
+                }
+                id => FILES.iter().any(|(file, _)| *file == id) || is_owned(id, labels),
+            };
+            if !is_owned {
                 self.changes.extend(end(&mut held.alert, minute, None, "the rule was changed or removed"));
             }
         }
+        let is_kind = |id: &str, name: &str| rules.get(id).is_some_and(|rule| rule.kind.name() == name);
+        let state = &mut self.state;
+        state.budgets.retain(|id, _| is_kind(id, "slo"));
+        state.heard.retain(|id, heard| {
+            heard.retain(|_, silence| is_owned(id, &silence.labels));
+            is_kind(id, "absence") || is_kind(id, "heartbeat")
+        });
+        state.events.counts.retain(|id, counts| {
+            counts.retain(|_, counted| is_owned(id, &counted.labels));
+            is_kind(id, "event")
+        });
     }
 
     /// Drops what nobody needs to remember.
-    fn forget(&mut self, rules: &[&Rule], minute: Minute) {
+    fn forget(&mut self, minute: Minute) {
         self.board.retain(|alert| !is_forgotten(alert, minute));
-        let is_kind =
-            |id: &String, names: &[&str]| rules.iter().any(|rule| rule.id == *id && names.contains(&rule.kind.name()));
-        self.state.budgets.retain(|id, _| is_kind(id, &["slo"]));
-        self.state.heard.retain(|id, heard| !heard.is_empty() && is_kind(id, &["absence", "heartbeat"]));
-        self.state.events.counts.retain(|id, _| is_kind(id, &["event"]));
+        self.state.heard.retain(|_, heard| !heard.is_empty());
         self.state.past.retain(|_, firings| firings.last().is_some_and(|last| minute.since(*last) <= REMEMBERED));
     }
 }
@@ -406,27 +420,44 @@ fn is_forgotten(alert: &Alert, minute: Minute) -> bool {
 
 /// How it is told that an alert can't be evaluated. That is never worse than what it would tell itself, and nobody is
 /// woken for it.
-fn told_of_health(rule: &Rule, labels: &Labels, id: &str, health: Health) -> Told {
+fn told_of_health(
+    rule: &Rule,
+    labels: &Labels,
+    id: &str,
+    health: Health,
+    unanswered: &BTreeMap<MetricQuery, Unanswered>,
+) -> Told {
     let group: Vec<String> = labels.iter().map(|(name, value)| format!("{name} {value}")).collect();
     let group = if group.is_empty() { String::new() } else { format!(" ({})", group.join(", ")) };
-    let rule_id = &rule.id;
-    let (condition, summary) = match (id, health) {
-        (NO_DATA, Health::NoData) => ("no data for 5m", format!("{rule_id}{group} has no data to be evaluated on")),
-        (_, Health::Error) => {
-            ("not evaluated for 5m", format!("{rule_id}{group} can't be evaluated: its metrics could not be read"))
-        }
-        _ => ("", format!("{rule_id}{group} is evaluated again")),
+    let summary = match health {
+        Health::Ok => format!("{}{group} is evaluated again", rule.id),
+        Health::NoData => format!("{}{group} has no data to be evaluated on", rule.id),
+        Health::Error => format!("{}{group} can't be evaluated: {}", rule.id, reason(rule, unanswered)),
     };
-    let most = if id == NO_DATA { Severity::Warning } else { Severity::Error };
+    let (condition, most) = match id {
+        NO_DATA => (format!("no data for {UNWELL_FOR}m"), Severity::Warning),
+        _ => (format!("not evaluated for {UNWELL_FOR}m"), Severity::Error),
+    };
     Told {
         class: SYSTEM.to_owned(),
         severity: told(rule, labels, None).severity.min(most),
         service: rule.service(labels),
-        condition: condition.to_owned(),
+        condition,
         summary,
         runbook_url: None,
         origin: Origin::Rule {},
     }
+}
+
+/// Why an alert of the rule is in error.
+fn reason(rule: &Rule, unanswered: &BTreeMap<MetricQuery, Unanswered>) -> String {
+    let mut foreign = rule.foreign().peekable();
+    if foreign.peek().is_none() {
+        // Our metrics can always be read.
+        return "it has more groups than are watched".to_owned();
+    }
+    let told = foreign.find_map(|series| unanswered.get(series));
+    told.map_or_else(|| "its metrics could not be read".to_owned(), |unanswered| unanswered.reason.clone())
 }
 
 #[cfg(test)]

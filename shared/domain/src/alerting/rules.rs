@@ -67,7 +67,7 @@ pub struct Rule {
     /// Minutes that the breach has to last before the alert fires; 0 for absence, heartbeat and event, which have
     /// waits of their own.
     pub hold: i64,
-    /// Minutes that the alert keeps firing after the breach is over; 0 for event, which has `resolve_after`.
+    /// Minutes that the alert keeps firing after the breach is over; 0 for absence, heartbeat and event.
     pub keep_firing_for: i64,
     /// What it says.
     pub summary: Summary,

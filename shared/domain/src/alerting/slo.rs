@@ -38,7 +38,7 @@ const ROUNDING: f64 = 1e-9;
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Budget {
-    /// Hash of what the rule counts: where that changes, the history begins anew.
+    /// Hash of what the rule counts, and how it groups that: where it changes, the history begins anew.
     pub indicator: String,
     /// By fingerprint.
     pub groups: BTreeMap<String, Track>,
@@ -89,7 +89,7 @@ pub(super) fn findings<'a>(
     budget: &mut Budget,
 ) -> Vec<Finding> {
     let selected = Selected::of(rule, slo, samples);
-    let indicator = keys::fingerprint([format!("{:?}", slo.indicator).as_bytes()]);
+    let indicator = keys::fingerprint([format!("{:?} {:?}", slo.indicator, rule.group_by).as_bytes()]);
     if budget.indicator != indicator {
         *budget = Budget { indicator, groups: BTreeMap::new() };
     }
@@ -108,6 +108,20 @@ pub(super) fn findings<'a>(
         }
     }
     findings
+}
+
+/// How many times as fast as it may the budget burned over the `minutes` up to a minute (an hour at most), by minute: for
+/// charts. `labels` are those of an alert.
+pub(crate) fn rate_at<'a>(
+    rule: &'a Rule,
+    slo: &'a Slo,
+    labels: &Labels,
+    minutes: i64,
+    samples: &Samples<'a>,
+) -> impl Fn(Minute) -> Option<f64> {
+    let (selected, mut group, minutes) = (Selected::of(rule, slo, samples), labels.clone(), minutes.min(RECENT));
+    group.remove(BURN);
+    move |minute| selected.burned(None, &group, minute, minutes)?.rate(slo.budget())
 }
 
 /// Adds `minute` to the group's buckets, if the rule has long windows.
@@ -274,5 +288,54 @@ impl Track {
             known: (sum.known + i64::from(*known)).min(minutes),
             ..sum
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::alerting::testing::minute;
+
+    #[test]
+    fn a_window_burns_or_does_not_or_nobody_can_say() {
+        for (why, bad, total, known, expected) in [
+            ("exactly ten times too fast", 10.0, 100.0, 60, Some(true)),
+            ("a little slower", 9.9, 100.0, 60, Some(false)),
+            ("nothing came", 0.0, 0.0, 60, Some(false)),
+            ("everything fails", 5.0, 5.0, 60, Some(true)),
+            ("half is known, and enough for the whole", 20.0, 100.0, 30, Some(true)),
+            ("half is known, and not enough for the whole", 19.0, 100.0, 30, None),
+            ("nothing is known", 0.0, 0.0, 0, None),
+        ] {
+            let burned = Burned { bad, total, known, minutes: 60 };
+            assert_eq!(burned.burns(10.0, 1.0 - 0.99), expected, "{why}");
+        }
+    }
+
+    #[test]
+    fn a_total_failure_burns_as_fast_as_can_be_whatever_the_rounding() {
+        for objective in [0.9, 0.99, 0.995, 0.999, 0.9999] {
+            let budget = 1.0 - objective;
+            let burned = Burned { bad: 7.0, total: 7.0, known: 5, minutes: 5 };
+            assert_eq!(burned.burns(1.0 / budget, budget), Some(true), "{objective}");
+        }
+    }
+
+    #[test]
+    fn buckets_hold_what_was_added_as_long_as_a_window_needs_it() {
+        // 10:00 begins a bucket.
+        let mut track = Track { labels: Labels::new(), from: minute(0), buckets: VecDeque::new() };
+        for at in 3..=130 {
+            track.add(minute(at), (at != 100).then_some((1.0, 10.0)));
+            track.forget(bucket_of(minute(at - 119)));
+        }
+        // 120 minutes that end at 130 begin at 11, in the bucket of 10 to 14.
+        assert_eq!((track.from, track.buckets.len()), (minute(10), 25));
+        let burned = track.burned(minute(130), 120);
+        assert_eq!(burned, Burned { bad: 120.0, total: 1_200.0, known: 120, minutes: 120 });
+        assert_eq!(track.burned(minute(130), 65).total, 650.0, "from 65 on, without 100");
+        // After a gap the minutes between are there, and unknown.
+        track.add(minute(200), Some((0.0, 10.0)));
+        assert_eq!(track.burned(minute(200), 70), Burned { bad: 1.0, total: 20.0, known: 2, minutes: 70 });
     }
 }

@@ -58,6 +58,18 @@ pub(super) fn findings<'a>(
         .collect()
 }
 
+/// The value that the rule's condition is asked of for the group `labels`, by minute: for charts.
+pub(crate) fn value_at<'a>(
+    rule: &'a Rule,
+    threshold: &'a Threshold,
+    labels: &Labels,
+    samples: &Samples<'a>,
+) -> impl Fn(Minute) -> Option<f64> {
+    let select = |(name, query): (&'a String, &'a Query)| (name.as_str(), query, samples.select(query, &rule.group_by));
+    let selected: Vec<Selected> = threshold.queries.iter().map(select).collect();
+    move |minute| observe(threshold, &selected, labels, minute).value
+}
+
 fn finding(threshold: &Threshold, selected: &[Selected], labels: Rc<Labels>, minute: Minute, firing: bool) -> Finding {
     let observe = |back: usize| observe(threshold, selected, &labels, minute.plus(-(back as i64)));
     let newest = observe(0);

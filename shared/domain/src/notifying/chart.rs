@@ -1,16 +1,17 @@
 //! The chart of an alert as an SVG that stands by itself: its value, its threshold and when it fired, in light and dark.
 
 use std::collections::BTreeMap;
-use std::rc::Rc;
 
 use askama::Template;
 
 use crate::Minute;
 use crate::alerting::condition::display_value;
 use crate::alerting::episode::Episode;
-use crate::alerting::rules::kind::{Kind, Threshold};
+use crate::alerting::rules::kind::{Absence, BURN, Heartbeat, Kind};
 use crate::alerting::rules::{Labels, Query, Rule};
 use crate::alerting::samples::{Reading, Samples, Selection, Window};
+use crate::alerting::{slo, threshold};
+use crate::metrics::recent::SPAN_MINUTES;
 use crate::ports::Object;
 use crate::reporting::html::scale::{Frame, Px, ticks};
 use crate::reporting::numbers::compact;
@@ -24,12 +25,15 @@ const HEIGHT: f64 = 320.0;
 /// How long a title may be, in bytes, to fit on the chart.
 const MAX_TITLE: usize = 78;
 
+/// The same of the smaller text below it.
+const MAX_CAPTION: usize = 78;
+
 /// What is drawn.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Chart {
     /// What it is about.
     pub title: String,
-    /// When it fires, `> 3`, or what else there is to say of the values.
+    /// What the values are, and when it fires.
     pub caption: String,
     /// The minutes that it shows.
     pub window: Window,
@@ -42,38 +46,42 @@ pub struct Chart {
 }
 
 impl Chart {
-    /// The chart of an alert over the `minutes` that end with `to`, as far as metrics are kept. `None` for rules that
-    /// watch no number.
+    /// The chart of an alert over the `minutes` that end with `to`, or the last hours that are kept of metrics. `None`
+    /// for rules that watch no number.
     pub fn of<'a>(rule: &'a Rule, episode: &Episode, samples: &Samples<'a>, minutes: i64, to: Minute) -> Option<Chart> {
-        let window = Window::ending(to, minutes.max(2));
+        let window = Window::ending(to, minutes.clamp(2, SPAN_MINUTES));
         let by_minute = |value_at: &dyn Fn(Minute) -> Option<f64>| -> BTreeMap<Minute, f64> {
             let offsets = 0..=window.to.since(window.from);
             let minutes = offsets.map(|offset| window.from.plus(offset));
             minutes.filter_map(|minute| Some((minute, value_at(minute).filter(|value| value.is_finite())?))).collect()
         };
         let labels = &episode.labels;
-        let select = |query: &'a Query| samples.select(query, &rule.group_by);
         let counts = |query: &'a Query| {
-            let selection = select(query);
+            let selection = samples.select(query, &rule.group_by);
             by_minute(&|minute| count_of(query, &selection, labels, minute))
         };
-        let (values, threshold) = match &rule.kind {
-            Kind::Metric(threshold) => {
-                let queries = threshold.queries.iter();
-                let selections = queries.map(|(name, query)| (name.as_str(), (query, select(query)))).collect();
-                let value = |minute| value_of(threshold, &selections, labels, minute);
-                (by_minute(&value), Some(threshold.when.threshold))
+        let (values, threshold, points) = match &rule.kind {
+            Kind::Metric(metric) => {
+                let values = by_minute(&threshold::value_at(rule, metric, labels, samples));
+                (values, Some(metric.when.threshold), format!("each point is over {}", span(metric.window)))
             }
-            Kind::Absence(absence) => (counts(&absence.query), None),
-            Kind::Heartbeat(heartbeat) => (counts(&heartbeat.query), None),
-            Kind::Slo(_) | Kind::Composite(_) | Kind::Event(_) => return None,
-        };
-        let caption = match &rule.kind {
-            Kind::Metric(threshold) => {
-                format!("fires when {}; each point is over {}", episode.condition, span(threshold.window))
+            Kind::Slo(slo) => {
+                // The short window of the first pair shows best when it began. The gravest alert comes first.
+                let alert = slo.alerts.iter().find(|alert| labels.get(BURN).is_some_and(|label| label == alert.label));
+                let burn = alert.or(slo.alerts.first())?.burns.first()?;
+                let values = by_minute(&slo::rate_at(rule, slo, labels, burn.short, samples));
+                (values, Some(burn.factor), format!("the burn rate over {}", span(burn.short.min(60))))
             }
-            _ => "how much came in each minute".to_owned(),
+            Kind::Absence(Absence { query, .. }) | Kind::Heartbeat(Heartbeat { query, .. }) => {
+                (counts(query), None, "how much came in each minute".to_owned())
+            }
+            Kind::Composite(_) | Kind::Event(_) => return None,
         };
+        let caption = match episode.condition.as_str() {
+            "" => points,
+            condition => format!("{points}; fires when {condition}"),
+        };
+        let caption = clip(&one_line(&caption), MAX_CAPTION);
         Some(Chart {
             title: name_of(episode),
             caption,
@@ -100,24 +108,6 @@ fn name_of(episode: &Episode) -> String {
     let name =
         if values.is_empty() { episode.rule.clone() } else { format!("{} ({})", episode.rule, values.join(", ")) };
     clip(&one_line(&name), MAX_TITLE)
-}
-
-/// What the queries of a rule read, by their names.
-type Selections<'a> = BTreeMap<&'a str, (&'a Query, Rc<Selection<'a>>)>;
-
-/// The value that the rule's condition is asked of.
-fn value_of(threshold: &Threshold, selections: &Selections<'_>, labels: &Labels, minute: Minute) -> Option<f64> {
-    let window = Window::ending(minute, threshold.window);
-    let known = selections.values().all(|(_, selection)| selection.knows(window));
-    let read = |name: &str| {
-        let (query, selection) = selections.get(name)?;
-        match selection.read(query, labels, window) {
-            Reading::Value(value) => Some(value),
-            Reading::Nothing if query.fill_zero && known => Some(0.0),
-            Reading::Nothing | Reading::Unanswered => None,
-        }
-    };
-    threshold.expression.evaluate(&read)
 }
 
 /// How much came in that minute.
@@ -306,7 +296,7 @@ mod tests {
     fn chart(values: &[(i64, f64)]) -> Chart {
         Chart {
             title: "high_error_rate (api)".to_owned(),
-            caption: "fires when > 5".to_owned(),
+            caption: "each point is over 1 min; fires when > 5".to_owned(),
             window: Window { from: minute(0), to: minute(60) },
             values: values.iter().map(|&(at, value)| (minute(at), value)).collect(),
             threshold: Some(5.0),
@@ -339,8 +329,35 @@ mod tests {
         assert_eq!(values, [(1, 1.0), (2, 3.0), (3, 2.0), (4, 0.0), (5, 0.0)], "nothing is known of the first window");
         assert_eq!((chart.threshold, chart.fired), (Some(3.0), (minute(13), None)));
         assert_eq!((chart.title.as_str(), chart.window.from), ("slow (contract)", minute(0)));
+        assert_eq!(chart.caption, "each point is over 2 min; fires when > 3");
         let object = chart.to_object("k".to_owned());
         assert_eq!(object.content_type, "image/svg+xml");
+    }
+
+    #[test]
+    fn a_chart_of_an_slo_shows_how_fast_its_budget_burns() {
+        let text = "{version: 1, rules: [{id: good, kind: slo, class: availability, objective: 99, period: 30d, \
+             bad: {metric: contract_creation_errors}, total: {metric: contracts_created}, \
+             burn: [{severity: critical, factor: 10, long: 1h, short: 5m}], annotations: {summary: s}}]}";
+        let rules = RuleSet::load("rules.yaml", text, &Variables::new()).unwrap_or_else(|error| panic!("{error}"));
+        let mut recent = RecentRollups::default();
+        for (name, value) in [("contract_creation_errors", 1.0), ("contracts_created", 4.0)] {
+            let key = SeriesKey { name: name.to_owned(), dimensions: Dimensions::new() };
+            let aggregate = Aggregate::of(value, minute(3).start().as_millisecond());
+            recent.minutes.entry(minute(3)).or_default().add(key, &aggregate);
+        }
+        recent.flushed(minute(30));
+        let foreign = ForeignValues::new();
+        let samples = Samples::new(&recent, &foreign, minute(0));
+        let mut episode = episode("good");
+        episode.labels = [(BURN.to_owned(), "page".to_owned())].into();
+        let chart = Chart::of(&rules.rules[0], &episode, &samples, 20, minute(20)).unwrap();
+        let values: Vec<(i64, f64)> = chart.values.iter().map(|(at, value)| (at.since(minute(0)), *value)).collect();
+        let burned: Vec<(i64, f64)> = (3..8).map(|at| (at, 25.0)).collect();
+        assert_eq!(values.len(), burned.len());
+        assert!(values.iter().zip(&burned).all(|(a, b)| a.0 == b.0 && (a.1 - b.1).abs() < 1e-6), "{values:?}");
+        assert_eq!(chart.threshold, Some(10.0));
+        assert!(chart.caption.starts_with("the burn rate over 5 min; fires when"), "{}", chart.caption);
     }
 
     #[test]

@@ -34,6 +34,9 @@ const BEFORE: i64 = 5;
 /// Of how many services lines are looked for where an alert concerns all.
 const MAX_SERVICES: usize = 6;
 
+/// Levels of lines that tell of trouble.
+const TROUBLE: [&str; 3] = ["WARNING", "ERROR", "CRITICAL"];
+
 /// How much of a line is told, in bytes.
 const MAX_MESSAGE: usize = 300;
 
@@ -111,7 +114,7 @@ pub fn searches<'a>(
         let wanted = rule.evidence.as_ref()?;
         let from = episode.breaching_since.plus(-rule.reach().max(BEFORE));
         let window = Window { from: from.max(now.plus(-MAX_MINUTES)), to: now };
-        let asked = episode.is_firing() && wanted.logs.is_some();
+        let asked = episode.is_firing() && (wanted.logs.is_some() || wanted.traces > 0);
         let services = if asked { services_of(episode, recent, window) } else { Vec::new() };
         Some(Search { episode, rule, wanted, services, window })
     };
@@ -183,20 +186,26 @@ impl<'a> Finder<'a> {
 
     /// Looks at an archived line, which is passed on parsed, since others look at it as well.
     pub fn look_at(&mut self, line: &Value) {
-        let Some(logs) = &self.search.wanted.logs else { return };
         let Some(event_time) = time_of(&line["source"]["event_time"]).or_else(|| time_of(&line["timestamp"])) else {
             return;
         };
         let minute = Minute::of(event_time);
         let Window { from, to } = self.search.window;
-        if minute < from || minute > to || !logs.filter.matches(line) {
+        if minute < from || minute > to {
             return;
         }
-        self.matched += 1;
-        let place = self.lines.partition_point(|(held, _)| *held > event_time);
-        if place < logs.limit {
-            self.lines.insert(place, (event_time, told(line, event_time)));
-            self.lines.truncate(logs.limit);
+        match &self.search.wanted.logs {
+            Some(logs) if logs.filter.matches(line) => {
+                self.matched += 1;
+                let place = self.lines.partition_point(|(held, _)| *held > event_time);
+                if place < logs.limit {
+                    self.lines.insert(place, (event_time, told(line, event_time)));
+                    self.lines.truncate(logs.limit);
+                }
+            }
+            // Who wants traces and no lines is served with those in which something went wrong.
+            None if TROUBLE.iter().any(|level| line["level"] == *level) => {}
+            _ => return,
         }
         let trace = line["context"]["trace_id"].as_str().and_then(|id| id.parse::<TraceId>().ok());
         if let Some(trace) = trace {
@@ -328,6 +337,10 @@ mod tests {
         ];
         assert_eq!(find(&rules(5, 3), &lines).traces, [b, a]);
         assert_eq!(find(&rules(5, 1), &lines).traces, [b]);
+        let mut only_traces = rules(5, 3);
+        only_traces.rules[0].evidence.as_mut().unwrap().logs = None;
+        let found = find(&only_traces, &lines);
+        assert_eq!((found.traces, found.lines.len(), found.matched), (vec![b.to_owned(), a.to_owned()], 0, 0));
     }
 
     #[test]

@@ -366,7 +366,7 @@ mod tests {
             *line = vec![line[0].clone(); alerts];
             let service = text.repeat(times);
             let documents = [notification, only, storm].map(|n| AlertDocument::new(&n, &found, &sender()));
-            let messages = documents.iter().map(|document| super::alert(document));
+            let messages = documents.iter().map(super::alert);
             for message in messages.chain([plain(Some(&service), &text.repeat(times))]) {
                 let blocks = message["blocks"].as_array().unwrap();
                 prop_assert!(!blocks.is_empty() && blocks.len() <= 50);

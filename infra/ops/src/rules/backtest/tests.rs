@@ -1,3 +1,5 @@
+//! Backtests over a bucket in memory.
+
 use super::*;
 use crate::rules::tests::{Scratch, scratch};
 use domain::metrics::series::{Aggregate, Dimensions, SeriesKey};

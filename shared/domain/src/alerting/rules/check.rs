@@ -93,11 +93,12 @@ impl RuleSet {
     /// Reads a rule file. `name` is what errors call it; `variables` fill its `${NAME}` placeholders.
     ///
     /// # Errors
-    /// All mistakes of the file at once, unless its shape can't be understood.
+    /// All mistakes of the file at once; of a rule of a wrong shape, the first.
     pub fn load(name: &str, text: &str, variables: &Variables) -> Result<RuleSet, InvalidRules> {
-        let file = file::parse(name, text)?;
-        let mut check = Check { variables, rule: None, problems: Vec::new() };
-        let rules = check.file(&file);
+        let read = file::read(text);
+        let misshapen = read.problems.iter().filter_map(|problem| problem.rule.clone()).collect();
+        let mut check = Check { variables, rule: None, misshapen, problems: read.problems };
+        let rules = read.file.and_then(|file| check.file(&file));
         match rules {
             Some(rules) if check.problems.is_empty() => Ok(rules),
             _ => {
@@ -112,6 +113,8 @@ impl RuleSet {
 pub(super) struct Check<'a> {
     variables: &'a Variables,
     rule: Option<String>,
+    /// Ids of rules that are in the file, but could not be read.
+    misshapen: Vec<String>,
     problems: Vec<Problem>,
 }
 
@@ -135,6 +138,8 @@ impl Check<'_> {
             }
             rules.extend(self.rule(raw).map(|rule| (at, rule)));
         }
+        let misshapen = std::mem::take(&mut self.misshapen);
+        ids.extend(misshapen.iter().map(String::as_str));
         self.references(&file.rules.value, &ids, &rules);
         let by_id: BTreeMap<&str, &Rule> = rules.values().map(|rule| (rule.id.as_str(), rule)).collect();
         let mut tests = BTreeMap::new();

@@ -3,12 +3,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::Range;
 
-use serde::de::{MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeOwned, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_saphyr::{Error, Spanned, UserMessageFormatter, options};
 
-use super::problem::{InvalidRules, Place, Problem, name_hint};
+use super::problem::{Place, Problem, name_hint};
 
 /// The file.
 #[derive(Debug, Deserialize)]
@@ -289,15 +290,55 @@ impl<'de> Deserialize<'de> for Expected {
     }
 }
 
-/// Reads the shape. A mistake here (no YAML, an unknown field, a list where a text belongs) is the only
-/// one that is reported: the rest of the file can't be understood.
-pub fn parse(name: &str, text: &str) -> Result<File, InvalidRules> {
-    serde_saphyr::from_str_with_options(text, options! { with_snippet: false }).map_err(|error| {
+/// A file as far as it has the right shape.
+#[derive(Debug)]
+pub(super) struct Read {
+    /// The file without the rules of another shape; `None` where something else is wrong with it.
+    pub(super) file: Option<File>,
+    /// What is wrong: the first mistake of each such rule, or of the whole.
+    pub(super) problems: Vec<Problem>,
+}
+
+/// How many rules of a wrong shape are told of at once; each is one more reading of the file.
+const MOST_MISSHAPEN: usize = 20;
+
+/// Reads the shape. Of a rule with a mistake in it (an unknown field, a list where a text belongs) the rest can't be
+/// understood, but other rules can; of what is no YAML, nothing.
+pub(super) fn read(text: &str) -> Read {
+    let mut text = text.to_owned();
+    let mut problems: Vec<Problem> = Vec::new();
+    loop {
+        let error = match parse(&text) {
+            Ok(file) => return Read { file: Some(file), problems },
+            Err(error) => error,
+        };
         let place = error.location().map(Place::from);
+        let item = place.and_then(|place| item_at(&text, place.line));
+        if item.is_none() && !problems.is_empty() {
+            return Read { file: None, problems }; // It comes of what was taken out: an anchor, say, or all rules.
+        }
+        // What the library can't read whatever is expected of it is not a matter of one rule.
+        let is_yaml = !problems.is_empty() || parse::<IgnoredAny>(&text).is_ok();
         let (message, hint) = said(&error);
-        let rule = place.and_then(|place| rule_at(text, place.line));
-        InvalidRules { file: name.to_owned(), problems: vec![Problem { place, rule, message, hint }] }
-    })
+        let rule = item.clone().and_then(|lines| id_in(&text, lines));
+        problems.push(Problem { place, rule, message, hint });
+        match item {
+            Some(lines) if is_yaml && problems.len() < MOST_MISSHAPEN => text = without(&text, lines),
+            _ => return Read { file: None, problems },
+        }
+    }
+}
+
+fn parse<T: DeserializeOwned>(text: &str) -> Result<T, Error> {
+    // The library's own bounds are for files of 5,000 rules.
+    let budget = serde_saphyr::budget! { max_nodes: 4_000_000, max_events: 8_000_000 };
+    serde_saphyr::from_str_with_options(text, options! { with_snippet: false, budget: budget })
+}
+
+/// The text with these lines empty, so that all others stay where they are.
+fn without(text: &str, taken: Range<usize>) -> String {
+    let lines = text.lines().enumerate();
+    lines.map(|(at, line)| if taken.contains(&at) { "\n".to_owned() } else { format!("{line}\n") }).collect()
 }
 
 /// The library's text for users, without the place at its end: ours stands at the beginning.
@@ -311,8 +352,9 @@ pub(in crate::alerting) fn said(error: &Error) -> (String, Option<String>) {
     (message, None)
 }
 
-/// Id of the rule that `line` (counted from 1) stands in, found in the text: there is no parsed rule yet.
-fn rule_at(text: &str, line: u64) -> Option<String> {
+/// The lines (counted from 0) of the rule that `line` (counted from 1) stands in, found in the text: there is no parsed
+/// rule yet.
+fn item_at(text: &str, line: u64) -> Option<Range<usize>> {
     let lines: Vec<&str> = text.lines().collect();
     let indent = |line: &str| line.len() - line.trim_start().len();
     let rules = lines.iter().position(|line| line.starts_with("rules:"))?;
@@ -323,7 +365,12 @@ fn rule_at(text: &str, line: u64) -> Option<String> {
     let line = usize::try_from(line).ok()?.clamp(1, lines.len());
     let begin = lines[..line].iter().rposition(&starts).filter(|&begin| begin > rules)?;
     let end = lines[begin + 1..].iter().position(starts).map_or(lines.len(), |next| begin + 1 + next);
-    lines[begin..end].iter().find_map(|line| {
+    Some(begin..end)
+}
+
+/// Id of the rule in these lines.
+fn id_in(text: &str, lines: Range<usize>) -> Option<String> {
+    text.lines().skip(lines.start).take(lines.len()).find_map(|line| {
         let line = line.trim_start().trim_start_matches("- ").trim_start_matches('{').trim_start();
         let id = line.strip_prefix("id:")?.split([',', '#', '}']).next()?.trim();
         (!id.is_empty()).then(|| id.to_owned())

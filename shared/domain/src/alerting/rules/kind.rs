@@ -139,7 +139,7 @@ pub struct BurnAlert {
 /// A pair of windows: both have to burn `factor` times as fast as what would use up the budget in exactly its period.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Burn {
-    /// Above 1; and at most 1 / budget, which is what a total failure burns.
+    /// Above 0, and below 1 / budget, which is what a total failure burns.
     pub factor: f64,
     /// The long window, in minutes: at most 3 days, and whole 5 minutes where it is over an hour.
     pub long: i64,

@@ -89,6 +89,9 @@ pub enum InvalidScenario {
     /// No such alert.
     #[error("the test expects something of `{0}`{1}")]
     Alert(String, String),
+    /// Two expectations of one moment, of which one would not be looked at.
+    #[error("the test expects something after {0} twice")]
+    Moment(String),
     /// Nothing is expected.
     #[error("the test expects nothing")]
     Empty,
@@ -334,7 +337,9 @@ fn expectations(raw: &RawTest, rule: &Rule, step: i64) -> Result<Expectations, I
                 return Err(InvalidScenario::Alert(label.clone(), known));
             }
         }
-        expect.insert(minute, phases);
+        if expect.insert(minute, phases).is_some() {
+            return Err(InvalidScenario::Moment(time.clone()));
+        }
     }
     if expect.values().all(Vec::is_empty) { Err(InvalidScenario::Empty) } else { Ok(expect) }
 }

@@ -8,6 +8,7 @@ use super::chosen::choose;
 use super::scenario::Mismatch;
 use super::*;
 use crate::alerting::DEFAULT_RULES;
+use proptest::prelude::*;
 
 fn variables() -> Variables {
     Variables::from([("DATABASE_INSTANCE".to_owned(), "production-contract-db".to_owned())])
@@ -126,6 +127,61 @@ fn all_mistakes_are_told_at_once() {
         lines[3].starts_with("rules.yaml:20:9: rule contract_creation_failure: unknown comparison `more`"),
         "{text}"
     );
+}
+
+#[test]
+fn ten_thousand_rules_are_not_too_many() {
+    let (head, rule) = RULE.split_at(RULE.find("- id").unwrap());
+    let ids = (0..10_000).map(|number| rule.replacen("contract_creation_failure", &format!("r{number}"), 1));
+    let text: String = std::iter::once(head.to_owned()).chain(ids).collect();
+    assert_eq!(RuleSet::load("rules.yaml", &text, &variables()).unwrap().rules.len(), 10_000);
+}
+
+#[test]
+fn a_rule_of_a_wrong_shape_does_not_hide_the_mistakes_of_others() {
+    let base = mistakes::KINDS;
+    let text = base.replacen("objective: 99.9", "objektive: 99.9", 1).replacen("within: 1000", "within: a lot", 1);
+    let text = text.replacen("for: 15m", "for: 0m", 1).replacen("grace: 2h", "grace: [2h]", 1);
+    let found = mistakes(&text);
+    let lines: Vec<&str> = found.lines().collect();
+    for (line, expected) in [
+        "rules.yaml:7:3: rule availability: unknown field `objektive` (did you mean `objective`?)",
+        "rules.yaml:23:11: rule latency: invalid floating point",
+        "rules.yaml:31:8: rule silent: no time at all (at least 1m)",
+        "rules.yaml:44:10: rule backup: expected string scalar",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        assert!(lines[line].starts_with(expected), "{found}");
+    }
+    // That a composite rule speaks of one of them is no mistake.
+    assert_eq!(lines.len(), 4, "{found}");
+}
+
+#[test]
+fn all_rules_of_a_wrong_shape_are_told_and_nothing_that_comes_of_it() {
+    let second = RULE.lines().skip(2).collect::<Vec<_>>().join("\n").replacen("id: contract", "id: other", 1);
+    let text = format!("{RULE}{second}\n").replace("window:", "windw:");
+    let found = mistakes(&text);
+    assert_eq!(found.lines().count(), 2, "{found}");
+    assert!(found.lines().all(|line| line.contains("unknown field `windw`")), "{found}");
+}
+
+proptest! {
+    #[test]
+    fn whatever_becomes_of_a_file_it_is_read_or_refused(
+        at in 0.0..1.0f64,
+        length in 0..40usize,
+        put in "[-a-z0-9:{}\\[\\]\"'&*#%. \n]{0,12}",
+    ) {
+        let begin = (mistakes::KINDS.len() as f64 * at) as usize;
+        let end = (begin + length).min(mistakes::KINDS.len());
+        let text = format!("{}{put}{}", &mistakes::KINDS[..begin], &mistakes::KINDS[end..]);
+        if let Err(refused) = RuleSet::load("rules.yaml", &text, &variables()) {
+            prop_assert!(!refused.problems.is_empty());
+        }
+    }
 }
 
 #[test]

@@ -331,3 +331,44 @@ fn an_alert_knows_how_often_it_has_fired_in_30_days() {
         story.changes.iter().filter(|change| change.is_firing()).map(|change| change.fired_before).collect();
     assert_eq!(fired, [0, 1, 2, 1, 0]);
 }
+
+#[test]
+fn that_a_rule_can_not_be_evaluated_is_told_with_the_reason() {
+    let story = Story::of(
+        "- {id: connections, class: database, severity: critical, expr: q, window: {over: 1m}, when: {gt: 75},
+           queries: {q: {metric: database_connections, stat: Average, where: {DBInstanceIdentifier: db}}},
+           annotations: {summary: s}}\n",
+    );
+    let due = Due { from: minute(0), to: minute(9), skipped: 0 };
+    let series = foreign_read(&story.rules, due).queries[0].clone();
+    let unanswered = BTreeMap::from([(series, Unanswered { reason: "AWS/RDS: Forbidden".to_owned() })]);
+    let tick = Tick::new(minute(11).start(), Some(due), &story.rules, &story.recent, &story.foreign);
+    let changes = evaluate(&Tick { unanswered: &unanswered, ..tick }, None).changes;
+    assert_eq!(changes.len(), 1);
+    assert_eq!(changes[0].summary, "connections can't be evaluated: AWS/RDS: Forbidden");
+    assert_eq!((changes[0].severity, changes[0].since), (Severity::Error, minute(5)));
+}
+
+#[test]
+fn a_rule_that_groups_otherwise_has_other_alerts_and_another_history() {
+    let rules = |group_by: &str| {
+        let silent = format!(
+            "- {{id: silent, kind: absence, class: availability, severity: warning, metric: api_requests, for: 3m,
+                forget_after: 1d, group_by: {group_by}, annotations: {{summary: s}}}}\n"
+        );
+        format!("{silent}{}", SLO.replace("[service]", group_by).replace("{{labels.service}} burns ", ""))
+    };
+    let mut story = Story::of(&rules("[service]"));
+    story.requests(0, 1.0, 999.0);
+    let told: Vec<String> = (0..5).flat_map(|at| story.tick(at)).collect();
+    assert_eq!(told.last().unwrap(), "3 firing silent api 3");
+    story.rules = rules_of(&rules("[]"));
+    let told = story.tick(5);
+    assert!(told.contains(&"5 resolved silent api none".to_owned()), "{told:?}");
+    assert!(told.contains(&"5 firing silent 5".to_owned()), "{told:?}");
+    let state = story.state.unwrap();
+    let labels: Vec<&Labels> = state.heard["silent"].values().map(|silence| &silence.labels).collect();
+    assert_eq!(labels, [&Labels::new()]);
+    let groups = &state.budgets["availability"].groups;
+    assert_eq!(groups.values().map(|track| track.labels.len()).collect::<Vec<_>>(), [0]);
+}

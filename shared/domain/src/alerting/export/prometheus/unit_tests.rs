@@ -34,7 +34,8 @@ pub fn unit_tests(
     for rule in rules.rules.iter().filter(|rule| exported.exported.contains(&rule.id)) {
         for (number, scenario) in rule.tests.iter().enumerate() {
             let written = Written { rules, rule, scenario, environment };
-            let by_itself = written.fires_by_itself().map(|other| format!("{other} fires where the test gives it no series"));
+            let by_itself =
+                written.fires_by_itself().map(|other| format!("{other} fires where the test gives it no series"));
             let minutes = written.minutes();
             let long = (minutes > longest).then(|| format!("it plays {}", super::super::duration(minutes)));
             if let Some(why) = by_itself.or(long) {

@@ -219,6 +219,14 @@ fn a_query_may_ask_for_one_of_several_values() {
 }
 
 #[test]
+fn a_number_is_taken_as_it_is_written() {
+    let text = metric("q: {metric: api_requests, stat: Sum, where: {status_code: 500}}", "q", "{gt: 3}");
+    let rule =
+        RuleSet::load("rules.yaml", &text, &variables()).unwrap_or_else(|error| panic!("{error}")).rules.remove(0);
+    assert_eq!(rule.queries()[0].1.filters["status_code"], Filter::Exact("500".to_owned()));
+}
+
+#[test]
 fn evidence_says_which_lines_how_many_traces_and_how_wide_a_chart() {
     let evidence = |yaml: &str| {
         let text = RULE.replacen("  group_by:", &format!("  evidence: {yaml}\n  group_by:"), 1);
