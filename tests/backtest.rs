@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use alert_evaluator::{Config, Evaluator};
+use alert_evaluator::{Config, Evaluator, Ports};
 use domain::Minute;
 use domain::alerting::DEFAULT_RULES;
 use domain::alerting::backtest::{Backtest, PastMetrics, Report};
@@ -24,7 +24,10 @@ use local::traffic::incidents::{SLOW_API, SLOW_QUERIES};
 use log_processor::{Pipelines, handle};
 use metric_flusher::{Flusher, TAKING_IN};
 use testkit::pipeline::settings;
-use testkit::{FixedMetrics, InMemoryBucket, InMemoryPrometheus, RecordedMetrics, RecordedPublications, subscription};
+use testkit::{
+    FixedMetrics, InMemoryBucket, InMemoryPrometheus, RecordedEvents, RecordedLog, RecordedMetrics, RecordedPublications,
+    subscription,
+};
 
 /// What is played of the day, in minutes after its start: from before an incident until its alerts are over.
 const FROM: i64 = SLOW_API.from - 20;
@@ -42,8 +45,11 @@ fn config() -> Config {
     Config {
         bucket_name: "bucket".into(),
         alert_topic_arn: "arn:aws:sns:eu-west-1:123456789012:alerts".into(),
+        history_log_group: "/land-contracts/observability/alert-history".into(),
         database_instance: "db".into(),
         environment: "production".into(),
+        region: "eu-west-1".into(),
+        amazon_q: false,
     }
 }
 
@@ -60,12 +66,13 @@ async fn lived(day: &Day, foreign: &ForeignValues) -> (InMemoryBucket, AlertStat
         taking_in: TAKING_IN,
     };
     let metrics = FixedMetrics { series: foreign.clone(), ..FixedMetrics::default() };
-    let evaluator = Evaluator::new(bucket.clone(), metrics, RecordedPublications::new(), &config()).unwrap();
+    let (topic, log) = (RecordedPublications::new(), RecordedLog::new());
+    let evaluator = Evaluator::new(Ports { bucket: bucket.clone(), metrics, topic, log }, &config()).unwrap();
     let mut turned = Turned::new();
     for offset in FROM..UNTIL {
         let minute = day.start().plus(offset);
         for event in deliveries(day, minute) {
-            handle(&event, &bucket, &pipelines).await.unwrap();
+            handle(&event, &bucket, &RecordedEvents::new(), &pipelines).await.unwrap();
         }
         let now = minute.plus(1).start();
         flusher.flush(Minute::of(now), now).await.unwrap();

@@ -12,6 +12,7 @@ use aws::cloudwatch_reads::CloudWatchReads;
 use aws::log_streams::LogStreams;
 use aws::s3_bucket::S3Bucket;
 use aws::secrets::Secrets;
+use aws::sns_topic::SnsTopic;
 use aws_sdk_cloudwatch::primitives::DateTime;
 use aws_sdk_cloudwatch::types::{Dimension, Statistic};
 use domain::Minute;
@@ -21,12 +22,13 @@ use domain::metrics::registry::Unit;
 use domain::metrics::report::{Answer, Periods, Request};
 use domain::metrics::series::Dimensions;
 use domain::ports::{
-    DeleteObjects as _, GetObject as _, ListObjects as _, MAX_DELETED, MetricQuery, Object, PresignObject as _,
-    PutMetrics as _, PutObject as _, ReadFigures as _, ReadMetrics as _, ReadSecret as _, ReplaceObject as _, Retry,
-    SecretText,
+    Attribute, DeleteObjects as _, GetObject as _, ListObjects as _, MAX_DELETED, MetricQuery, Object,
+    PresignObject as _, Publication, Publish as _, PutMetrics as _, PutObject as _, ReadFigures as _, ReadMetrics as _,
+    ReadSecret as _, ReplaceObject as _, Retry, SecretText,
 };
 use jiff::{SignedDuration, Timestamp};
 use local::embedded_aws::EmbeddedAws;
+use serde_json::json;
 use testkit::contracts;
 use tokio::sync::OnceCell;
 
@@ -355,6 +357,57 @@ async fn lines_that_are_put_are_in_the_log_group_in_the_order_of_time() {
     assert_eq!(lines, ["first", "второе"]);
     let error = logs.put("/nobody-made-this", "s", &[event(0, "x")]).await.unwrap_err();
     assert_eq!(error.to_string(), "put 1 log events into /nobody-made-this s");
+}
+
+#[tokio::test]
+async fn whoever_filters_by_one_of_several_values_gets_the_message() {
+    let sdk = embedded().await.sdk_config("100000000012");
+    let (sns, sqs) = (aws_sdk_sns::Client::new(&sdk), aws_sdk_sqs::Client::new(&sdk));
+    let topic = sns.create_topic().name("alerts").send().await.unwrap().topic_arn.unwrap();
+    let mut queues = Vec::new();
+    for (name, policy) in [
+        ("first", r#"{"rule": ["failures"]}"#),
+        ("joined", r#"{"rule": ["slow"], "class": ["business"]}"#),
+        ("other", r#"{"rule": ["several", "failures, slow", "slo"]}"#),
+    ] {
+        let arn = format!("arn:aws:sqs:{}:100000000012:{name}", local::embedded_aws::REGION);
+        let access = json!({"Version": "2012-10-17", "Statement": [{
+            "Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com"}, "Action": "sqs:SendMessage", "Resource": arn,
+        }]});
+        let queue = sqs.create_queue().queue_name(name);
+        let queue = queue.attributes(aws_sdk_sqs::types::QueueAttributeName::Policy, access.to_string());
+        let url = queue.send().await.unwrap().queue_url.unwrap();
+        let subscription = sns.subscribe().topic_arn(&topic).protocol("sqs").endpoint(arn);
+        subscription.attributes("FilterPolicy", policy).send().await.unwrap();
+        queues.push(url);
+    }
+    let publish = async |subject: &str, rule: Attribute| {
+        let attributes = BTreeMap::from([("class", "business".into()), ("rule", rule)]);
+        let bodies = BTreeMap::from([("default", subject.to_owned())]);
+        let publication = Publication { subject: subject.to_owned(), bodies, attributes };
+        SnsTopic::new(&sdk, &topic).publish(&publication).await.unwrap();
+    };
+    publish("both", Attribute::Several(vec!["failures".to_owned(), "slow".to_owned()])).await;
+    publish("one", "failures".into()).await;
+    let mut told = Vec::new();
+    for url in &queues {
+        let received = sqs.receive_message().queue_url(url).max_number_of_messages(10).wait_time_seconds(1);
+        let messages = received.send().await.unwrap().messages.unwrap_or_default();
+        let body = |message: aws_sdk_sqs::types::Message| {
+            serde_json::from_str::<serde_json::Value>(message.body().unwrap()).unwrap()
+        };
+        let bodies: Vec<_> = messages.into_iter().map(body).collect();
+        let both = bodies.iter().find(|body| body["Subject"] == "both");
+        if let Some(both) = both {
+            let rule = &both["MessageAttributes"]["rule"];
+            assert_eq!((&rule["Type"], &rule["Value"]), (&"String.Array".into(), &r#"["failures","slow"]"#.into()));
+        }
+        let mut subjects: Vec<String> =
+            bodies.iter().map(|body| body["Subject"].as_str().unwrap().to_owned()).collect();
+        subjects.sort();
+        told.push(subjects);
+    }
+    assert_eq!(told, [vec!["both", "one"], vec!["both"], vec![]]);
 }
 
 #[tokio::test]

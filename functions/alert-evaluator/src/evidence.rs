@@ -15,13 +15,14 @@ use domain::logs::archive;
 use domain::metrics::recent::RecentRollups;
 use domain::notifying::chart::Chart;
 use domain::notifying::evidence::{Evidence, Finder, Search, folders, newest, searches};
-use domain::ports::{GetObject, ListDated, Listed, Object, PortError, PresignObject, PutObject};
+use domain::ports::{GetObject, ListDated, Listed, Object, PortError, PresignObject, PutObject, Retry};
 use futures::stream::{self, StreamExt as _};
 use jiff::Timestamp;
 use serde_json::Value;
 
-/// How many objects of one folder are listed: a day of small batches has more in an hour, but not many more.
-const MAX_LISTED: usize = 2_000;
+/// How many objects of one folder are listed. They come in the order of their names, which tells nothing of their age: of
+/// what is not listed, nothing is known.
+const MAX_LISTED: usize = 10_000;
 
 /// How many objects are read for one notification.
 const MAX_OBJECTS: usize = 32;
@@ -31,6 +32,12 @@ const MAX_BYTES: u64 = 4 * 1024 * 1024;
 
 /// How many bytes of lines are read of one object; what follows is not looked at.
 const MAX_UNPACKED: usize = 16 * 1024 * 1024;
+
+/// How many bytes of lines are read of all objects.
+const MAX_UNPACKED_IN_ALL: usize = 32 * 1024 * 1024;
+
+/// What is said where there is more than was looked at.
+const NOT_ALL: &str = "not all log lines were looked at";
 
 /// How many objects are read at once.
 const AT_ONCE: usize = 8;
@@ -83,14 +90,14 @@ where
             let about = evidence.about(&fingerprint);
             match link {
                 Ok(url) => about.chart_url = Some(url),
-                Err(error) => about.problems.push(format!("the chart could not be put: {}", told(&error))),
+                Err(error) => about.problems.push(told("the chart could not be put", &error)),
             }
         }
     });
     let Found { finders, problem } = found;
     finders.into_iter().for_each(|finder| finder.put_into(&mut evidence));
     if let Some(problem) = problem {
-        tracing::warn!(problem, "evidence is incomplete");
+        tracing::info!(problem, "evidence is incomplete");
         for search in searches.iter().filter(|search| !search.services.is_empty()) {
             evidence.about(&search.episode.fingerprint).problems.push(problem.clone());
         }
@@ -130,56 +137,85 @@ where
     B: GetObject + ListDated,
 {
     let mut finders: Vec<Finder<'a>> = searches.iter().map(Finder::new).collect();
-    let listed = match list(bucket, &folders(searches, known.environment), until).await {
-        Ok(listed) => listed,
-        Err(error) => {
-            let problem = Some(format!("log lines could not be read: {}", told(&error)));
-            return Found { finders, problem };
-        }
-    };
+    let (listed, mut problem) = list(bucket, &folders(searches, known.environment), until).await;
     let (chosen, is_all) = newest(listed, MAX_OBJECTS, MAX_BYTES);
-    let mut problem = (!is_all).then(|| "not all log lines were looked at, only the newest".to_owned());
+    if !is_all {
+        problem.get_or_insert_with(|| format!("{NOT_ALL}, only the newest"));
+    }
     let reads = stream::iter(chosen).map(|key| async move {
         let read = within(until, bucket.get(&key)).await;
         (key, read)
     });
     let mut reads = reads.buffered(AT_ONCE);
+    let mut room = MAX_UNPACKED_IN_ALL;
     while let Some((key, read)) = reads.next().await {
         match read {
             // What a lifecycle rule has deleted since it was listed.
             Ok(None) => {}
-            Ok(Some(stored)) => {
-                if let Err(error) = look_at(&mut finders, &key, &stored.body) {
-                    problem = Some(format!("log lines could not be read: {key}: {error}"));
-                }
+            // Unpacking and reading lines takes time as well, and nothing interrupts it.
+            Ok(Some(_)) if room == 0 || Instant::now() >= until => {
+                problem.get_or_insert_with(|| NOT_ALL.to_owned());
+                break;
             }
-            Err(error) => problem = Some(format!("log lines could not be read: {}", told(&error))),
+            Ok(Some(stored)) => match look_at(&mut finders, &key, &stored.body, room.min(MAX_UNPACKED), until) {
+                Ok(Looked { bytes, to_its_end }) => {
+                    room -= bytes;
+                    if !to_its_end {
+                        problem.get_or_insert_with(|| NOT_ALL.to_owned());
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(error = &error as &dyn std::error::Error, key, "an archive object is damaged");
+                    problem = Some(format!("log lines could not be read: {key} is damaged"));
+                }
+            },
+            Err(error) => problem = Some(told("log lines could not be read", &error)),
         }
     }
     Found { finders, problem }
 }
 
-/// Objects of the folders, whichever of them there are.
-async fn list(bucket: &impl ListDated, folders: &[String], until: Instant) -> Result<Vec<Listed>, PortError> {
+/// Objects of the folders, whichever of them there are, and what could not be listed.
+async fn list(bucket: &impl ListDated, folders: &[String], until: Instant) -> (Vec<Listed>, Option<String>) {
     let list = |folder: String| async move { within(until, bucket.list_dated(&folder, MAX_LISTED)).await };
     let listings = stream::iter(folders.to_vec()).map(list);
     let mut listings = listings.buffered(AT_ONCE);
-    let mut listed = Vec::new();
+    let (mut listed, mut problem) = (Vec::new(), None);
     while let Some(listing) = listings.next().await {
-        listed.extend(listing?);
+        match listing {
+            Ok(found) => {
+                if found.len() >= MAX_LISTED {
+                    problem.get_or_insert_with(|| NOT_ALL.to_owned());
+                }
+                listed.extend(found);
+            }
+            Err(error) => problem = Some(told("log lines could not be read", &error)),
+        }
     }
-    Ok(listed)
+    (listed, problem)
 }
 
-/// Shows the lines of an archive object to those that ask for them.
-fn look_at(finders: &mut [Finder<'_>], key: &str, body: &[u8]) -> std::io::Result<()> {
-    let text = archive::text_within(body, MAX_UNPACKED)?;
+/// How much of an object was looked at.
+struct Looked {
+    /// Bytes of its lines.
+    bytes: usize,
+    /// Whether these are all.
+    to_its_end: bool,
+}
+
+/// Shows the lines of an archive object to those that ask for them: at most `max` bytes of them, and until `until`.
+fn look_at(finders: &mut [Finder<'_>], key: &str, body: &[u8], max: usize, until: Instant) -> std::io::Result<Looked> {
+    let text = archive::text_within(body, max)?;
+    let bytes = text.len().min(max);
     for line in text.lines() {
+        if Instant::now() >= until {
+            return Ok(Looked { bytes, to_its_end: false });
+        }
         // Where it was cut, the last line is none.
         let Ok(line) = serde_json::from_str::<Value>(line) else { continue };
         finders.iter_mut().filter(|finder| finder.asks_for(key)).for_each(|finder| finder.look_at(&line));
     }
-    Ok(())
+    Ok(Looked { bytes, to_its_end: bytes < max })
 }
 
 /// What `call` answers, if that is before `until`.
@@ -190,13 +226,14 @@ async fn within<T>(until: Instant, call: impl Future<Output = Result<T, PortErro
     }
 }
 
-/// The error with its causes, as the message tells it.
-fn told(error: &PortError) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        text.push_str(&format!(": {error}"));
-        cause = error.source();
-    }
-    text
+/// What the message says of a failure: what was tried, and whether it may pass. What AWS said names accounts and roles,
+/// and goes into the log.
+fn told(what: &str, error: &PortError) -> String {
+    tracing::warn!(error = error as &dyn std::error::Error, what, "evidence is incomplete");
+    let kind = match error.retry {
+        Retry::Transient => "there was no answer",
+        Retry::Denied => "access denied",
+        Retry::Permanent => "refused",
+    };
+    format!("{what}: {} ({kind})", error.action)
 }

@@ -19,6 +19,9 @@ use crate::posting::{Place, Refusal, send};
 /// How often the note of what was posted is tried again when somebody else writes in between.
 const NOTE_TRIES: usize = 3;
 
+/// Stands for the channel of a webhook, which is known to Slack alone. No channel is called so.
+const WEBHOOK: &str = "(webhook)";
+
 /// What became of the messages of an event.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Summary {
@@ -127,12 +130,15 @@ where
         document: Option<&AlertDocument>,
         until: Instant,
     ) -> Result<bool, Refusal> {
-        match (access, document) {
-            (Access::Bot { channel, .. }, Some(document)) => {
-                self.post_of_group(access, channel, body, document, until).await
-            }
-            _ => send(&self.slack, access, Place::Channel, body, until).await.map(|_| true),
-        }
+        let Some(document) = document else {
+            return send(&self.slack, access, Place::Channel, body, until).await.map(|_| true);
+        };
+        let channel = match access {
+            Access::Bot { channel, .. } => channel,
+            // It does not tell where a message is, so that each is one of its own; that it was posted is noted as well.
+            Access::Webhook { .. } => WEBHOOK,
+        };
+        self.post_of_group(access, channel, body, document, until).await
     }
 
     /// Posts it where it belongs. That it could not be noted or looked up is told in the log, and fails nothing: the

@@ -1,5 +1,5 @@
 //! slack-notifier: triggered by the alert topic. Reads one secret, posts to Slack, and remembers in the bucket
-//! (`state/slack/`) what a bot has posted.
+//! (`state/slack/`) what was posted.
 
 use std::time::Instant;
 

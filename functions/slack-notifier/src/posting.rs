@@ -13,6 +13,9 @@ use serde_json::{Value, json};
 /// posted, have to fit into what is left of the function's time.
 pub const POSTING: Duration = Duration::from_secs(20);
 
+/// How often no answer is borne in a run: what got none may have been posted, and each further try posts it again.
+const UNANSWERED: u32 = 2;
+
 /// Why something was not posted.
 #[derive(Debug)]
 pub(crate) enum Refusal {
@@ -70,7 +73,7 @@ async fn attempt(
     until: Instant,
 ) -> Result<Option<Posted>, Failure> {
     let (call, verdict) = call(access, place, message);
-    let mut tried = 0;
+    let (mut tried, mut unanswered) = (0, 0);
     loop {
         tried += 1;
         let (after, error) = match slack.call(&call).await {
@@ -85,10 +88,14 @@ async fn attempt(
                 }
             },
             Err(error) if error.retry == Retry::Permanent => return Err(Failure::Other(Refusal::Failed(error.into()))),
-            Err(error) => (None, error.into()),
+            Err(error) => {
+                unanswered += 1;
+                (None, error.into())
+            }
         };
         let left = until.saturating_duration_since(Instant::now());
-        let Some(pause) = answer::pause(tried, after, left) else {
+        let pause = answer::pause(tried, after, left).filter(|_| unanswered < UNANSWERED);
+        let Some(pause) = pause else {
             return Err(Failure::Other(Refusal::Failed(error.context(format!("given up after {tried} tries")))));
         };
         tracing::warn!(error = &*error as &dyn std::error::Error, pause_ms = pause.as_millis() as u64, "trying again");

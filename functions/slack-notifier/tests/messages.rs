@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use aws::slack::Slack;
 use aws_lambda_events::sns::SnsEvent;
-use domain::ports::{PortError, ReadSecret, SecretText};
+use domain::ports::{Answered, CallSlack, PortError, ReadSecret, SecretText, SlackCall};
 use serde_json::Value;
 use slack_double::SlackDouble;
 use slack_notifier::{Config, Notifier, Summary};
@@ -159,6 +159,41 @@ async fn a_bot_keeps_a_group_in_one_thread_from_its_beginning_to_its_end() {
     let broadcast: Vec<bool> = calls.iter().map(|call| call.body["reply_broadcast"] == true).collect();
     assert_eq!(broadcast, [false, false, true, false, false, false]);
     assert_eq!(world.bucket.keys_under("state/slack/").len(), 1);
+}
+
+#[tokio::test]
+async fn a_webhook_posts_each_message_by_itself_and_no_redelivery() {
+    let world = World::with_webhook().await;
+    for (name, posted) in [("firing", 1), ("firing", 0), ("more", 1), ("resolved", 1), ("firing", 0), ("resolved", 0)] {
+        let (summary, calls) = world.posted(name).await;
+        assert_eq!((calls.len(), summary.repeated), (posted, 1 - posted), "{name}");
+    }
+    for key in world.bucket.keys() {
+        let note = String::from_utf8(world.bucket.body(&key).unwrap()).unwrap();
+        assert!(!note.contains(KEY), "the address of the webhook is a secret: {note}");
+    }
+}
+
+/// A Slack that takes what it is sent, and whose answers are lost.
+#[derive(Clone, Default)]
+struct Mute(Arc<Mutex<usize>>);
+
+impl CallSlack for Mute {
+    async fn call(&self, _: &SlackCall) -> Result<Answered, PortError> {
+        *self.0.lock().unwrap() += 1;
+        Err(PortError::transient("call Slack", "no answer in time"))
+    }
+}
+
+#[tokio::test]
+async fn what_gets_no_answer_is_tried_once_more_and_then_left_to_lambda() {
+    // Each try may have been posted: four of them were four messages.
+    let (slack, secret) = (Mute::default(), Secret::of("https://hooks.slack.com/services/T/B/x".to_owned()));
+    let notifier = Notifier::new(secret, "slack", slack.clone(), InMemoryBucket::new());
+    let until = Instant::now() + Duration::from_secs(20);
+    let failure = notifier.handle(&event("firing"), until).await.unwrap_err();
+    assert!(format!("{failure:#}").contains("given up after 2 tries"), "{failure:#}");
+    assert_eq!(*slack.0.lock().unwrap(), 2);
 }
 
 #[tokio::test]

@@ -35,7 +35,8 @@ impl Publish for SnsTopic {
             .message_structure("json")
             .message(envelope(publication));
         for (&name, value) in &publication.attributes {
-            let value = MessageAttributeValue::builder().data_type("String").string_value(value).build();
+            let value =
+                MessageAttributeValue::builder().data_type(value.data_type()).string_value(value.text()).build();
             let value = value.map_err(|error| PortError::permanent(action(), error))?;
             request = request.message_attributes(name, value);
         }

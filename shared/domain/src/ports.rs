@@ -21,6 +21,7 @@
 //! | [`ExportSpans`] | none: HTTPS to the outside |
 //! | [`WriteSamples`] | `aps:RemoteWrite` for Amazon Managed Prometheus; none for others: HTTPS to the outside |
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
@@ -248,7 +249,48 @@ pub struct Publication {
     /// Body by protocol (`default`, `lambda`, `sqs`, `https`, ...); `default` is what e-mail shows.
     pub bodies: BTreeMap<&'static str, String>,
     /// For filter policies; no value is empty.
-    pub attributes: BTreeMap<&'static str, String>,
+    pub attributes: BTreeMap<&'static str, Attribute>,
+}
+
+/// The value of an attribute. A filter policy that asks for one of several values is met.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Attribute {
+    /// One text.
+    One(String),
+    /// Several texts.
+    Several(Vec<String>),
+}
+
+impl Attribute {
+    /// How SNS calls its type.
+    pub fn data_type(&self) -> &'static str {
+        match self {
+            Attribute::One(_) => "String",
+            Attribute::Several(_) => "String.Array",
+        }
+    }
+
+    /// As SNS takes it: several as a JSON array.
+    pub fn text(&self) -> Cow<'_, str> {
+        match self {
+            Attribute::One(value) => Cow::Borrowed(value),
+            Attribute::Several(values) => {
+                Cow::Owned(serde_json::to_string(values).expect("a list of texts always serialises"))
+            }
+        }
+    }
+}
+
+impl From<String> for Attribute {
+    fn from(value: String) -> Attribute {
+        Attribute::One(value)
+    }
+}
+
+impl From<&str> for Attribute {
+    fn from(value: &str) -> Attribute {
+        Attribute::One(value.to_owned())
+    }
 }
 
 /// Publishes to a topic.

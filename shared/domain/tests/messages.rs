@@ -74,6 +74,7 @@ fn alarm() -> Episode {
         runbook_url: None,
         origin: Origin::Alarm {
             url: Some("https://eu-west-1.console.aws.amazon.com/cloudwatch/home#alarmsV2:".to_owned()),
+            changed: None,
         },
         ..slow_signing()
     }
@@ -108,7 +109,7 @@ fn evidence() -> Evidence {
     let folder = "https://observability.s3.eu-west-1.amazonaws.com/alerts/charts/dt=2026-11-21";
     about.chart_url = Some(format!("{folder}/0a51-4f1c.svg?X-Amz-Expires=43200&X-Amz-Signature=..."));
     let about = evidence.about(&slow_signing().fingerprint);
-    about.problems = vec!["log lines could not be read: list objects archive/: access denied".to_owned()];
+    about.problems = vec!["log lines could not be read: list objects archive/ (access denied)".to_owned()];
     evidence
 }
 
@@ -162,9 +163,10 @@ first message links to is [alert-chart.svg](alert-chart.svg).
 
 A publication has at most 262,144 bytes. What is longer loses its evidence first (log lines, traces, charts), then its
 last alerts (\"and 12 more\"), and texts are cut last. Filter policies find `severity`, `class`, `service`, `status`
-(`firing` as long as one of the alerts does), `environment` and `rule` (`several` where they are of more than one).
-All alerts of a message have the same severity, class and service, so the end of an alert reaches whoever got its
-beginning.
+(`firing` as long as one of the alerts does), `environment` and `rule`. Where there are several values (rules of alerts
+that are told together; severities, classes and services of a digest) the attribute is a `String.Array`, and a policy
+that asks for any of them is met: so the end of an alert reaches whoever got its beginning. The rule of a digest is
+`several`, which is also the last value where there are more than 50: who filters by rule should ask for it as well.
 
 Log lines are those of the archive, so they are masked. Links to charts are signed with the credentials of the function,
 and end with them after some hours. Amazon Q Developer subscribes by HTTPS, so other HTTPS subscribers of the topic get
@@ -172,14 +174,15 @@ its schema as well: they take the document by SQS or Lambda. CloudWatch's own al
 
 slack-notifier makes blocks of the document. With a bot's token (see `SlackSecretArn` in template.yaml) a group has one
 message that says how things stand, and what is told in between lies in its thread; with a webhook each is a message of
-its own.
+its own. Slack gets a message at least once: what was posted is noted, so that a redelivery of SNS is known, but where
+Slack's answer is lost, or the note can't be written, the same is posted again.
 "
     .to_owned();
     for (title, notification) in cases() {
         let publication = publication(&notification, &evidence(), &sender());
         assert!(size(&publication) <= MAX_BYTES);
         writeln!(page, "\n## {title}\n\nSubject: `{}`\n", publication.subject).unwrap();
-        let attributes = publication.attributes.iter().map(|(name, value)| format!("`{name}={value}`"));
+        let attributes = publication.attributes.iter().map(|(name, value)| format!("`{name}={}`", value.text()));
         writeln!(page, "Attributes: {}\n", attributes.collect::<Vec<_>>().join(", ")).unwrap();
         writeln!(page, "SMS: `{}`\n", publication.bodies["sms"]).unwrap();
         writeln!(page, "### E-mail\n\n```text\n{}```\n", publication.bodies["default"]).unwrap();

@@ -2,12 +2,15 @@
 //! service, event type and level, with what is known of it already redacted. Only lines of the category `security` are looked
 //! at, after they were written.
 
+use core::net::{IpAddr, SocketAddr};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt;
 
 use jiff::Timestamp;
 use schema::Level;
-use serde::{Deserialize, Serialize};
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer as _, Serialize};
 use serde_json::value::RawValue;
 
 use crate::keys;
@@ -33,6 +36,10 @@ const MAX_FIELDS: usize = 12;
 
 /// Values of a field that are told apart; what comes after is counted as [`OTHER`].
 const MAX_VALUES: usize = 5;
+
+/// What stands for the address of a network in a field: the archive has it for whoever looks into the matter, messages and
+/// labels of alerts have not (defect 22).
+pub const ADDRESS: &str = "[address]";
 
 /// Bytes that a name or a value of a field keeps.
 const MAX_TEXT_BYTES: usize = 200;
@@ -72,6 +79,26 @@ pub struct SecurityEvent {
 }
 
 impl SecurityEvent {
+    /// The same within the bounds that [`Collected`] keeps: whoever may publish could send anything.
+    #[must_use]
+    pub fn bounded(mut self) -> SecurityEvent {
+        for text in [&mut self.id, &mut self.environment, &mut self.service, &mut self.event_type, &mut self.level] {
+            text.truncate(text.floor_char_boundary(MAX_TEXT_BYTES));
+        }
+        self.batch_id.truncate(self.batch_id.floor_char_boundary(MAX_TEXT_BYTES));
+        self.trace_ids.truncate(MAX_TRACES);
+        self.trace_ids.iter_mut().for_each(|id| id.truncate(id.floor_char_boundary(MAX_TEXT_BYTES)));
+        let cut_off = |(name, count): (String, u64)| (cut(&name).to_owned(), count);
+        let fields = self.fields.into_iter().take(MAX_FIELDS);
+        self.fields = fields
+            .map(|(name, values)| {
+                let values = values.into_iter().take(MAX_VALUES + 1).map(cut_off).collect();
+                (cut(&name).to_owned(), values)
+            })
+            .collect();
+        self
+    }
+
     /// The event for a bus. Its time is that of the last line.
     pub fn to_bus(&self) -> BusEvent {
         BusEvent {
@@ -83,14 +110,17 @@ impl SecurityEvent {
     }
 }
 
-/// The security events of a batch in the making.
+/// The security events of a batch in the making. What is seen again allocates nothing.
 #[derive(Debug, Default)]
 pub struct Collected {
-    types: BTreeMap<(String, Level), Collecting>,
+    /// Few: see [`MAX_TYPES`].
+    kinds: Vec<Collecting>,
 }
 
 #[derive(Debug)]
 struct Collecting {
+    event_type: String,
+    level: Level,
     count: u64,
     first: i64,
     last: i64,
@@ -98,81 +128,148 @@ struct Collecting {
     trace_ids: Vec<String>,
 }
 
-/// What of an archived line matters.
+/// What of an archived line matters first.
 #[derive(Deserialize)]
 struct Line<'a> {
     #[serde(borrow)]
     level: Cow<'a, str>,
     #[serde(borrow, default)]
-    context: BTreeMap<Cow<'a, str>, &'a RawValue>,
-    #[serde(borrow, default)]
-    details: BTreeMap<Cow<'a, str>, &'a RawValue>,
+    context: Context<'a>,
+    #[serde(borrow)]
+    details: Option<&'a RawValue>,
 }
+
+#[derive(Default, Deserialize)]
+struct Context<'a> {
+    #[serde(borrow)]
+    trace_id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    user_id: Option<&'a RawValue>,
+}
+
+#[derive(Default, Deserialize)]
+struct Details<'a> {
+    #[serde(borrow)]
+    event_type: Option<&'a RawValue>,
+}
+
+/// A name, borrowed where it has no escapes.
+#[derive(Deserialize)]
+struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
 impl Collected {
     /// Adds a line of the category `security`, as it was written for the archive, with its event time.
     pub fn add(&mut self, line: &[u8], millis: i64) {
         // What the writer writes is JSON of this form.
-        let Ok(line) = serde_json::from_slice::<Line<'_>>(line) else { return };
-        let event_type = line.details.get("event_type").and_then(|value| scalar(value.get()));
-        let event_type = event_type.unwrap_or_else(|| UNSPECIFIED.to_owned());
-        let level = Level::parse(&line.level).unwrap_or(Level::Info);
-        let mut kind = (event_type, level);
-        if self.types.len() >= MAX_TYPES && !self.types.contains_key(&kind) {
-            kind.0 = OTHER.to_owned();
-        }
-        let held = self.types.entry(kind).or_insert_with(|| Collecting {
-            count: 0,
-            first: millis,
-            last: millis,
-            fields: BTreeMap::new(),
-            trace_ids: Vec::new(),
-        });
+        let Ok(Line { level, context, details }) = serde_json::from_slice(line) else { return };
+        let named: Details<'_> = details.and_then(|json| serde_json::from_str(json.get()).ok()).unwrap_or_default();
+        let event_type = named.event_type.and_then(|json| scalar(json.get())).unwrap_or(Cow::Borrowed(UNSPECIFIED));
+        let held = self.of(&event_type, Level::parse(&level).unwrap_or(Level::Info), millis);
         held.count += 1;
         held.first = held.first.min(millis);
         held.last = held.last.max(millis);
-        if let Some(trace) = line.context.get("trace_id").and_then(|value| scalar(value.get()))
+        if let Some(trace) = context.trace_id.and_then(|json| scalar(json.get()))
             && held.trace_ids.len() < MAX_TRACES
-            && !held.trace_ids.contains(&trace)
+            && !held.trace_ids.iter().any(|known| *known == trace)
         {
-            held.trace_ids.push(trace);
+            held.trace_ids.push(trace.into_owned());
         }
-        let user = line.context.get_key_value("user_id");
-        for (name, value) in line.details.iter().filter(|(name, _)| *name != "event_type").chain(user) {
-            if let Some(value) = scalar(value.get()) {
-                held.note(cut(name), value);
-            }
+        if let Some(user) = context.user_id.and_then(|json| scalar(json.get())) {
+            held.note("user_id", &user);
+        }
+        if let Some(details) = details {
+            // An object, as all that was read of it shows; of anything else there is nothing to note.
+            let _ = serde_json::Deserializer::from_str(details.get()).deserialize_map(Fields(held));
         }
     }
 
-    /// The events of the batch, by type.
-    pub fn finish(self, batch_id: &str, environment: &str, service: &str) -> Vec<SecurityEvent> {
-        let event = |((event_type, level), held): ((String, Level), Collecting)| SecurityEvent {
+    /// What is collected of a type and level.
+    fn of(&mut self, event_type: &str, level: Level, millis: i64) -> &mut Collecting {
+        let place = |kinds: &[Collecting], name: &str| {
+            kinds.iter().position(|held| held.event_type == name && held.level == level)
+        };
+        let known = place(&self.kinds, event_type);
+        let name = if known.is_none() && self.kinds.len() >= MAX_TYPES { OTHER } else { event_type };
+        let at = known.or_else(|| place(&self.kinds, name)).unwrap_or_else(|| {
+            self.kinds.push(Collecting {
+                event_type: name.to_owned(),
+                level,
+                count: 0,
+                first: millis,
+                last: millis,
+                fields: BTreeMap::new(),
+                trace_ids: Vec::new(),
+            });
+            self.kinds.len() - 1
+        });
+        &mut self.kinds[at]
+    }
+
+    /// The events of the batch, by type and level.
+    pub fn finish(mut self, batch_id: &str, environment: &str, service: &str) -> Vec<SecurityEvent> {
+        self.kinds.sort_by(|a, b| (&a.event_type, a.level).cmp(&(&b.event_type, b.level)));
+        let event = |held: Collecting| SecurityEvent {
             version: 1,
-            id: keys::fingerprint([batch_id, service, &event_type, level.as_str()].map(str::as_bytes)),
+            id: keys::fingerprint([batch_id, service, &held.event_type, held.level.as_str()].map(str::as_bytes)),
             environment: environment.to_owned(),
             service: service.to_owned(),
-            event_type,
+            event_type: held.event_type,
             count: held.count,
             first: moment(held.first),
             last: moment(held.last),
-            level: level.as_str().to_owned(),
+            level: held.level.as_str().to_owned(),
             fields: held.fields,
             trace_ids: held.trace_ids,
             batch_id: batch_id.to_owned(),
         };
-        self.types.into_iter().map(event).collect()
+        self.kinds.into_iter().map(event).collect()
     }
 }
 
 impl Collecting {
-    fn note(&mut self, name: &str, value: String) {
-        if self.fields.len() >= MAX_FIELDS && !self.fields.contains_key(name) {
-            return;
+    fn note(&mut self, name: &str, value: &str) {
+        let name = cut(name);
+        if !self.fields.contains_key(name) {
+            if self.fields.len() >= MAX_FIELDS {
+                return;
+            }
+            self.fields.insert(name.to_owned(), BTreeMap::new());
         }
-        let values = self.fields.entry(name.to_owned()).or_default();
-        let value = if values.len() >= MAX_VALUES && !values.contains_key(&value) { OTHER.to_owned() } else { value };
-        *values.entry(value).or_default() += 1;
+        let Some(values) = self.fields.get_mut(name) else { return };
+        let value = if is_address(value) { ADDRESS } else { value };
+        let value = if values.len() >= MAX_VALUES && !values.contains_key(value) { OTHER } else { value };
+        match values.get_mut(value) {
+            Some(count) => *count += 1,
+            None => drop(values.insert(value.to_owned(), 1)),
+        }
+    }
+}
+
+/// Whether it is the address of a host, or of a network, or has a port.
+fn is_address(value: &str) -> bool {
+    let host = value.split_once('/').map_or(value, |(host, _)| host);
+    host.parse::<IpAddr>().is_ok() || host.parse::<SocketAddr>().is_ok()
+}
+
+/// Notes the fields of `details` one by one.
+struct Fields<'c>(&'c mut Collecting);
+
+impl<'de> Visitor<'de> for Fields<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some((Name(name), value)) = map.next_entry::<Name<'de>, &'de RawValue>()? {
+            if name != "event_type"
+                && let Some(value) = scalar(value.get())
+            {
+                self.0.note(&name, &value);
+            }
+        }
+        Ok(())
     }
 }
 
@@ -182,14 +279,18 @@ fn moment(millis: i64) -> Timestamp {
 }
 
 /// The text of a JSON text that is not blank, of a number or of a truth value, as long as a field's may be.
-fn scalar(json: &str) -> Option<String> {
+fn scalar(json: &str) -> Option<Cow<'_, str>> {
     match json.as_bytes().first()? {
         b'"' => {
-            let text: String = serde_json::from_str(json).ok()?;
-            Some(cut(text.trim()).to_owned()).filter(|text| !text.is_empty())
+            let Name(text) = serde_json::from_str(json).ok()?;
+            let text = match text {
+                Cow::Borrowed(text) => Cow::Borrowed(cut(text.trim())),
+                Cow::Owned(text) => Cow::Owned(cut(text.trim()).to_owned()),
+            };
+            Some(text).filter(|text| !text.is_empty())
         }
         b'{' | b'[' | b'n' => None,
-        _ => Some(cut(json).to_owned()),
+        _ => Some(Cow::Borrowed(cut(json))),
     }
 }
 
@@ -248,6 +349,22 @@ mod tests {
         let read: SecurityEvent = serde_json::from_str(&failed.to_bus().detail).unwrap();
         assert_eq!(&read, failed);
         assert_eq!(failed.to_bus().epoch_seconds, 3);
+    }
+
+    #[test]
+    fn an_address_is_not_told() {
+        for (value, expected) in [
+            ("93.184.216.34", ADDRESS),
+            ("10.0.0.1/8", ADDRESS),
+            ("10.0.0.1:8080", ADDRESS),
+            ("2001:db8::1", ADDRESS),
+            ("[2001:db8::1]:443", ADDRESS),
+            ("1.2.3", "1.2.3"),
+            ("role/admin", "role/admin"),
+        ] {
+            let events = collected(&[(line(Some("t"), "INFO", &json!({ "from": value })), 0)]);
+            assert_eq!(events[0].fields["from"].keys().collect::<Vec<_>>(), [expected], "{value}");
+        }
     }
 
     #[test]

@@ -1,11 +1,11 @@
 //! A notification as one publication: a body for each protocol, attributes for filter policies, and the
 //! limits of SNS kept.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::alerting::history::Turned;
-use crate::alerting::notification::Notification;
-use crate::ports::Publication;
+use crate::alerting::notification::{Group, Notification};
+use crate::ports::{Attribute, Publication};
 
 use super::document::{AlertDocument, Room};
 use super::evidence::Evidence;
@@ -20,6 +20,12 @@ pub const MAX_SUBJECT: usize = 99;
 
 /// Longest attribute value, in bytes. Nobody filters by a novel.
 const MAX_ATTRIBUTE: usize = 256;
+
+/// Most values of an attribute.
+const MAX_VALUES: usize = 50;
+
+/// Stands for the values that there are beside those that are named.
+const MANY: &str = "several";
 
 /// The shortest that texts are cut to, in bytes.
 const LEAST_TEXT: usize = 64;
@@ -87,15 +93,39 @@ fn publication_within(notification: &Notification, evidence: &Evidence, sender: 
     bodies.insert("sms", email::short(&document));
     let status = if document.status == Turned::Firing { "firing" } else { "resolved" };
     let attributes = BTreeMap::from([
-        ("severity", document.severity.as_str()),
-        ("status", status),
-        ("class", document.class.as_str()),
-        ("rule", document.rule()),
-        ("service", document.service.as_str()),
-        ("environment", document.environment.as_str()),
+        ("severity", of_groups(notification, |group| group.severity.as_str())),
+        ("status", attribute(status).into()),
+        ("class", of_groups(notification, |group| &group.class)),
+        ("rule", rules(notification)),
+        ("service", of_groups(notification, |group| &group.service)),
+        ("environment", attribute(&document.environment).into()),
     ]);
-    let attributes = attributes.into_iter().map(|(name, value)| (name, attribute(value))).collect();
     Publication { subject: subject(&document), bodies, attributes }
+}
+
+/// What the group has; of a digest, what its groups have.
+fn of_groups<'a>(notification: &'a Notification, what: impl Fn(&'a Group) -> &'a str) -> Attribute {
+    match &notification.digest {
+        Some(digest) if !digest.lines.is_empty() => attributes(digest.lines.iter().map(|line| what(&line.group))),
+        _ => attribute(what(&notification.group)).into(),
+    }
+}
+
+/// The rules of all alerts, also of those that there is no room for. A digest knows none.
+fn rules(notification: &Notification) -> Attribute {
+    let rules = notification.firing.iter().chain(&notification.resolved).map(|episode| episode.rule.as_str());
+    if notification.digest.is_some() { MANY.into() } else { attributes(rules) }
+}
+
+/// Each value once, in order of the alphabet. Where there are too many the last is [`MANY`].
+fn attributes<'a>(values: impl Iterator<Item = &'a str>) -> Attribute {
+    let values: BTreeSet<String> = values.map(attribute).collect();
+    let surplus = values.len() > MAX_VALUES;
+    let mut values: Vec<String> = values.into_iter().take(MAX_VALUES).collect();
+    if surplus {
+        values.push(MANY.to_owned());
+    }
+    if values.len() > 1 { Attribute::Several(values) } else { values.pop().unwrap_or_else(|| attribute("")).into() }
 }
 
 /// `[ERROR] FIRING contract_creation_failure (contract)`
@@ -120,8 +150,8 @@ pub fn envelope(publication: &Publication) -> String {
 
 /// What SNS counts, and never less: the envelope, subject and attributes, in bytes.
 pub fn size(publication: &Publication) -> usize {
-    let attributes: usize =
-        publication.attributes.iter().map(|(name, value)| name.len() + "String".len() + value.len()).sum();
+    let length = |(name, value): (&&str, &Attribute)| name.len() + value.data_type().len() + value.text().len();
+    let attributes: usize = publication.attributes.iter().map(length).sum();
     envelope(publication).len() + publication.subject.len() + attributes
 }
 
@@ -130,7 +160,7 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::Value;
 
-    use super::super::testing::{digest, evidence, notification, resolved, sender, several};
+    use super::super::testing::{digest, episode, evidence, notification, resolved, sender, several};
     use super::*;
 
     fn published(notification: &Notification) -> Publication {
@@ -177,19 +207,34 @@ mod tests {
             ("severity", "error"),
             ("status", "firing"),
         ];
-        assert_eq!(attributes, expected.into_iter().map(|(name, value)| (name, value.to_owned())).collect());
+        assert_eq!(attributes, expected.into_iter().map(|(name, value)| (name, value.into())).collect());
         // Whoever filters by them gets RESOLVED exactly where FIRING went.
         let end = published(&resolved()).attributes;
-        assert_eq!(end["status"], "resolved");
+        assert_eq!(end["status"], "resolved".into());
         assert!(end.iter().all(|(name, value)| *name == "status" || attributes[name] == *value));
-        for (notification, rule, status) in [(several(), "several", "firing"), (digest(), "several", "firing")] {
-            let attributes = published(&notification).attributes;
-            assert_eq!((attributes["rule"].as_str(), attributes["status"].as_str()), (rule, status));
-        }
         notification.group.service = "\n".to_owned();
         let nowhere = Sender { environment: String::new(), ..sender() };
         let attributes = publication(&notification, &evidence(), &nowhere).attributes;
-        assert_eq!((attributes["service"].as_str(), attributes["environment"].as_str()), ("unknown", "unknown"));
+        assert_eq!((&attributes["service"], &attributes["environment"]), (&"unknown".into(), &"unknown".into()));
+    }
+
+    #[test]
+    fn whoever_filters_by_one_of_several_gets_the_message() {
+        // The end of an alert that others had joined did not reach who had got its beginning.
+        let several_of = |values: &[&str]| Attribute::Several(values.iter().map(|&value| value.to_owned()).collect());
+        let attributes = published(&several()).attributes;
+        let rules = ["contract_backlog", "contract_creation_failure", "contract_signing_slow"];
+        assert_eq!(attributes["rule"], several_of(&rules));
+        assert_eq!((&attributes["class"], &attributes["status"]), (&"business".into(), &"firing".into()));
+        let attributes = published(&digest()).attributes;
+        assert_eq!(attributes["class"], several_of(&["availability", "business", "performance"]));
+        assert_eq!(attributes["service"], several_of(&["all", "api", "contract"]));
+        assert_eq!(attributes["severity"], several_of(&["critical", "error", "warning"]));
+        assert_eq!((&attributes["rule"], &attributes["status"]), (&"several".into(), &"firing".into()));
+        let mut many = notification();
+        many.firing = (10..99).map(|number| episode(&format!("rule_{number}"))).collect();
+        let Attribute::Several(rules) = &published(&many).attributes["rule"] else { panic!("there are several") };
+        assert_eq!((rules.len(), rules[0].as_str(), rules[50].as_str()), (51, "rule_10", "several"));
     }
 
     #[test]
@@ -281,7 +326,7 @@ mod tests {
             prop_assert!(publication.subject.len() <= MAX_SUBJECT);
             prop_assert!(publication.subject.bytes().all(|byte| (b' '..=b'~').contains(&byte)));
             prop_assert!(publication.bodies["sms"].len() <= 140);
-            for value in publication.attributes.values() {
+            for value in publication.attributes.values().map(Attribute::text) {
                 prop_assert!(!value.is_empty() && !value.contains(char::is_control));
             }
             let document = AlertDocument::parse(&publication.bodies["lambda"]);

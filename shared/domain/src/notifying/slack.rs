@@ -17,7 +17,7 @@ use crate::alerting::history::Turned;
 use crate::alerting::notification::Reason;
 use crate::alerting::rules::Severity;
 
-use super::document::{Alert, AlertDocument, Digest};
+use super::document::{Alert, AlertDocument, Digest, DigestGroup};
 use super::evidence::AlertEvidence;
 use super::wording::{capital, counted, moment, one_line, time};
 use super::{email, links};
@@ -27,7 +27,11 @@ use mrkdwn::{escaped, fitting, literal, something};
 
 const MAX_HEADER: usize = 150;
 const MAX_SECTION: usize = 3_000;
-const MAX_FIELD: usize = 2_000;
+/// What is shown of a message, in characters of all its blocks: Slack cuts it a little beyond.
+const MAX_SHOWN: usize = 13_000;
+
+/// Characters of a field's value: all fields together leave room for a summary, whatever they hold.
+const MAX_VALUE: usize = 800;
 
 /// Sections of a plain message; more would not be shown.
 const MAX_SECTIONS: usize = 4;
@@ -44,12 +48,11 @@ const MAX_LINES: usize = 40;
 /// The message of an alert document: blocks, and a text for notifications and for readers that show no blocks.
 pub fn alert(document: &AlertDocument) -> Value {
     let headline = format!("{} {}", sign(document), document.headline());
-    let mut blocks = vec![header(&headline)];
-    match (&document.digest, document.only()) {
-        (Some(digest), _) => blocks.extend(digest_blocks(digest, document.left_out.groups)),
-        (None, Some(alert)) => blocks.extend(only_blocks(document, alert)),
-        (None, None) => blocks.extend(several_blocks(document)),
-    }
+    let parts = match (&document.digest, document.only()) {
+        (Some(digest), _) => digest_blocks(digest, document.left_out.groups),
+        (None, Some(alert)) => only_blocks(document, alert),
+        (None, None) => several_blocks(document),
+    };
     let reason = match document.reason {
         Reason::Digest => String::new(),
         reason => format!(" \u{b7} sent because {}", reason.text()),
@@ -61,8 +64,57 @@ pub fn alert(document: &AlertDocument) -> Value {
     } else {
         format!("{} \u{b7} {class} \u{b7} {service} \u{b7} {environment}", document.severity.as_str())
     };
-    blocks.push(context(escaped(&one_line(&format!("{place}{reason}{left_out}")), MAX_SECTION)));
-    json!({"text": escaped(&one_line(&headline), MAX_SECTION), "blocks": blocks})
+    let close = |cut: &str| context(escaped(&one_line(&format!("{place}{reason}{left_out}{cut}")), MAX_SECTION / 2));
+    const CUT: &str = " \u{b7} the rest is too long for Slack";
+    let first = header(&headline);
+    let (shown, is_all) = shown(parts, MAX_SHOWN - characters(&first) - characters(&close(CUT)));
+    let last = close(if is_all { "" } else { CUT });
+    let blocks: Vec<Value> = [first].into_iter().chain(shown).chain([last]).collect();
+    json!({"text": text(document, &headline), "blocks": blocks})
+}
+
+/// What is read where no blocks are: the news and, where it is about several, what they are.
+fn text(document: &AlertDocument, headline: &str) -> String {
+    let mut lines = vec![one_line(headline)];
+    match &document.digest {
+        Some(digest) => lines.extend(digest.groups.iter().map(group_text)),
+        None if document.only().is_none() => lines.extend(document.alerts().map(|alert| one_line(&named(alert)))),
+        None => {}
+    }
+    escaped(&lines.join("\n"), MAX_SECTION)
+}
+
+/// How much a block matters, the least first: what there is no room for is taken from there, and from the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Weight {
+    Evidence,
+    List,
+    Links,
+    News,
+}
+
+/// The blocks that `room` characters hold, in their order, and whether these are all.
+fn shown(mut parts: Vec<(Weight, Value)>, room: usize) -> (Vec<Value>, bool) {
+    let all = parts.len();
+    let mut length: usize = parts.iter().map(|(_, block)| characters(block)).sum();
+    while length > room {
+        // The last of the least: of those that are equal `min_by_key` takes the first.
+        let Some((least, _)) = parts.iter().enumerate().rev().min_by_key(|(_, (weight, _))| *weight) else { break };
+        length -= characters(&parts.remove(least).1);
+    }
+    let is_all = parts.len() == all;
+    (parts.into_iter().map(|(_, block)| block).collect(), is_all)
+}
+
+/// How many characters of text a block has.
+fn characters(block: &Value) -> usize {
+    let length = |text: &Value| text["text"].as_str().map_or(0, |text| text.chars().count());
+    let several = [&block["fields"], &block["elements"]].into_iter().filter_map(Value::as_array).flatten();
+    length(&block["text"]) + several.map(length).sum::<usize>()
+}
+
+fn weighed(weight: Weight, blocks: impl IntoIterator<Item = Value>) -> impl Iterator<Item = (Weight, Value)> {
+    blocks.into_iter().map(move |block| (weight, block))
 }
 
 /// The message of a text that is not an alert, with the subject it came with.
@@ -105,7 +157,7 @@ fn sign_of(severity: Severity) -> &'static str {
 }
 
 /// The one alert, at length.
-fn only_blocks(document: &AlertDocument, alert: &Alert) -> Vec<Value> {
+fn only_blocks(document: &AlertDocument, alert: &Alert) -> Vec<(Weight, Value)> {
     let mut fields = vec![("Value", alert.value_text())];
     match (&alert.ended, alert.fired_for()) {
         (Some(end), Some(span)) => {
@@ -122,14 +174,15 @@ fn only_blocks(document: &AlertDocument, alert: &Alert) -> Vec<Value> {
     if !further.is_empty() {
         fields.push(("Concerns", further.join(", ")));
     }
-    let mut blocks = vec![section(&alert.summary), section_of_fields(&fields)];
-    blocks.extend(alert.evidence.as_ref().map(line_blocks).unwrap_or_default());
-    blocks.extend(link_block(alert, &document.region));
+    let news = [section(&alert.summary), section_of_fields(&fields)];
+    let mut blocks: Vec<(Weight, Value)> = weighed(Weight::News, news).collect();
+    blocks.extend(weighed(Weight::Evidence, alert.evidence.iter().flat_map(line_blocks)));
+    blocks.extend(weighed(Weight::Links, link_block(alert, &document.region)));
     blocks
 }
 
 /// Several alerts: the first with their evidence, then a line each.
-fn several_blocks(document: &AlertDocument) -> Vec<Value> {
+fn several_blocks(document: &AlertDocument) -> Vec<(Weight, Value)> {
     let mut blocks = Vec::new();
     for alert in document.alerts().take(DETAILED) {
         let summary = escaped(something(&alert.summary), MAX_SUMMARY);
@@ -138,15 +191,16 @@ fn several_blocks(document: &AlertDocument) -> Vec<Value> {
             (Some(end), Some(span)) => format!("fired for {span}, until {}", time(end.at)),
             _ => format!("since {}; before: {}", time(alert.breaching_since), alert.before_text()),
         };
-        blocks.push(json!({"type": "divider"}));
-        blocks.push(marked(format!("*{name}*\n{summary}\n{value}\n{when}")));
-        blocks.extend(alert.evidence.as_ref().map(line_blocks).unwrap_or_default());
-        blocks.extend(link_block(alert, &document.region));
+        let news = [json!({"type": "divider"}), marked(format!("*{name}*\n{summary}\n{value}\n{when}"))];
+        blocks.extend(weighed(Weight::News, news));
+        blocks.extend(weighed(Weight::Evidence, alert.evidence.iter().flat_map(line_blocks)));
+        blocks.extend(weighed(Weight::Links, link_block(alert, &document.region)));
     }
     let line = |alert: &Alert| escaped(&one_line(&format!("\u{2022} {}: {}", named(alert), alert.value_text())), 200);
     let (firing, resolved) = document.counts();
     let lines: Vec<String> = document.alerts().skip(DETAILED).take(MAX_LINES).map(line).collect();
-    blocks.extend(list_blocks(lines, (firing + resolved).saturating_sub(DETAILED), "alert"));
+    let list = list_blocks(lines, (firing + resolved).saturating_sub(DETAILED), "alert");
+    blocks.extend(weighed(Weight::List, list));
     blocks
 }
 
@@ -155,17 +209,17 @@ fn named(alert: &Alert) -> String {
     format!("{status}: {}", alert.name())
 }
 
-fn digest_blocks(digest: &Digest, left_out: usize) -> Vec<Value> {
-    let mut blocks =
-        vec![section(&format!("There is too much to tell each by itself, since {}.", moment(digest.from)))];
-    let lines = digest.groups.iter().take(MAX_LINES).map(|group| {
-        let sign = if group.firing > 0 { sign_of(group.severity) } else { "\u{2705}" };
-        let (class, service, firing, resolved) = (&group.class, &group.service, group.firing, group.resolved);
-        let text = format!("{sign} {class}, {service}: {firing} firing, {resolved} resolved");
-        escaped(&one_line(&text), 200)
-    });
-    blocks.extend(list_blocks(lines.collect(), digest.groups.len() + left_out, "group"));
-    blocks
+fn digest_blocks(digest: &Digest, left_out: usize) -> Vec<(Weight, Value)> {
+    let since = section(&format!("There is too much to tell each by itself, since {}.", moment(digest.from)));
+    let lines = digest.groups.iter().take(MAX_LINES).map(|group| escaped(&group_text(group), 200));
+    let list = list_blocks(lines.collect(), digest.groups.len() + left_out, "group");
+    weighed(Weight::News, [since]).chain(weighed(Weight::List, list)).collect()
+}
+
+fn group_text(group: &DigestGroup) -> String {
+    let sign = if group.firing > 0 { sign_of(group.severity) } else { "\u{2705}" };
+    let (class, service, firing, resolved) = (&group.class, &group.service, group.firing, group.resolved);
+    one_line(&format!("{sign} {class}, {service}: {firing} firing, {resolved} resolved"))
 }
 
 /// Lines in as few sections as they fit into, and how many of `all` there are beside.
@@ -250,7 +304,7 @@ fn context(text: String) -> Value {
 /// At most ten fields.
 fn section_of_fields(fields: &[(&str, String)]) -> Value {
     let field = |(name, value): &(&str, String)| {
-        let value = escaped(&one_line(value), MAX_FIELD - 100);
+        let value = escaped(&one_line(value), MAX_VALUE);
         json!({"type": "mrkdwn", "text": format!("*{name}*\n{value}")})
     };
     json!({"type": "section", "fields": fields.iter().map(field).collect::<Vec<Value>>()})
@@ -260,9 +314,13 @@ fn section_of_fields(fields: &[(&str, String)]) -> Value {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::testing::{digest, document, evidence, notification, resolved, sender, several};
+    use super::super::evidence::{Evidence, Line};
+    use super::super::testing::{digest, document, episode, evidence, notification, resolved, sender, several};
     use super::*;
     use crate::alerting::notification::Notification;
+
+    /// What Slack takes of a field, in characters.
+    const MAX_FIELD: usize = 2_000;
 
     fn message(notification: &Notification) -> Value {
         alert(&document(notification))
@@ -337,6 +395,41 @@ mod tests {
         assert!(text.contains("and 16 more alerts"), "{text}");
     }
 
+    #[test]
+    fn what_slack_does_not_show_is_left_out_where_it_matters_least() {
+        // Five alerts with long evidence were cut by Slack at any place, the last of them altogether.
+        let mut many = several();
+        many.resolved.clear();
+        let mut found = Evidence::default();
+        many.firing = (0..5).map(|number| episode(&format!("rule_{number}"))).collect();
+        for alert in &many.firing {
+            *found.about(&alert.fingerprint) = evidence().of(&notification().firing[0].fingerprint).unwrap().clone();
+            let about = found.about(&alert.fingerprint);
+            about.lines = vec![Line { message: "x".repeat(290), ..about.lines[0].clone() }; 10];
+        }
+        let message = super::alert(&AlertDocument::new(&many, &found, &sender()));
+        let blocks = message["blocks"].as_array().unwrap();
+        assert!(blocks.iter().map(characters).sum::<usize>() <= MAX_SHOWN);
+        let text = message.to_string();
+        assert!((1..5).contains(&text.matches("The last 10 of 12 log lines").count()), "{text}");
+        assert!((0..5).all(|number| text.contains(&format!("*FIRING: rule_{number} (contract)*"))), "{text}");
+        assert_eq!(text.matches("|Chart>").count(), 5);
+        assert!(blocks.last().unwrap().to_string().contains("the rest is too long for Slack"));
+        let first = |part: &str| text.find(part).unwrap();
+        assert!(first("log lines:") < first("*FIRING: rule_1"), "the first alert keeps its lines");
+    }
+
+    #[test]
+    fn without_blocks_it_is_still_told_which_alerts_there_are() {
+        let text =
+            |notification: &Notification| without_blocks(&message(notification))["text"].as_str().unwrap().to_owned();
+        let told = text(&several());
+        for line in ["\nFIRING: contract_signing_slow (contract)", "\n\u{2705} RESOLVED: contract_backlog (contract)"] {
+            assert!(told.contains(line), "{told}");
+        }
+        assert!(text(&digest()).contains("\n\u{1f534} business, contract: 11 firing, 2 resolved"));
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(24))]
         #[test]
@@ -370,6 +463,8 @@ mod tests {
             for message in messages.chain([plain(Some(&service), &text.repeat(times))]) {
                 let blocks = message["blocks"].as_array().unwrap();
                 prop_assert!(!blocks.is_empty() && blocks.len() <= 50);
+                prop_assert!(blocks.iter().map(characters).sum::<usize>() <= MAX_SHOWN);
+                prop_assert!(message["text"].as_str().unwrap().chars().count() <= MAX_SECTION);
                 for block in blocks {
                     let max = if block["type"] == "header" { MAX_HEADER } else { MAX_SECTION };
                     if let Some(text) = block["text"]["text"].as_str() {

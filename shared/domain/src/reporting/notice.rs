@@ -25,9 +25,9 @@ pub fn notice(report: &DailyReport, bucket: &str) -> Publication {
         subject: subject(report),
         bodies,
         attributes: BTreeMap::from([
-            ("kind", "daily_report".to_owned()),
-            ("environment", report.environment.clone()),
-            ("verdict", report.verdict.status.as_str().to_owned()),
+            ("kind", "daily_report".into()),
+            ("environment", report.environment.clone().into()),
+            ("verdict", report.verdict.status.as_str().into()),
         ]),
     }
 }
@@ -149,7 +149,7 @@ mod tests {
         ] {
             assert!(text.contains(expected), "{expected} is not in\n{text}");
         }
-        assert_eq!(notice.attributes["verdict"], "attention");
+        assert_eq!(notice.attributes["verdict"].text(), "attention");
     }
 
     #[test]

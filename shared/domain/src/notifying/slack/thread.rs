@@ -1,5 +1,5 @@
-//! What a bot has posted of a group, so that its end changes the message that told its beginning, and what is told in
-//! between stays below it.
+//! What was posted of a group, so that a redelivery is known and, with a bot, the end changes the message that told the
+//! beginning, and what is told in between stays below it.
 //!
 //! It is remembered after the posting: where that fails, the same is posted once more. So Slack gets a message at least
 //! once, and a redelivery posts nothing as long as the note of it could be written.
