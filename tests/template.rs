@@ -371,12 +371,13 @@ fn every_alarm_is_heard_and_each_about_a_function_is_about_the_one_it_speaks_of(
     ] {
         assert!(left_out.contains(&text(&alarms[id]["Properties"]["AlarmName"])), "{id}");
     }
-    assert_eq!(left_out.len(), 12);
+    assert_eq!(left_out.len(), 13);
     // Of these the registry's tests know the metric, but not which function is meant.
     let expected = [
         ("LinesQuarantined", "LogProcessorFunction", "function_quarantined", "Sum", 0, [1, 1]),
         ("LogStreamLinesQuarantined", "LogProcessorKinesisFunction", "function_quarantined", "Sum", 0, [1, 1]),
         ("AlertEventsQuarantined", "AlertEvaluatorEventsFunction", "function_quarantined", "Sum", 0, [1, 1]),
+        ("AlertInboxQuarantined", "AlertEvaluatorFunction", "function_quarantined", "Sum", 0, [1, 1]),
         ("EventsQuarantined", "EventRecorderFunction", "function_quarantined", "Sum", 0, [1, 1]),
         ("MetricsQuarantined", "MetricFlusherFunction", "function_quarantined", "Sum", 0, [1, 1]),
         ("SpansQuarantined", "TraceForwarderFunction", "function_quarantined", "Sum", 0, [1, 1]),
@@ -553,8 +554,11 @@ fn events_come_by_one_rule_into_an_encrypted_queue_and_are_tried_five_times_each
             statements.iter().filter(|statement| statement["Principal"]["Service"] == "events.amazonaws.com").collect();
         let [allowed] = &from_events[..] else { panic!("one statement: {policy}") };
         assert_eq!(allowed["Action"], "sqs:SendMessage");
-        let rules =
-            if queue == "EventQueue" { "EventRule.Arn" } else { "EventRule.Arn.AlarmRule.Arn.AlarmDeletedRule.Arn.SecurityRule.Arn" };
+        let rules = if queue == "EventQueue" {
+            "EventRule.Arn"
+        } else {
+            "EventRule.Arn.AlarmRule.Arn.AlarmDeletedRule.Arn.SecurityRule.Arn"
+        };
         assert_eq!(condition(allowed), format!(" if ArnEquals aws:SourceArn {rules}"));
     }
 }

@@ -280,12 +280,12 @@ fn alert_evaluator() -> Vec<Run> {
         region: "eu-west-1".into(),
         amazon_q: false,
     };
-    let made = |recent: Option<RecentRollups>| {
-        let bucket = InMemoryBucket::new();
+    let made_on = |bucket: InMemoryBucket, recent: Option<RecentRollups>| {
         recent.into_iter().for_each(|recent| bucket.place(keys::RECENT_ROLLUPS, recent.to_object().body));
         let (metrics, topic, log) = (FixedMetrics::default(), RecordedPublications::new(), RecordedLog::new());
         Evaluator::new(Ports { bucket, metrics, topic, log }, &config).unwrap()
     };
+    let made = |recent| made_on(InMemoryBucket::new(), recent);
     let soon = || Instant::now() + Duration::from_secs(60);
     let tick = async |recent| {
         made(recent).tick(newest(), soon()).await.unwrap();
@@ -304,6 +304,11 @@ fn alert_evaluator() -> Vec<Run> {
             tick(flushed()).await;
         }),
         run("alert-evaluator", "a tick before the flusher was there", &[], tick(None)),
+        run("alert-evaluator", "what is nothing in the inbox", &["quarantined 1"], async {
+            let bucket = InMemoryBucket::new();
+            bucket.place(&format!("{}x.json", keys::ALERT_INBOX), "{}");
+            made_on(bucket, None).tick(newest(), soon()).await.unwrap();
+        }),
         run(EVENTS, "an alarm", &["batch_age"], receive(&alarm, flushed())),
         run(EVENTS, "what is no event", &["quarantined 1"], receive("{}", None)),
     ]
