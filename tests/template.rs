@@ -103,7 +103,7 @@ fn each_function_may_do_what_its_ports_need_and_nothing_else() {
         vec![on_bucket("PutObject", &folders), one("secretsmanager:GetSecretValue on PseudonymKey.Id")]
     };
     let tell = "events:PutEvents on EventBus.Arn if StringEquals events:source land-contracts.observability";
-    let process_logs = || [process(&["spans/*"]), vec![one(tell)]].concat();
+    let process_logs = || [process(&["spans/*", "alerts/inbox/*"]), vec![one(tell)]].concat();
     let evaluate = || {
         let read =
             ["rollups/recent.json", "config/rules.yaml", "config/policy.yaml", "config/silences.yaml", "archive/*"];
@@ -360,6 +360,7 @@ fn every_alarm_is_heard_and_each_about_a_function_is_about_the_one_it_speaks_of(
         "AlertEvaluatorEventsFailing",
         "AlertEventLost",
         "AlertEventsQuarantined",
+        "AlertInboxQuarantined",
         "DeadLetterAlarm",
         "EventDeadLetterAlarm",
         "LogBatchLost",
@@ -553,7 +554,7 @@ fn events_come_by_one_rule_into_an_encrypted_queue_and_are_tried_five_times_each
         let [allowed] = &from_events[..] else { panic!("one statement: {policy}") };
         assert_eq!(allowed["Action"], "sqs:SendMessage");
         let rules =
-            if queue == "EventQueue" { "EventRule.Arn" } else { "EventRule.Arn.AlarmRule.Arn.SecurityRule.Arn" };
+            if queue == "EventQueue" { "EventRule.Arn" } else { "EventRule.Arn.AlarmRule.Arn.AlarmDeletedRule.Arn.SecurityRule.Arn" };
         assert_eq!(condition(allowed), format!(" if ArnEquals aws:SourceArn {rules}"));
     }
 }
@@ -564,6 +565,7 @@ fn alarms_and_security_events_reach_the_evaluator_and_what_it_fails_on_is_kept()
     let rule = |name: &str| resource_of("AWS::Events::Rule", "Name", &format!("${{AWS::StackName}}-{name}"));
     for (name, id, bus, detail_type) in [
         ("alarms", "AlarmRule", "null", domain::alerting::alarms::DETAIL_TYPE),
+        ("alarms-deleted", "AlarmDeletedRule", "null", domain::alerting::alarms::CHANGED_DETAIL_TYPE),
         ("security", "SecurityRule", "EventBus", domain::logs::security::DETAIL_TYPE),
     ] {
         let rule = rule(name);
@@ -576,6 +578,7 @@ fn alarms_and_security_events_reach_the_evaluator_and_what_it_fails_on_is_kept()
         assert_eq!(permission["Principal"], "events.amazonaws.com");
         assert_eq!(text(&permission["FunctionName"]), function);
     }
+    assert_eq!(rule("alarms-deleted")["EventPattern"]["detail"]["operation"], serde_json::json!(["delete"]));
     assert_eq!(rule("security")["EventPattern"]["source"], serde_json::json!([domain::logs::security::SOURCE]));
     let direct = resource_of("AWS::Lambda::Permission", "Principal", "lambda.alarms.cloudwatch.amazonaws.com");
     assert_eq!(

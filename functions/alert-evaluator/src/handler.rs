@@ -4,6 +4,7 @@
 //! sends; and it stays in the state until it is sent, so a failure only delays it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{BuildHasher as _, RandomState};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
@@ -11,7 +12,7 @@ use aws::measures;
 use domain::Minute;
 use domain::alerting::DEFAULT_RULES;
 use domain::alerting::engine::{
-    self, Due, FileProblem, ForeignRead, NotDue, Outcome, POLICY_INVALID, RULES_INVALID, SILENCES_INVALID, Tick,
+    self, FileProblem, ForeignRead, NotDue, Outcome, POLICY_INVALID, RULES_INVALID, SILENCES_INVALID, Tick,
 };
 use domain::alerting::episode::Episode;
 use domain::alerting::history::{Notified, Record};
@@ -38,8 +39,18 @@ use crate::Config;
 use crate::evidence::Known;
 use crate::sending::{Receivers, Sent};
 
-/// How often a tick, or the note of what was sent, is tried again when other evaluators write in between.
-const TRIES: usize = 5;
+/// How often a tick that an event has brought about is tried again when other evaluators write in between. The event is
+/// kept, so that the next tick takes it in.
+const TRIES_OF_EVENTS: usize = 3;
+
+/// How long after the end of sending it is tried to note what was sent, when other evaluators write in between.
+const SETTLING: Duration = Duration::from_secs(15);
+
+/// Mistakes in a file of the operators that are told and noted.
+const MAX_MISTAKES: usize = 20;
+
+/// Bytes of the text with them.
+const MAX_MISTAKES_BYTES: usize = 16 * 1024;
 
 /// Objects of the inbox that are read at the same time.
 const CONCURRENCY: usize = 16;
@@ -81,8 +92,8 @@ pub struct Summary {
     pub waiting_for_metrics: bool,
     /// Whether the time for sending was up before all was sent; the next tick goes on.
     pub cut_short: bool,
-    /// Whether other evaluators were faster again and again, so that nothing was done.
-    pub conflict: bool,
+    /// Whether the event that came is kept, but was left to the next tick: too many came at once, or something failed.
+    pub kept: bool,
     /// Whether the event that came could not be read, and is in quarantine.
     pub quarantined: bool,
 }
@@ -105,6 +116,8 @@ struct Waiting {
     new: Vec<Incoming>,
     /// Keys that can be deleted once what is new is committed.
     keys: Vec<String>,
+    /// Ids of what was taken in before.
+    known: Vec<String>,
 }
 
 /// What an attempt at a tick has committed, and has still to do.
@@ -114,6 +127,8 @@ struct Committed {
     claimed: Claimed,
     now: Timestamp,
     summary: Summary,
+    /// Why what was taken in could not be deleted.
+    uncleared: Option<anyhow::Error>,
     /// What evidence is looked for in.
     rules: RuleSet,
     recent: RecentRollups,
@@ -124,6 +139,8 @@ struct Committed {
 enum Attempt {
     /// There was nothing to do.
     Nothing(Summary),
+    /// Events have brought about enough ticks.
+    Kept,
     /// Another evaluator has written meanwhile.
     Conflict,
     /// It is decided.
@@ -149,13 +166,14 @@ where
         Ok(Evaluator { ports, sender: Sender { environment, region, amazon_q }, variables, built_in })
     }
 
-    /// Keeps an event from outside, an alarm's or about security, and does a tick with it. `wall` is the wall clock's
+    /// Keeps an event from outside, an alarm's or about security, and does a tick with it, unless events have brought
+    /// about [`inbox::MAX_TICKS`] within the minute: the scheduled tick takes in what is kept. `wall` is the wall clock's
     /// time: an event that claims to be of a later one is of now.
     ///
     /// # Errors
     ///
-    /// Where it could not be kept, or as [`Evaluator::tick`]. An event that can't be read is no error: it is in
-    /// quarantine, and trying again would not help.
+    /// Where it could not be kept. Once it is, the next tick does what this one could not: a retry would only be in its
+    /// way. An event that can't be read is no error: it is in quarantine, and trying again would not help.
     pub async fn receive(&self, event: &str, wall: Timestamp, send_until: Instant) -> anyhow::Result<Summary> {
         let incoming = match Incoming::read(event) {
             Ok(incoming) => incoming,
@@ -169,7 +187,25 @@ where
             }
         };
         self.ports.bucket.put(&incoming.to_object()).await.context("an event is not kept")?;
-        self.tick(incoming.at().min(wall), send_until).await
+        let now = incoming.at().min(wall);
+        for _ in 0..TRIES_OF_EVENTS {
+            let ticked = match self.attempt(now, Some(wall)).await {
+                Ok(Attempt::Nothing(summary)) => Ok(summary),
+                Ok(Attempt::Committed(committed)) => self.tell(*committed, send_until).await,
+                Ok(Attempt::Kept) => break,
+                Ok(Attempt::Conflict) => {
+                    pause().await;
+                    continue;
+                }
+                Err(error) => Err(error),
+            };
+            return Ok(ticked.unwrap_or_else(|error| {
+                tracing::error!(error = format!("{error:#}"), "the event is kept; the next tick does what is left");
+                Summary { kept: true, ..Summary::default() }
+            }));
+        }
+        tracing::info!("the event is kept; the next tick takes it in");
+        Ok(Summary { kept: true, ..Summary::default() })
     }
 
     /// Does one tick that stands for `now`, and begins to send nothing once it is `send_until`. One that stands for an
@@ -177,20 +213,30 @@ where
     ///
     /// # Errors
     ///
-    /// Where something could not be read, or not everything could be told. The next tick does what is left.
+    /// Where something could not be read, other evaluators were faster until `send_until`, not everything could be told,
+    /// or what was taken in could not be deleted. The next tick does what is left.
     pub async fn tick(&self, now: Timestamp, send_until: Instant) -> anyhow::Result<Summary> {
-        for _ in 0..TRIES {
-            match self.attempt(now).await? {
+        loop {
+            match self.attempt(now, None).await? {
                 Attempt::Nothing(summary) => return Ok(summary),
                 Attempt::Committed(committed) => return self.tell(*committed, send_until).await,
-                Attempt::Conflict => {}
+                // That nobody else is in the way for so long is sure: events bring about few ticks.
+                Attempt::Conflict | Attempt::Kept if Instant::now() < send_until => pause().await,
+                Attempt::Conflict | Attempt::Kept => {
+                    bail!("other evaluators were faster each time, so that nothing was evaluated")
+                }
             }
         }
-        tracing::warn!("other evaluators were faster each time; the next tick does what is left");
-        Ok(Summary { conflict: true, ..Summary::default() })
     }
 
-    async fn attempt(&self, now: Timestamp) -> anyhow::Result<Attempt> {
+    /// `wall` is the wall clock's time of the event that has brought it about, if one has.
+    async fn attempt(&self, now: Timestamp, wall: Option<Timestamp>) -> anyhow::Result<Attempt> {
+        if let Some(wall) = wall
+            && let (Some(state), _) = self.load_state().await?
+            && !state.inbox.is_open(wall)
+        {
+            return Ok(Attempt::Kept);
+        }
         let Loaded { state: stored, version, rules, policy, silences, recent, inbox } = self.load().await?;
         let last = stored.as_ref().and_then(|state| state.ticked_at);
         let now = last.map_or(now, |last| last.max(now));
@@ -199,6 +245,7 @@ where
         let before = stored.clone();
         let mut state = stored.unwrap_or_else(|| AlertState::starting(Minute::of(now)));
         state.ticked_at = Some(now);
+        state.inbox.still_there(inbox.known.iter().map(String::as_str), now);
 
         let body = |stored: &Option<Stored>| stored.as_ref().map(|stored| stored.body.clone());
         let (rules, policy, silences) = (body(&rules), body(&policy), body(&silences));
@@ -212,7 +259,7 @@ where
             (keys::POLICY, &policy, &policy_of.problem, POLICY_INVALID),
             (keys::SILENCES, &silences, &silences_of.problem, SILENCES_INVALID),
         ] {
-            let text = problem.as_ref().map(ToString::to_string);
+            let text = problem.as_ref().map(told_of);
             records.extend(state.files.find(key, body.as_deref(), text, now));
             problems.extend(problem.as_ref().map(|problem| refused(key, problem, alert)));
         }
@@ -231,6 +278,13 @@ where
             Some(due) => self.read_foreign(&engine::foreign_read(&chosen.rules, due)).await,
             None => (ForeignValues::new(), BTreeMap::new()),
         };
+        for one in &inbox.new {
+            if let Incoming::Security(event) = one
+                && inbox::is_too_old(event, now)
+            {
+                tracing::warn!(id = event.id, last = %event.last, "a security event is too old to count");
+            }
+        }
         let (mut changes, events) = state.take_in(inbox.new, now);
         let tick = Tick {
             unanswered: &unanswered,
@@ -241,33 +295,35 @@ where
         let Outcome { mut state, changes: evaluated } = engine::evaluate(&tick, Some(state));
         changes.extend(evaluated);
         summary.transitions = changes.len();
-        let missed = due.map(|due| missed_ticks(due, chosen.rules.evaluation_delay, last, now)).unwrap_or_default();
-        decide(&mut state, &policy_of.holds, &silences_of.holds, &missed, changes, records, now);
+        decide(&mut state, &policy_of.holds, &silences_of.holds, &changes, records, now);
 
-        let claimed = state.outbox.claim(now);
+        // An event may come long after it happened, and whoever sends has to have the time of a claim from now on.
+        let claimed = state.outbox.claim(wall.map_or(now, |wall| wall.max(now)));
         if before.as_ref() == Some(&state) {
-            self.clear(&inbox.keys).await;
+            self.clear(&inbox.keys).await?;
             return Ok(Attempt::Nothing(summary));
         }
+        wall.into_iter().for_each(|wall| state.inbox.note_tick(wall));
         let Some(version) = self.commit(&state, version.as_ref()).await? else { return Ok(Attempt::Conflict) };
-        self.clear(&inbox.keys).await;
+        let uncleared = self.clear(&inbox.keys).await.err();
         let rules = chosen.rules;
-        Ok(Attempt::Committed(Box::new(Committed { state, version, claimed, now, summary, rules, recent, foreign })))
+        let committed = Committed { state, version, claimed, now, summary, uncleared, rules, recent, foreign };
+        Ok(Attempt::Committed(Box::new(committed)))
     }
 
     /// Tells what is claimed, and notes it.
     async fn tell(&self, committed: Committed, send_until: Instant) -> anyhow::Result<Summary> {
-        let Committed { state, version, claimed, now, mut summary, rules, recent, foreign } = committed;
+        let Committed { state, version, claimed, now, mut summary, uncleared, rules, recent, foreign } = committed;
         let Ports { bucket, topic, log, .. } = &self.ports;
         let receivers = Receivers { bucket, topic, log, sender: &self.sender };
         let (environment, history_from) = (&self.sender.environment, state.history_from);
         let known = Known { environment, rules: &rules, recent: &recent, foreign: &foreign, history_from, now };
         let sent = receivers.send(&claimed, known, send_until).await;
         (summary.sent, summary.cut_short) = (sent.published, sent.cut_short);
-        self.settle(state, version, &claimed, &sent.done).await?;
+        self.settle(state, version, &claimed, &sent.done, send_until + SETTLING).await?;
         report(&summary);
         failures_of(sent, &claimed)?;
-        Ok(summary)
+        uncleared.map_or(Ok(summary), Err)
     }
 
     async fn load(&self) -> anyhow::Result<Loaded> {
@@ -303,13 +359,14 @@ where
 
     /// What waits in the inbox, but for what was taken in before.
     async fn load_inbox(&self, state: Option<&AlertState>) -> anyhow::Result<Waiting> {
-        let listed = self.ports.bucket.list(keys::ALERT_INBOX, MAX_DELETED).await?;
+        let listed = self.ports.bucket.list(keys::ALERT_INBOX, inbox::MAX_LISTED).await?;
         let mut waiting = Waiting::default();
         let mut unread = Vec::new();
         for key in listed {
             let id = key.strip_prefix(keys::ALERT_INBOX).and_then(|name| name.strip_suffix(".json"));
-            let is_known = id.zip(state).is_some_and(|(id, state)| !state.inbox.is_new(id));
-            if is_known {
+            let known = id.zip(state).filter(|(id, state)| !state.inbox.is_new(id));
+            if let Some((id, _)) = known {
+                waiting.known.push(id.to_owned());
                 waiting.keys.push(key);
             } else if unread.len() < inbox::MAX_TAKEN {
                 unread.push(key);
@@ -326,7 +383,7 @@ where
         for (key, stored) in bodies {
             // Another evaluator may have been faster.
             let Some(stored) = stored else { continue };
-            match Incoming::parse(&stored.body) {
+            match Incoming::read(&String::from_utf8_lossy(&stored.body)) {
                 Ok(incoming) => waiting.new.push(incoming),
                 Err(error) => {
                     let object = inbox::quarantined(&stored.body, &error);
@@ -341,14 +398,12 @@ where
     }
 
     /// Deletes what was taken in. What stays is known by its id, and deleted by the next tick.
-    async fn clear(&self, keys: &[String]) {
-        if keys.is_empty() {
-            return;
+    async fn clear(&self, keys: &[String]) -> anyhow::Result<()> {
+        for keys in keys.chunks(MAX_DELETED) {
+            let deleted = self.ports.bucket.delete_all(keys).await;
+            deleted.context("what was taken in still lies in the inbox; the next tick deletes it")?;
         }
-        if let Err(error) = self.ports.bucket.delete_all(keys).await {
-            let error = &error as &dyn std::error::Error;
-            tracing::warn!(error, "what was taken in still lies in the inbox; the next tick deletes it");
-        }
+        Ok(())
     }
 
     /// What CloudWatch says, and of which series it says nothing: the rules that read one of these are in error, and
@@ -387,16 +442,21 @@ where
         version: Version,
         claimed: &Claimed,
         done: &BTreeSet<String>,
+        until: Instant,
     ) -> anyhow::Result<()> {
         if claimed.is_empty() {
             return Ok(());
         }
         let (mut state, mut version) = (state, Some(version));
-        for _ in 0..TRIES {
+        loop {
             state.outbox.settle(claimed, done);
             if self.commit(&state, version.as_ref()).await?.is_some() {
                 return Ok(());
             }
+            if Instant::now() >= until {
+                break;
+            }
+            pause().await;
             let (stored, stored_version) = self.load_state().await?;
             state = stored.with_context(|| format!("{} is gone", keys::ALERT_STATE))?;
             version = stored_version;
@@ -409,42 +469,43 @@ where
 fn refused(key: &str, problem: &InvalidRules, alert: &'static str) -> FileProblem {
     let error = problem as &dyn std::error::Error;
     tracing::error!(error, mistakes = problem.problems.len(), key, "a file of the operators is not used");
-    FileProblem { alert, mistakes: problem.problems.len(), text: problem.to_string() }
+    FileProblem { alert, mistakes: problem.problems.len(), text: told_of(problem) }
 }
 
-/// The moments of the ticks that should have been since the `last` one and were not, each with the minute that it would
-/// have evaluated: what happened meanwhile is told as if they had come in time.
-fn missed_ticks(due: Due, delay: Duration, last: Option<Timestamp>, now: Timestamp) -> Vec<(Minute, Timestamp)> {
-    let moment = |minute: Minute| minute.plus(1).start().checked_add(delay).ok();
-    let minutes = (0..due.to.since(due.from)).map(|offset| due.from.plus(offset));
-    let missed = minutes.filter_map(|minute| Some((minute, moment(minute)?)));
-    missed.filter(|(_, moment)| last.is_some_and(|last| last < *moment) && *moment < now).collect()
+/// The first of the mistakes, so that a line of the history and a message can hold them.
+fn told_of(problem: &InvalidRules) -> String {
+    let (shown, beyond) = (&problem.problems[..], problem.problems.len().saturating_sub(MAX_MISTAKES));
+    let shown = shown[..shown.len() - beyond].to_vec();
+    let mut text = InvalidRules { file: problem.file.clone(), problems: shown }.to_string();
+    text.truncate(text.floor_char_boundary(MAX_MISTAKES_BYTES));
+    if beyond > 0 {
+        text.push_str(&format!("\nand {beyond} more mistakes"));
+    }
+    text
 }
 
-/// Has the policy decide about what has changed, and puts into the outbox what is to be told and noted of it.
+/// Between two tries: of two that are in each other's way one comes first.
+async fn pause() {
+    let chance = RandomState::new().hash_one(0_u8) % 200;
+    tokio::time::sleep(Duration::from_millis(20 + chance)).await;
+}
+
+/// Has the policy decide about what has changed, and puts into the outbox what is to be told and noted of it. Minutes that
+/// are made up for are decided about together: what people are told is what is true by now.
 fn decide(
     state: &mut AlertState,
     policy: &Policy,
     silences: &Silences,
-    missed: &[(Minute, Timestamp)],
-    mut changes: Vec<Episode>,
+    changes: &[Episode],
     mut records: Vec<Record>,
     now: Timestamp,
 ) {
     records.extend(changes.iter().map(|change| Record::Transition(change.transition())));
-    let mut decide = |changes: &[Episode], at: Timestamp| {
-        let decision = policy::decide(policy, silences, std::mem::take(&mut state.policy), changes, at);
-        state.policy = decision.state;
-        records.extend(decision.records);
-        records.extend(decision.notifications.iter().map(|one| Record::Notified(Notified::of(one))));
-        decision.notifications.into_iter().for_each(|notification| state.outbox.notify(notification));
-    };
-    for (minute, moment) in missed {
-        let (then, later): (Vec<_>, Vec<_>) = changes.into_iter().partition(|change| change.at() <= *minute);
-        changes = later;
-        decide(&then, *moment);
-    }
-    decide(&changes, now);
+    let decision = policy::decide(policy, silences, std::mem::take(&mut state.policy), changes, now);
+    state.policy = decision.state;
+    records.extend(decision.records);
+    records.extend(decision.notifications.iter().map(|one| Record::Notified(Notified::of(one))));
+    decision.notifications.into_iter().for_each(|notification| state.outbox.notify(notification));
     state.outbox.record(records);
 }
 

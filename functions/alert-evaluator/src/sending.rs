@@ -7,7 +7,7 @@ use domain::alerting::history::{self, Batch};
 use domain::alerting::notification::Notification;
 use domain::alerting::outbox::Claimed;
 use domain::notifying::message::{Sender, publication};
-use domain::ports::{AppendLog, GetObject, ListDated, Object, PortError, PresignObject, Publish, PutObject};
+use domain::ports::{AppendLog, GetObject, ListDated, Object, PortError, PresignObject, Publish, PutObject, Retry};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 
 use crate::evidence::{self, Known};
@@ -23,6 +23,9 @@ const EVIDENCE: Duration = Duration::from_secs(10);
 
 /// How long evidence for one notification is looked for at most.
 const EVIDENCE_OF_ONE: Duration = Duration::from_secs(3);
+
+/// How long after the end of sending the history is written at most, so that it can be noted what was sent.
+const NOTING: Duration = Duration::from_secs(10);
 
 /// Objects under way at the same time.
 const CONCURRENCY: usize = 16;
@@ -89,7 +92,9 @@ where
                 sent.cut_short = true;
                 break;
             }
-            match self.note(batch, known.now).await {
+            let noting = (until + NOTING).saturating_duration_since(Instant::now());
+            let noted = tokio::time::timeout(noting, self.note(batch, known.now)).await;
+            match noted.unwrap_or_else(|late| Err(PortError::transient("write the alert history in time", late))) {
                 Ok(()) => drop(sent.done.insert(batch.id())),
                 Err(error) => sent.failures.push(failure("the alert history", error)),
             }
@@ -104,7 +109,7 @@ where
     }
 
     /// All three places that have the history. A batch that comes again writes the same objects; the log has its lines
-    /// twice then, with the same ids.
+    /// twice then, with the same ids. What the log refuses for good is in the archive, and holds nothing else back.
     async fn note(&self, batch: &Batch, now: jiff::Timestamp) -> Result<(), PortError> {
         let environment = &self.sender.environment;
         let objects: Vec<Object> = batch.archived(environment).into_iter().chain(batch.transitions()).collect();
@@ -113,7 +118,14 @@ where
             .buffer_unordered(CONCURRENCY)
             .try_collect::<()>()
             .await?;
-        self.log.append(&history::log_stream(now), batch.logged(environment, now)).await
+        match self.log.append(&history::log_stream(now), batch.logged(environment, now)).await {
+            Err(error) if error.retry == Retry::Permanent => {
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(error, batch = batch.id(), "the log refuses records, which the archive has");
+                Ok(())
+            }
+            result => result,
+        }
     }
 }
 

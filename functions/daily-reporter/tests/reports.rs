@@ -69,6 +69,7 @@ fn place_entries(bucket: &InMemoryBucket, minute: Minute, service: &str, count: 
 fn place_transition(bucket: &InMemoryBucket, rule: &str, turned: Turned, since: Minute, at: Minute) {
     let transition = Transition {
         version: 1,
+        instant: None,
         at,
         rule: rule.to_owned(),
         fingerprint: rule.to_owned(),

@@ -3,6 +3,7 @@
 
 use anyhow::Context as _;
 use aws::measures;
+use domain::alerting::inbox::Incoming;
 use domain::logs::pipeline::{Outcome, Processed};
 use domain::logs::security::SecurityEvent;
 use domain::ports::{BusEvent, PutEvents, PutObject};
@@ -29,7 +30,7 @@ pub struct Summary {
 ///
 /// # Errors
 ///
-/// Where an object could not be written, or security events were not taken. An event that can not be read is no error:
+/// Where an object could not be written. An event that can not be read is no error:
 /// it is kept in quarantine, and trying again would not help.
 pub async fn handle(
     event: &str,
@@ -63,7 +64,7 @@ pub(crate) async fn keep(outcome: Outcome, bucket: &impl PutObject, bus: &impl P
 }
 
 /// Lines first, then what counts them: metrics never speak of a line that is not kept. What the lines say of security
-/// goes out at last, so that a bus which is away holds nothing back; the batch comes again then, with the same events.
+/// goes out at last, so that a bus which is away holds nothing back: the events are left in the evaluator's inbox then.
 async fn store(processed: &Processed, bucket: &impl PutObject, bus: &impl PutEvents) -> anyhow::Result<Summary> {
     let (batch_id, lines) = (&processed.batch_id, processed.lines);
     // A run that fails tells it too: that its lines grow old is what the age is for.
@@ -75,8 +76,22 @@ async fn store(processed: &Processed, bucket: &impl PutObject, bus: &impl PutEve
     measures::quarantined(lines.quarantined);
     if !processed.security.is_empty() {
         let events: Vec<BusEvent> = processed.security.iter().map(SecurityEvent::to_bus).collect();
-        bus.put_events(&events).await.with_context(|| format!("security events of batch {batch_id} are not told"))?;
-        tracing::info!(batch_id, events = events.len(), "security events told");
+        match bus.put_events(&events).await {
+            Ok(()) => tracing::info!(batch_id, events = events.len(), "security events told"),
+            Err(error) => {
+                // A bus that is away must not stop a shard. The evaluator finds them with its next tick, and counts once
+                // what the bus has taken after all.
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(error, batch_id, events = events.len(), "the bus takes no security events: they wait");
+                for event in &processed.security {
+                    let object = Incoming::Security(event.clone()).to_object();
+                    bucket
+                        .put(&object)
+                        .await
+                        .with_context(|| format!("security events of batch {batch_id} are not told"))?;
+                }
+            }
+        }
     }
     if lines.quarantined > 0 {
         tracing::error!(batch_id, lines = lines.quarantined, key = processed.quarantine[0].key, "lines quarantined");

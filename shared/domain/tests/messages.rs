@@ -74,6 +74,7 @@ fn alarm() -> Episode {
         runbook_url: None,
         origin: Origin::Alarm {
             url: Some("https://eu-west-1.console.aws.amazon.com/cloudwatch/home#alarmsV2:".to_owned()),
+            changed: None,
         },
         ..slow_signing()
     }

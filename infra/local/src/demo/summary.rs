@@ -331,6 +331,7 @@ mod tests {
     fn an_alert_that_nothing_explains_is_a_problem() {
         let transition = Transition {
             version: 1,
+            instant: None,
             at: "2026-11-21T10:00Z".parse().unwrap(),
             rule: "high_cpu_usage".into(),
             fingerprint: "f".into(),

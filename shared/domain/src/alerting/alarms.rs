@@ -10,11 +10,14 @@
 //! | `class=business` | the class | `system` |
 //! | `service=contract` | the service | the dimension `service` of its metrics, or `all` |
 //! | `runbook=https://...` | where to read what to do | none |
-//! | `nodata=ignore` | that missing data is no news | `INSUFFICIENT_DATA` is told |
+//! | `nodata=ignore` | that missing data is no news | `INSUFFICIENT_DATA` is told after five minutes |
+//! | `nodata=now` | that missing data is told at once | the same |
 //!
 //! ALARM begins an episode and OK ends it. INSUFFICIENT_DATA does neither: it is what `nodata` is to our own rules, an
 //! alert of its own (`no_data`, labelled with the alarm), which ends with the next ALARM or OK. A composite alarm whose
-//! actions are suppressed begins nothing until they are no longer.
+//! actions are suppressed begins nothing until they are no longer. An alarm that is deleted ends both. Alarms that Auto
+//! Scaling makes for itself (`TargetTracking-...`) say nothing to people, unless somebody has put one of these words into
+//! their description.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -33,6 +36,15 @@ use super::rules::{Labels, Severity};
 
 /// EventBridge's `detail-type` of a change of state.
 pub const DETAIL_TYPE: &str = "CloudWatch Alarm State Change";
+
+/// EventBridge's `detail-type` of an alarm that is made, changed or deleted.
+pub const CHANGED_DETAIL_TYPE: &str = "CloudWatch Alarm Configuration Change";
+
+/// What the names of alarms begin with that Auto Scaling makes for itself.
+const SCALING: &str = "TargetTracking-";
+
+/// Minutes for which an alarm may be without data before it is told: metrics come late, and alarms are changed.
+const NO_DATA_MINUTES: i64 = 5;
 
 /// How long the last state of an alarm is remembered. What comes later than that, from a dead letter queue say (which
 /// keeps things for 14 days), is taken for new.
@@ -99,6 +111,23 @@ pub struct About {
     pub url: Option<String>,
     /// Whether missing data is no news.
     pub ignores_no_data: bool,
+    /// Whether missing data is told at once.
+    #[serde(default)]
+    pub tells_no_data_at_once: bool,
+    /// Whether Auto Scaling has made it for itself, and nobody says that people are to hear of it.
+    #[serde(default)]
+    pub is_scaling: bool,
+}
+
+/// An alarm that is no more.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AlarmDeleted {
+    /// Which alarm.
+    pub arn: String,
+    /// The end of the second in which it was deleted: EventBridge tells no more, and what it did in that second was
+    /// before.
+    pub at: Timestamp,
 }
 
 /// Why a change of state can not be read.
@@ -122,6 +151,9 @@ pub enum AlarmError {
     /// An event of an alarm that does not say of which.
     #[error("the ARN of the alarm is missing")]
     Arn,
+    /// A change of an alarm that is not its end.
+    #[error("an alarm's configuration is changed by `{0}`, which is no news")]
+    Operation(String),
 }
 
 /// What EventBridge sends.
@@ -193,6 +225,50 @@ struct Metric {
     dimensions: BTreeMap<String, String>,
 }
 
+impl AlarmDeleted {
+    /// Reads what EventBridge sends (`CloudWatch Alarm Configuration Change`) of an alarm that is deleted.
+    ///
+    /// # Errors
+    ///
+    /// Where it is not of that form, or the alarm is still there.
+    pub fn read(event: &Value) -> Result<AlarmDeleted, AlarmError> {
+        #[derive(Deserialize)]
+        struct Configured {
+            time: String,
+            #[serde(default)]
+            resources: Vec<String>,
+            detail: Detail,
+        }
+        #[derive(Deserialize)]
+        struct Detail {
+            #[serde(default)]
+            operation: String,
+        }
+        let Configured { time, resources, detail } = Configured::deserialize(event)?;
+        if detail.operation != "delete" {
+            return Err(AlarmError::Operation(cut(&detail.operation).to_owned()));
+        }
+        let arn = arn_in(resources)?;
+        let at = moment(&time)?;
+        let at = Timestamp::from_millisecond(at.as_second() * 1_000 + 999).unwrap_or(at);
+        Ok(AlarmDeleted { arn, at })
+    }
+
+    /// A name of its own.
+    pub fn id(&self) -> String {
+        keys::fingerprint([b"alarm deleted".as_slice(), self.arn.as_bytes(), &self.at.as_millisecond().to_be_bytes()])
+    }
+}
+
+/// The alert of the alarm `arn`: the same for ever.
+fn fingerprint(arn: &str) -> String {
+    keys::fingerprint([b"alarm".as_slice(), arn.as_bytes()])
+}
+
+fn arn_in(resources: Vec<String>) -> Result<String, AlarmError> {
+    resources.into_iter().find(|arn| arn.contains(":alarm:")).ok_or(AlarmError::Arn)
+}
+
 /// Whether `event` is an alarm's Lambda action: it has no `detail-type`.
 pub fn is_direct(event: &Value) -> bool {
     event.get("alarmData").is_some()
@@ -210,8 +286,7 @@ impl AlarmChange {
             return of(alarm_arn, &region, &time, alarm_data);
         }
         let Bridged { time, region, resources, detail } = Bridged::deserialize(event)?;
-        let arn = resources.into_iter().find(|arn| arn.contains(":alarm:")).ok_or(AlarmError::Arn)?;
-        of(arn, &region, &time, detail)
+        of(arn_in(resources)?, &region, &time, detail)
     }
 
     /// A name of its own: the same change, by whichever door and however often, has the same one.
@@ -224,7 +299,7 @@ impl AlarmChange {
 
     /// The alert of this alarm: the same for ever.
     pub fn fingerprint(&self) -> String {
-        keys::fingerprint([b"alarm".as_slice(), self.arn.as_bytes()])
+        fingerprint(&self.arn)
     }
 
     fn begins(&self) -> Episode {
@@ -243,7 +318,7 @@ impl AlarmChange {
             breaching_since: Minute::of(self.at),
             since: Minute::of(self.at),
             fired_before: 0,
-            origin: Origin::Alarm { url: about.url },
+            origin: Origin::Alarm { url: about.url, changed: Some(self.at) },
             ended: None,
         }
     }
@@ -313,6 +388,8 @@ fn about(arn: &str, region: &str, data: &Data) -> About {
         runbook_url: said.get("runbook").map(|url| (*url).to_owned()),
         url: console(arn, region, &data.alarm_name),
         ignores_no_data: said.get("nodata") == Some(&"ignore"),
+        tells_no_data_at_once: said.get("nodata") == Some(&"now"),
+        is_scaling: data.alarm_name.starts_with(SCALING) && said.is_empty(),
     }
 }
 
@@ -429,28 +506,44 @@ struct Known {
     said_at: Timestamp,
     /// As long as it fires.
     firing: Option<Episode>,
-    /// As long as it has no data.
+    /// As long as it has no data, and that is told.
     without_data: Option<Episode>,
+    /// As long as it has no data, but not for long enough to be told.
+    awaited: Option<Episode>,
+}
+
+impl Known {
+    fn nothing() -> Known {
+        let (at, said_at) = (Timestamp::MIN, Timestamp::MIN);
+        Known { at, said_at, firing: None, without_data: None, awaited: None }
+    }
+}
+
+/// `episode` as the alarm has ended it at the instant `changed`.
+fn over(mut episode: Episode, ended: Ended, at: Timestamp) -> Episode {
+    if let Origin::Alarm { changed, .. } = &mut episode.origin {
+        *changed = Some(at);
+    }
+    episode.ended(ended)
 }
 
 impl Alarms {
     /// What a change of state begins or ends. One that is older than what is known changes nothing.
     pub fn take(&mut self, change: &AlarmChange) -> Vec<Episode> {
-        let known = self.0.entry(change.fingerprint()).or_insert_with(|| Known {
-            at: Timestamp::MIN,
-            said_at: Timestamp::MIN,
-            firing: None,
-            without_data: None,
-        });
+        if change.about.is_scaling {
+            return Vec::new();
+        }
+        let known = self.0.entry(change.fingerprint()).or_insert_with(Known::nothing);
         if (change.at, change.said_at) < (known.at, known.said_at) {
             return Vec::new();
         }
         (known.at, known.said_at) = (change.at, change.said_at);
         let mut episodes = Vec::new();
-        if change.state != State::InsufficientData
-            && let Some(episode) = known.without_data.take()
-        {
-            episodes.push(episode.ended(change.end(Some("the alarm has data again"))));
+        if change.state != State::InsufficientData {
+            known.awaited = None;
+            let told = known.without_data.take();
+            let again = change.end(Some("the alarm has data again"));
+            episodes.extend(told.map(|episode| over(episode, again, change.at)));
         }
         match change.state {
             State::Alarm if change.suppressed_by.is_none() && known.firing.is_none() => {
@@ -458,15 +551,48 @@ impl Alarms {
                 known.firing = Some(episode.clone());
                 episodes.push(episode);
             }
-            State::Ok => episodes.extend(known.firing.take().map(|episode| episode.ended(change.end(None)))),
+            State::Ok => episodes.extend(known.firing.take().map(|episode| over(episode, change.end(None), change.at))),
             State::InsufficientData
                 if known.without_data.is_none() && !change.is_new && !change.about.ignores_no_data =>
             {
                 let episode = change.is_without_data();
+                if change.about.tells_no_data_at_once {
+                    known.without_data = Some(episode.clone());
+                    episodes.push(episode);
+                } else {
+                    known.awaited.get_or_insert(episode);
+                }
+            }
+            State::Alarm | State::InsufficientData => {}
+        }
+        episodes
+    }
+
+    /// What the end of an alarm ends.
+    pub fn delete(&mut self, deleted: &AlarmDeleted) -> Vec<Episode> {
+        let known = self.0.entry(fingerprint(&deleted.arn)).or_insert_with(Known::nothing);
+        if deleted.at < known.at {
+            return Vec::new(); // It was made anew meanwhile.
+        }
+        (known.at, known.said_at, known.awaited) = (deleted.at, deleted.at, None);
+        let ended = |episode: Episode| {
+            let (at, summary) = (Minute::of(deleted.at).max(episode.since), episode.summary.clone());
+            let reason = Some("the alarm was deleted".to_owned());
+            over(episode, Ended { at, value: None, summary, reason }, deleted.at)
+        };
+        [known.without_data.take(), known.firing.take()].into_iter().flatten().map(ended).collect()
+    }
+
+    /// The alarms that at `now` have been without data for long enough to be told.
+    pub fn overdue(&mut self, now: Timestamp) -> Vec<Episode> {
+        let mut episodes = Vec::new();
+        for known in self.0.values_mut() {
+            let is_due = |episode: &mut Episode| Minute::of(now).since(episode.breaching_since) >= NO_DATA_MINUTES;
+            if let Some(mut episode) = known.awaited.take_if(is_due) {
+                episode.since = episode.breaching_since.plus(NO_DATA_MINUTES);
                 known.without_data = Some(episode.clone());
                 episodes.push(episode);
             }
-            State::Alarm | State::InsufficientData => {}
         }
         episodes
     }
@@ -474,7 +600,8 @@ impl Alarms {
     /// Drops what nobody needs to remember at `now`.
     pub fn forget(&mut self, now: Timestamp) {
         self.0.retain(|_, known| {
-            known.firing.is_some() || known.without_data.is_some() || now.duration_since(known.at) <= REMEMBERED
+            let is_open = [&known.firing, &known.without_data, &known.awaited].into_iter().any(Option::is_some);
+            is_open || now.duration_since(known.at) <= REMEMBERED
         });
     }
 }

@@ -1,5 +1,6 @@
 //! One alert from its firing to its end: what the engine decides, and what people are told about.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::Minute;
@@ -54,6 +55,9 @@ pub enum Origin {
     Alarm {
         /// Where it is shown.
         url: Option<String>,
+        /// When it changed its state: it may do so several times in a minute.
+        #[serde(default)]
+        changed: Option<Timestamp>,
     },
     /// A rule of ours, on events.
     Event {
@@ -98,9 +102,14 @@ impl Episode {
             None => (Turned::Firing, self.value, &self.summary),
             Some(ended) => (Turned::Resolved, ended.value, &ended.summary),
         };
+        let instant = match self.origin {
+            Origin::Alarm { changed, .. } => changed,
+            Origin::Rule {} | Origin::Event { .. } => None,
+        };
         Transition {
             version: 1,
             at: self.at(),
+            instant,
             rule: self.rule.clone(),
             fingerprint: self.fingerprint.clone(),
             class: self.class.clone(),

@@ -90,7 +90,8 @@ pub(super) fn count(
         let minute = Minute::of(happened.at).clamp(first, last);
         let fingerprint = fingerprint(&rule.id, &labels);
         let counted = counts.entry(fingerprint).or_insert_with(|| Counted { labels, minutes: BTreeMap::new() });
-        *counted.minutes.entry(minute).or_default() += happened.count;
+        let count = counted.minutes.entry(minute).or_default();
+        *count = count.saturating_add(happened.count); // Whoever may publish could say any number.
     }
 }
 
@@ -103,7 +104,8 @@ pub(super) fn findings(rule: &Rule, event: &Event, minute: Minute, counts: &mut 
         let fingerprint = fingerprint(&rule.id, &labels);
         let empty = BTreeMap::new();
         let minutes = counts.get(&fingerprint).map_or(&empty, |counted| &counted.minutes);
-        let in_window: u64 = minutes.range(minute.plus(1 - event.window)..=minute).map(|(_, count)| count).sum();
+        let counted = minutes.range(minute.plus(1 - event.window)..=minute).map(|(_, count)| *count);
+        let in_window = counted.fold(0, u64::saturating_add);
         let newest = minutes.range(..=minute).next_back().map(|(newest, _)| *newest);
         let quiet = newest.is_none_or(|newest| minute.since(newest) >= event.resolve_after);
         let breaching = event.when.holds(in_window as f64) || (is_firing(held, &labels) && !quiet);

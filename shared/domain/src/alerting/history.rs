@@ -64,11 +64,17 @@ pub struct Notified {
     pub group: Group,
     /// Why it is sent.
     pub reason: Reason,
-    /// Fingerprints of what fires.
+    /// Fingerprints of what fires, up to [`MAX_NOTED`].
     pub firing: Vec<String>,
-    /// Fingerprints of what is over.
+    /// Fingerprints of what is over, up to as many.
     pub resolved: Vec<String>,
+    /// How many more it tells: a line has to fit into a log event.
+    #[serde(default)]
+    pub beyond: usize,
 }
+
+/// How many alerts of each kind a [`Notified`] names.
+pub const MAX_NOTED: usize = 500;
 
 /// An alert that is not told.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -108,8 +114,9 @@ impl Record {
     /// A name of its own: the same record, made again, has the same one.
     pub fn id(&self) -> String {
         match self {
-            Record::Transition(Transition { at, fingerprint, turned, .. }) => {
-                format!("{at}-{fingerprint}-{}", turned.as_str())
+            Record::Transition(transition) => {
+                let Transition { at, fingerprint, turned, .. } = transition;
+                format!("{at}-{fingerprint}-{}{}", turned.as_str(), transition.which())
             }
             Record::Notified(notified) => format!("notified-{}", notified.id),
             Record::Muted(Muted { at, fingerprint, by, .. }) => {
@@ -237,8 +244,9 @@ impl Notified {
     /// What the history notes of `notification`.
     pub fn of(notification: &Notification) -> Notified {
         let fingerprints = |episodes: &[super::episode::Episode]| -> Vec<String> {
-            episodes.iter().map(|episode| episode.fingerprint.clone()).collect()
+            episodes.iter().take(MAX_NOTED).map(|episode| episode.fingerprint.clone()).collect()
         };
+        let beyond = |episodes: &[super::episode::Episode]| episodes.len().saturating_sub(MAX_NOTED);
         Notified {
             id: notification.id.clone(),
             at: notification.at,
@@ -246,6 +254,7 @@ impl Notified {
             reason: notification.reason,
             firing: fingerprints(&notification.firing),
             resolved: fingerprints(&notification.resolved),
+            beyond: beyond(&notification.firing) + beyond(&notification.resolved),
         }
     }
 }
@@ -278,6 +287,9 @@ pub struct Transition {
     pub version: u32,
     /// The minute that decided it.
     pub at: Minute,
+    /// When exactly it was, of what may turn several times in a minute: alarms of CloudWatch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instant: Option<Timestamp>,
     /// Id of the rule.
     pub rule: String,
     /// Hash of the rule's id and the group's labels: the same alert has the same one for ever.
@@ -304,8 +316,13 @@ impl Transition {
     /// The object to be written; a transition decided twice is written to the same key.
     pub fn to_object(&self) -> Object {
         let (time, turned) = (self.at.to_string().replace(':', ""), self.turned.as_str());
-        let key = format!("{}{time}-{}-{turned}.json", history_day(&self.at.day()), self.fingerprint);
-        Object::json(key, self)
+        let (day, which) = (history_day(&self.at.day()), self.which());
+        Object::json(format!("{day}{time}-{}-{turned}{which}.json", self.fingerprint), self)
+    }
+
+    /// Which of those of its minute it is, where there may be several.
+    fn which(&self) -> String {
+        self.instant.map(|instant| format!("-{}", instant.as_millisecond())).unwrap_or_default()
     }
 
     /// Reads such an object back.
@@ -389,6 +406,16 @@ mod tests {
         assert!(logged.iter().all(|event| event.timestamp_millis == now.as_millisecond()));
         assert!(logged[0].message.contains(r#""timestamp":"2026-11-21T10:59:00.000Z""#), "{}", logged[0].message);
         assert_eq!(log_stream(now), now.to_string()[..10]);
+    }
+
+    #[test]
+    fn no_line_is_too_long_for_the_log() {
+        let mut notification = notification("a", 0);
+        notification.firing = (0..20_000).map(|number| episode(&format!("rule_{number}"), 0)).collect();
+        let notified = Notified::of(&notification);
+        assert_eq!((notified.firing.len(), notified.beyond), (MAX_NOTED, 20_000 - MAX_NOTED));
+        let line = Record::Notified(notified).line("production");
+        assert!(line.len() < 256 * 1024, "{}", line.len());
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::logs::quarantine::Quarantined;
 use crate::logs::security;
 use crate::ports::Object;
 
-use super::alarms::{self, AlarmChange, AlarmError, Alarms};
+use super::alarms::{self, AlarmChange, AlarmDeleted, AlarmError, Alarms};
 use super::episode::Episode;
 use super::event::SecurityEvent;
 
@@ -24,6 +24,19 @@ pub const MAX_TAKEN: usize = 200;
 
 /// How long what was taken in is remembered.
 const REMEMBERED: SignedDuration = SignedDuration::from_hours(24);
+
+/// How many of what was taken in are remembered at most, the newest: they lie in the state, which each tick writes.
+const MAX_REMEMBERED: usize = 20_000;
+
+/// What was taken in but lies in the inbox still is remembered anew once that is older than this.
+const RENEWED: SignedDuration = SignedDuration::from_hours(1);
+
+/// How many keys of the inbox one tick looks at.
+pub const MAX_LISTED: usize = 10_000;
+
+/// How many ticks events bring about in a minute at most. Beyond, as in an attack, events are only kept, and the
+/// scheduled tick takes them all in.
+pub const MAX_TICKS: usize = 10;
 
 /// The folder in quarantine of what can not be read.
 pub const QUARANTINE: &str = "alert-events";
@@ -34,6 +47,8 @@ pub const QUARANTINE: &str = "alert-events";
 pub enum Incoming {
     /// An alarm of CloudWatch has changed its state.
     Alarm(AlarmChange),
+    /// An alarm of CloudWatch is no more.
+    Deleted(AlarmDeleted),
     /// Lines of a service tell of security.
     Security(security::SecurityEvent),
 }
@@ -56,26 +71,35 @@ pub enum IncomingError {
 }
 
 impl Incoming {
-    /// Reads what Lambda is invoked with: an event of EventBridge, or what an alarm's Lambda action sends.
+    /// Reads what Lambda is invoked with: an event of EventBridge, or what an alarm's Lambda action sends; or such an
+    /// event as the inbox keeps it, since what is in quarantine may be either.
     ///
     /// # Errors
     ///
-    /// Where it is neither a change of an alarm's state nor a security event.
+    /// Where it is neither a change nor the end of an alarm nor a security event.
     pub fn read(event: &str) -> Result<Incoming, IncomingError> {
         let event: Value = serde_json::from_str(event)?;
+        if let Ok(kept) = Incoming::deserialize(&event) {
+            return kept.checked();
+        }
         let text = |name: &str| event.get(name).and_then(Value::as_str).unwrap_or_default();
         match text("detail-type") {
             alarms::DETAIL_TYPE => Ok(Incoming::Alarm(AlarmChange::read(&event)?)),
             _ if alarms::is_direct(&event) => Ok(Incoming::Alarm(AlarmChange::read(&event)?)),
+            alarms::CHANGED_DETAIL_TYPE => Ok(Incoming::Deleted(AlarmDeleted::read(&event)?)),
             security::DETAIL_TYPE if text("source") == security::SOURCE => {
-                let event = security::SecurityEvent::deserialize(&event["detail"])?;
-                if event.version == 1 {
-                    Ok(Incoming::Security(event))
-                } else {
-                    Err(IncomingError::Version(event.version))
-                }
+                Incoming::Security(security::SecurityEvent::deserialize(&event["detail"])?).checked()
             }
             other => Err(IncomingError::Unexpected(other.chars().take(100).collect())),
+        }
+    }
+
+    /// The same, if it is of the version that is known, and within bounds.
+    fn checked(self) -> Result<Incoming, IncomingError> {
+        match self {
+            Incoming::Security(event) if event.version != 1 => Err(IncomingError::Version(event.version)),
+            Incoming::Security(event) => Ok(Incoming::Security(event.bounded())),
+            other => Ok(other),
         }
     }
 
@@ -83,6 +107,7 @@ impl Incoming {
     pub fn id(&self) -> String {
         match self {
             Incoming::Alarm(change) => change.id(),
+            Incoming::Deleted(deleted) => deleted.id(),
             // Anybody who may publish could choose it.
             Incoming::Security(event) => keys::fingerprint([b"security".as_slice(), event.id.as_bytes()]),
         }
@@ -92,6 +117,7 @@ impl Incoming {
     pub fn at(&self) -> Timestamp {
         match self {
             Incoming::Alarm(change) => change.at,
+            Incoming::Deleted(deleted) => deleted.at,
             Incoming::Security(event) => event.last,
         }
     }
@@ -99,15 +125,6 @@ impl Incoming {
     /// The object to be written.
     pub fn to_object(&self) -> Object {
         Object::json(format!("{}{}.json", keys::ALERT_INBOX, self.id()), self)
-    }
-
-    /// Reads such an object back.
-    ///
-    /// # Errors
-    ///
-    /// Where somebody else has written it.
-    pub fn parse(body: &[u8]) -> Result<Incoming, serde_json::Error> {
-        serde_json::from_slice(body)
     }
 }
 
@@ -131,6 +148,8 @@ pub struct Inbox {
     taken: BTreeMap<String, Timestamp>,
     /// The last known state of alarms.
     alarms: Alarms,
+    /// When events brought about ticks in the last minute, by the wall clock.
+    ticks: Vec<Timestamp>,
 }
 
 impl Inbox {
@@ -139,8 +158,28 @@ impl Inbox {
         !self.taken.contains_key(id)
     }
 
+    /// Whether an event that comes at `wall`, by the wall clock, brings about a tick.
+    pub fn is_open(&self, wall: Timestamp) -> bool {
+        self.ticks.iter().filter(|tick| is_within_a_minute(**tick, wall)).count() < MAX_TICKS
+    }
+
+    /// Notes that it does.
+    pub fn note_tick(&mut self, wall: Timestamp) {
+        self.ticks.retain(|tick| is_within_a_minute(*tick, wall));
+        self.ticks.push(wall);
+    }
+
+    /// Remembers for longer what was taken in but still lies in the inbox at `now`: it would count again else.
+    pub fn still_there<'a>(&mut self, ids: impl IntoIterator<Item = &'a str>, now: Timestamp) {
+        for id in ids {
+            let taken = self.taken.get_mut(id).filter(|taken| now.duration_since(**taken) > RENEWED);
+            taken.into_iter().for_each(|taken| *taken = now);
+        }
+    }
+
     /// Takes in what has come, in the order in which it happened, at `now`. Answers what alarms begin and end, and the
-    /// security events, which rules decide about. What was taken in before changes nothing.
+    /// security events, which rules decide about. What was taken in before changes nothing; nor do security events that
+    /// happened longer ago than what came is remembered, as they may have counted.
     pub fn take(&mut self, mut incoming: Vec<Incoming>, now: Timestamp) -> (Vec<Episode>, Vec<SecurityEvent>) {
         incoming.sort_by_cached_key(|one| (one.at(), one.id()));
         let (mut episodes, mut events) = (Vec::new(), Vec::new());
@@ -152,17 +191,36 @@ impl Inbox {
             self.taken.insert(id, now);
             match one {
                 Incoming::Alarm(change) => episodes.extend(self.alarms.take(&change)),
+                Incoming::Deleted(deleted) => episodes.extend(self.alarms.delete(&deleted)),
+                Incoming::Security(event) if is_too_old(&event, now) => {}
                 Incoming::Security(event) => events.push(for_rules(event)),
             }
         }
+        episodes.extend(self.alarms.overdue(now));
         (episodes, events)
     }
 
     /// Drops what nobody needs to remember at `now`.
     pub fn forget(&mut self, now: Timestamp) {
         self.taken.retain(|_, taken| now.duration_since(*taken) <= REMEMBERED);
+        if self.taken.len() > MAX_REMEMBERED {
+            let mut times: Vec<(Timestamp, String)> = self.taken.iter().map(|(id, at)| (*at, id.clone())).collect();
+            times.sort_unstable();
+            for (_, id) in times.iter().take(times.len() - MAX_REMEMBERED) {
+                self.taken.remove(id);
+            }
+        }
         self.alarms.forget(now);
     }
+}
+
+fn is_within_a_minute(tick: Timestamp, wall: Timestamp) -> bool {
+    wall.duration_since(tick).abs() < SignedDuration::from_mins(1)
+}
+
+/// Whether a security event that is new at `now` is told by nobody any more.
+pub fn is_too_old(event: &security::SecurityEvent, now: Timestamp) -> bool {
+    now.duration_since(event.last) > REMEMBERED
 }
 
 /// A security event as rules look at it: of its fields, those that all its lines have the same value of.
@@ -218,7 +276,8 @@ mod tests {
         assert_eq!(read, Incoming::Security(event));
         let object = read.to_object();
         assert_eq!(object.key, format!("alerts/inbox/{}.json", read.id()));
-        assert_eq!(Incoming::parse(&object.body).unwrap(), read);
+        let body = String::from_utf8(object.body).unwrap();
+        assert_eq!(Incoming::read(&body).unwrap(), read, "as the inbox keeps it");
         // The id that a publisher chose can not lead out of the folder.
         let odd = Incoming::Security(security("../../state/alert-evaluator", "10:00:00"));
         assert!(!odd.to_object().key.contains(".."), "{}", odd.to_object().key);
@@ -261,9 +320,51 @@ mod tests {
         assert!(!inbox.is_new(&events()[0].id()));
         inbox.forget(at("10:01:00") + REMEMBERED);
         assert_eq!(inbox.take(events(), at("10:02:00")).1, []);
-        inbox.forget(at("10:02:01") + REMEMBERED);
-        assert!(inbox.is_new(&events()[0].id()));
+        let mut listed = inbox.clone();
+        let (id, later) = (events()[0].id(), at("10:02:01") + REMEMBERED);
+        listed.still_there([id.as_str(), "never taken"], at("11:01:01"));
+        listed.forget(later);
+        assert!(!listed.is_new(&id), "it may lie there still");
+        inbox.forget(later);
+        assert!(inbox.is_new(&id));
+        assert_eq!(inbox.take(events(), later).1, [], "too old to count");
+        inbox.forget(later + REMEMBERED * 2);
         let text = serde_json::to_string(&inbox).unwrap();
         assert_eq!(serde_json::from_str::<Inbox>(&text).unwrap(), inbox);
+    }
+
+    #[test]
+    fn a_flood_fills_no_state_and_brings_about_few_ticks() {
+        let mut inbox = Inbox::default();
+        let start = at("10:00:00");
+        for number in 0..MAX_REMEMBERED + 5 {
+            let now = start + SignedDuration::from_millis(number as i64);
+            inbox.take(vec![Incoming::Security(security(&number.to_string(), "10:00:00"))], now);
+        }
+        inbox.forget(at("10:01:00"));
+        assert_eq!(inbox.taken.len(), MAX_REMEMBERED);
+        let id = |number: usize| Incoming::Security(security(&number.to_string(), "10:00:00")).id();
+        assert!(inbox.is_new(&id(4)) && !inbox.is_new(&id(5)), "the oldest are forgotten");
+        let mut ticks = 0;
+        for second in 0..120 {
+            let wall = start + SignedDuration::from_secs(second);
+            if inbox.is_open(wall) {
+                inbox.note_tick(wall);
+                ticks += 1;
+            }
+        }
+        assert_eq!((ticks, inbox.ticks.len()), (2 * MAX_TICKS, MAX_TICKS));
+    }
+
+    #[test]
+    fn an_event_that_somebody_made_up_is_bounded() {
+        let mut event = security("a", "10:00:00");
+        let text = |number: usize| format!("{number:03}{}", "я".repeat(500));
+        (event.event_type, event.count) = (text(0), u64::MAX);
+        event.trace_ids = (0..50).map(text).collect();
+        let values = || (0..50).map(|number| (text(number), 1)).collect();
+        event.fields = (0..50).map(|number| (text(number), values())).collect();
+        let read = Incoming::read(&bridged(&event).to_string()).unwrap();
+        assert!(read.to_object().body.len() < 64 * 1024, "{}", read.to_object().body.len());
     }
 }

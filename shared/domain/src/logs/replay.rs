@@ -230,5 +230,7 @@ fn done(processed: &Processed) -> Replay {
     let lines = processed.lines;
     let told = format!("{} lines archived, {} still in quarantine", lines.archived, lines.quarantined);
     let is_left = lines.quarantined > 0;
-    Replay { writes: processed.objects().cloned().collect(), deletes: true, is_left, told }
+    // What they say of security the evaluator finds in its inbox, and counts unless it is older than a day.
+    let security = processed.security.iter().map(|event| Incoming::Security(event.clone()).to_object());
+    Replay { writes: processed.objects().cloned().chain(security).collect(), deletes: true, is_left, told }
 }

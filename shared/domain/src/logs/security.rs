@@ -79,6 +79,26 @@ pub struct SecurityEvent {
 }
 
 impl SecurityEvent {
+    /// The same within the bounds that [`Collected`] keeps: whoever may publish could send anything.
+    #[must_use]
+    pub fn bounded(mut self) -> SecurityEvent {
+        for text in [&mut self.id, &mut self.environment, &mut self.service, &mut self.event_type, &mut self.level] {
+            text.truncate(text.floor_char_boundary(MAX_TEXT_BYTES));
+        }
+        self.batch_id.truncate(self.batch_id.floor_char_boundary(MAX_TEXT_BYTES));
+        self.trace_ids.truncate(MAX_TRACES);
+        self.trace_ids.iter_mut().for_each(|id| id.truncate(id.floor_char_boundary(MAX_TEXT_BYTES)));
+        let cut_off = |(name, count): (String, u64)| (cut(&name).to_owned(), count);
+        let fields = self.fields.into_iter().take(MAX_FIELDS);
+        self.fields = fields
+            .map(|(name, values)| {
+                let values = values.into_iter().take(MAX_VALUES + 1).map(cut_off).collect();
+                (cut(&name).to_owned(), values)
+            })
+            .collect();
+        self
+    }
+
     /// The event for a bus. Its time is that of the last line.
     pub fn to_bus(&self) -> BusEvent {
         BusEvent {

@@ -297,7 +297,7 @@ impl Alert {
         let link = |url: &Option<String>| url.clone().filter(|url| url.len() <= room.text);
         let (events, alarm_url) = match &episode.origin {
             Origin::Rule {} => (None, None),
-            Origin::Alarm { url } => (None, link(url)),
+            Origin::Alarm { url, .. } => (None, link(url)),
             Origin::Event { count } => (Some(*count), None),
         };
         let (value, summary) = match &episode.ended {

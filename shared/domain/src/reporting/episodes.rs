@@ -127,6 +127,7 @@ mod tests {
         let firing = words[1] == "firing";
         Transition {
             version: 1,
+            instant: None,
             at,
             rule: "contract_creation_failure".to_owned(),
             fingerprint: words[0].to_owned(),

@@ -124,7 +124,12 @@ fn an_older_change_that_comes_late_undoes_nothing() {
 fn missing_data_ends_nothing_and_is_an_alert_of_its_own() {
     let mut alarms = Alarms::default();
     alarms.take(&change("alarm"));
-    let [no_data] = &alarms.take(&change("insufficient-data"))[..] else { panic!("one begins") };
+    let without = change("insufficient-data");
+    assert_eq!(alarms.take(&without), [], "metrics come late");
+    assert_eq!(alarms.overdue(without.at + SignedDuration::from_mins(4)), []);
+    let [no_data] = &alarms.overdue(without.at + SignedDuration::from_mins(5))[..] else { panic!("one begins") };
+    assert_eq!(no_data.since, Minute::of(without.at).plus(5));
+    assert_eq!(alarms.overdue(without.at + SignedDuration::from_mins(9)), [], "once");
     assert_eq!((no_data.rule.as_str(), no_data.labels["rule"].as_str()), ("no_data", "database-memory-low"));
     assert!(no_data.is_firing() && no_data.class == "system");
     let mut fine = change("ok");
@@ -135,10 +140,77 @@ fn missing_data_ends_nothing_and_is_an_alert_of_its_own() {
 
     // A new alarm begins without data, and some are without for most of the time.
     let new = AlarmChange { is_new: true, ..change("insufficient-data") };
-    assert_eq!(Alarms::default().take(&new), []);
+    let much_later = without.at + SignedDuration::from_hours(1);
     let mut ignored = change("insufficient-data");
     ignored.about.ignores_no_data = true;
-    assert_eq!(Alarms::default().take(&ignored), []);
+    for change in [new, ignored] {
+        let mut alarms = Alarms::default();
+        assert_eq!((alarms.take(&change), alarms.overdue(much_later)), (Vec::new(), Vec::new()));
+    }
+    let mut at_once = change("insufficient-data");
+    at_once.about.tells_no_data_at_once = true;
+    assert_eq!(Alarms::default().take(&at_once).len(), 1);
+    let mut alarms = Alarms::default();
+    alarms.take(&without);
+    alarms.take(&fine);
+    assert_eq!(alarms.overdue(much_later), [], "it had data again in time");
+}
+
+#[test]
+fn an_alarm_that_is_deleted_ends_all_that_it_began() {
+    let mut event = sample("configuration-change");
+    event["detail"]["operation"] = json!("delete");
+    let deleted = AlarmDeleted::read(&event).unwrap();
+    let mut alarms = Alarms::default();
+    // In the second of its deletion, and before it.
+    alarms.take(&change("alarm"));
+    let ended = alarms.delete(&deleted);
+    let told: Vec<_> = ended.iter().map(|one| (one.rule.as_str(), one.ended.clone().unwrap().reason.unwrap())).collect();
+    assert_eq!(told, [("database-memory-low", "the alarm was deleted".to_owned())]);
+    assert_eq!(alarms.delete(&deleted), [], "once");
+    assert_eq!(alarms.take(&change("alarm")), [], "what comes late begins nothing");
+
+    let mut alarms = Alarms::default();
+    alarms.take(&change("alarm"));
+    let without = change("insufficient-data");
+    alarms.take(&without);
+    alarms.overdue(without.at + SignedDuration::from_mins(5));
+    assert_eq!(alarms.delete(&deleted), [], "it was made anew since");
+    let deleted = AlarmDeleted { at: without.at + SignedDuration::from_hours(1), ..deleted };
+    let rules: Vec<String> = alarms.delete(&deleted).into_iter().map(|one| one.rule).collect();
+    assert_eq!(rules, ["no_data", "database-memory-low"]);
+    alarms.take(&without);
+    assert_eq!(alarms.overdue(deleted.at + SignedDuration::from_hours(1)), []);
+
+    for operation in ["update", "create", ""] {
+        event["detail"]["operation"] = json!(operation);
+        let error = AlarmDeleted::read(&event).unwrap_err().to_string();
+        assert_eq!(error, format!("an alarm's configuration is changed by `{operation}`, which is no news"));
+    }
+}
+
+#[test]
+fn alarms_that_scale_something_are_not_told_unless_they_say_so() {
+    let mut event = sample("alarm");
+    event["detail"]["alarmName"] = json!("TargetTracking-service/contract-AlarmHigh-1");
+    assert_eq!(Alarms::default().take(&AlarmChange::read(&event).unwrap()).len(), 1, "its description has our words");
+    event["detail"]["configuration"]["description"] = json!("DO NOT EDIT OR DELETE. For TargetTrackingScaling policy");
+    assert_eq!(Alarms::default().take(&AlarmChange::read(&event).unwrap()), []);
+}
+
+#[test]
+fn what_an_alarm_does_within_a_minute_is_in_the_history_each_time() {
+    let mut alarms = Alarms::default();
+    let mut keys = std::collections::BTreeSet::new();
+    for millis in 0..6 {
+        let name = if millis % 2 == 0 { "alarm" } else { "ok" };
+        let mut change = change(name);
+        change.at = minute("10:05").start() + SignedDuration::from_millis(millis);
+        change.said_at = change.at;
+        let [episode] = &alarms.take(&change)[..] else { panic!("it begins, or ends") };
+        keys.insert(episode.transition().to_object().key);
+    }
+    assert_eq!(keys.len(), 6, "{keys:?}");
 }
 
 #[test]
