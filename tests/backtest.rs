@@ -25,8 +25,8 @@ use log_processor::{Pipelines, handle};
 use metric_flusher::{Flusher, TAKING_IN};
 use testkit::pipeline::settings;
 use testkit::{
-    FixedMetrics, InMemoryBucket, InMemoryPrometheus, RecordedEvents, RecordedLog, RecordedMetrics, RecordedPublications,
-    subscription,
+    FixedMetrics, InMemoryBucket, InMemoryPrometheus, RecordedEvents, RecordedLog, RecordedMetrics,
+    RecordedPublications, subscription,
 };
 
 /// What is played of the day, in minutes after its start: from before an incident until its alerts are over.

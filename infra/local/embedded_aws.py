@@ -147,7 +147,10 @@ def mend():
         return action_of(service, method, path, *rest)
 
     def resource(service, method, path, headers, body, *rest):
-        return resource_of(service, method, path, headers, b"" if path.startswith(cbor_path) else body, *rest)
+        arn = resource_of(service, method, path, headers, b"" if path.startswith(cbor_path) else body, *rest)
+        # To write to a log group is to write to a stream of it: the ARN of a group ends in `:*`, and matches that.
+        is_group = service == "logs" and isinstance(arn, str) and ":log-group:" in arn and ":log-stream:" not in arn
+        return arn + ":log-stream:" if is_group else arn
 
     def condition_keys(service, action, body, parameters):
         if action == "cloudwatch:PutMetricData":

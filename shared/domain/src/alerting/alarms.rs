@@ -341,12 +341,7 @@ impl AlarmChange {
 
     fn end(&self, reason: Option<&str>) -> Ended {
         let About { value, summary, .. } = &self.about;
-        Ended {
-            at: Minute::of(self.at),
-            value: *value,
-            summary: summary.clone(),
-            reason: reason.map(str::to_owned),
-        }
+        Ended { at: Minute::of(self.at), value: *value, summary: summary.clone(), reason: reason.map(str::to_owned) }
     }
 }
 
@@ -451,9 +446,8 @@ fn condition(reason: &str, figures: &Value) -> Option<String> {
 /// The newest of the values that were looked at.
 fn newest(figures: &Value) -> Option<f64> {
     let evaluated = figures.get("evaluatedDatapoints").and_then(Value::as_array).into_iter().flatten();
-    let dated = evaluated.filter_map(|point| {
-        Some((moment(point.get("timestamp")?.as_str()?).ok()?, point.get("value")?.as_f64()?))
-    });
+    let dated = evaluated
+        .filter_map(|point| Some((moment(point.get("timestamp")?.as_str()?).ok()?, point.get("value")?.as_f64()?)));
     let newest = dated.max_by_key(|(at, _)| *at).map(|(_, value)| value);
     // These come the newest last.
     newest.or_else(|| figures.get("recentDatapoints")?.as_array()?.last()?.as_f64())

@@ -227,10 +227,8 @@ impl Batch {
     /// Its lines for CloudWatch, put at `now`: CloudWatch refuses what is too old, and a record may be of long ago. What
     /// is put twice is told apart by `source.event_id`.
     pub fn logged(&self, environment: &str, now: Timestamp) -> Vec<NewEvent> {
-        let event = |record: &Record| NewEvent {
-            timestamp_millis: now.as_millisecond(),
-            message: record.line(environment),
-        };
+        let event =
+            |record: &Record| NewEvent { timestamp_millis: now.as_millisecond(), message: record.line(environment) };
         self.0.iter().map(event).collect()
     }
 }
@@ -355,7 +353,12 @@ mod tests {
         vec![
             Record::Transition(fired.transition()),
             Record::Notified(Notified::of(&notification("a", 59))),
-            Record::Muted(Muted { at, rule: "a".to_owned(), fingerprint: fired.fingerprint.clone(), by: "silence 1".to_owned() }),
+            Record::Muted(Muted {
+                at,
+                rule: "a".to_owned(),
+                fingerprint: fired.fingerprint.clone(),
+                by: "silence 1".to_owned(),
+            }),
             configured(Some("h"), None),
             configured(Some("x"), Some("9:9: unknown comparison")),
             configured(None, None),
@@ -369,9 +372,12 @@ mod tests {
         let objects = batch.archived("production");
         let keys: Vec<&str> = objects.iter().map(|object| object.key.as_str()).collect();
         let id = batch.id();
-        assert_eq!(keys, [10, 11].map(|hour| {
-            format!("archive/env=production/service=alert-evaluator/dt=2026-11-21/hour={hour}/{id}.ndjson.zst")
-        }));
+        assert_eq!(
+            keys,
+            [10, 11].map(|hour| {
+                format!("archive/env=production/service=alert-evaluator/dt=2026-11-21/hour={hour}/{id}.ndjson.zst")
+            })
+        );
         assert_eq!(objects, batch.archived("production"));
         let lines: Vec<String> = objects.iter().flat_map(|object| archive::lines(&object.body).unwrap()).collect();
         let mut ids = std::collections::BTreeSet::new();
@@ -386,15 +392,18 @@ mod tests {
         }
         assert_eq!(ids.len(), 7);
         messages.sort();
-        assert_eq!(messages, [
-            "alert a firing",
-            "alert a not told: silence 1",
-            "alert a resolved",
-            "config/rules.yaml in force",
-            "config/rules.yaml is gone, what is built in is in force",
-            "config/rules.yaml refused",
-            "told of error/business/a: it began to fire",
-        ]);
+        assert_eq!(
+            messages,
+            [
+                "alert a firing",
+                "alert a not told: silence 1",
+                "alert a resolved",
+                "config/rules.yaml in force",
+                "config/rules.yaml is gone, what is built in is in force",
+                "config/rules.yaml refused",
+                "told of error/business/a: it began to fire",
+            ]
+        );
     }
 
     #[test]

@@ -230,7 +230,15 @@ fn for_rules(event: security::SecurityEvent) -> SecurityEvent {
         let (value, lines) = values.into_iter().next()?;
         (lines == count).then_some((name, value))
     };
-    SecurityEvent { id, at: last, event_type, service, level, count, fields: fields.into_iter().filter_map(single).collect() }
+    SecurityEvent {
+        id,
+        at: last,
+        event_type,
+        service,
+        level,
+        count,
+        fields: fields.into_iter().filter_map(single).collect(),
+    }
 }
 
 #[cfg(test)]
@@ -312,7 +320,8 @@ mod tests {
     #[test]
     fn what_comes_again_counts_once_for_a_day() {
         let mut inbox = Inbox::default();
-        let events = || vec![Incoming::Security(security("b", "10:00:02")), Incoming::Security(security("a", "10:00:01"))];
+        let events =
+            || vec![Incoming::Security(security("b", "10:00:02")), Incoming::Security(security("a", "10:00:01"))];
         let (_, taken) = inbox.take(events(), at("10:01:00"));
         let ids: Vec<&str> = taken.iter().map(|event| event.id.as_str()).collect();
         assert_eq!(ids, ["a", "b"], "in the order in which it happened");

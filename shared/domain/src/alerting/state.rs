@@ -11,10 +11,10 @@ use crate::ports::Object;
 
 use super::absence::Heard;
 use super::episode::Episode;
-use super::files::Files;
-use super::inbox::{Inbox, Incoming};
 use super::evaluation::remember;
 use super::event::{Counts, SecurityEvent};
+use super::files::Files;
+use super::inbox::{Inbox, Incoming};
 use super::lifecycle::Phase;
 use super::outbox::Outbox;
 use super::policy::PolicyState;

@@ -334,15 +334,21 @@ mod tests {
         ]);
         let [failed, critical, unspecified] = &events[..] else { panic!("three: {events:?}") };
         assert_eq!((failed.event_type.as_str(), failed.count, failed.level.as_str()), ("login_failed", 3, "WARNING"));
-        assert_eq!((critical.event_type.as_str(), critical.count, critical.level.as_str()), ("login_failed", 1, "CRITICAL"));
+        assert_eq!(
+            (critical.event_type.as_str(), critical.count, critical.level.as_str()),
+            ("login_failed", 1, "CRITICAL")
+        );
         assert_eq!((failed.first.as_millisecond(), failed.last.as_millisecond()), (1_000, 3_000));
         let of = |name: &str| failed.fields[name].iter().map(|(v, n)| format!("{v}:{n}")).collect::<Vec<_>>();
         assert_eq!(failed.fields.keys().collect::<Vec<_>>(), ["attempt", "reason", "remembered"]);
-        assert_eq!((of("attempt"), of("reason"), of("remembered")), (
-            vec!["3:2".to_owned()],
-            vec!["bad_password:2".to_owned(), "locked:1".to_owned()],
-            vec!["false:2".to_owned()]
-        ));
+        assert_eq!(
+            (of("attempt"), of("reason"), of("remembered")),
+            (
+                vec!["3:2".to_owned()],
+                vec!["bad_password:2".to_owned(), "locked:1".to_owned()],
+                vec!["false:2".to_owned()]
+            )
+        );
         assert_eq!(failed.trace_ids, ["1-5759e988-000000000000000000000001"]);
         assert_eq!((unspecified.event_type.as_str(), unspecified.count), (UNSPECIFIED, 1));
         assert!(failed.id != unspecified.id && failed.id != critical.id);
@@ -380,10 +386,12 @@ mod tests {
 
         let mut details = serde_json::Map::new();
         (0..100).for_each(|at| drop(details.insert(format!("field {at:03}"), json!(at))));
-        let lines: Vec<_> = (0..20).map(|at| {
-            details["field 000"] = json!(format!("value {at:02}"));
-            (line(Some("t"), "INFO", &details.clone().into()), at)
-        }).collect();
+        let lines: Vec<_> = (0..20)
+            .map(|at| {
+                details["field 000"] = json!(format!("value {at:02}"));
+                (line(Some("t"), "INFO", &details.clone().into()), at)
+            })
+            .collect();
         let events = collected(&lines);
         assert_eq!(events[0].fields.len(), MAX_FIELDS);
         let values = &events[0].fields["field 000"];

@@ -30,7 +30,9 @@ fn an_alarm_is_read_with_what_its_description_says() {
     assert_eq!(runbook_url.as_deref(), Some("https://wiki.company.com/runbooks/database"));
     assert_eq!(
         url.as_deref(),
-        Some("https://eu-west-1.console.aws.amazon.com/cloudwatch/home?region=eu-west-1#alarmsV2:alarm/database-memory-low")
+        Some(
+            "https://eu-west-1.console.aws.amazon.com/cloudwatch/home?region=eu-west-1#alarmsV2:alarm/database-memory-low"
+        )
     );
 }
 
@@ -78,10 +80,9 @@ fn a_composite_alarm_has_its_rule_for_a_condition() {
 
 #[test]
 fn what_cloudwatch_would_not_write_is_refused() {
-    for (name, says) in [
-        ("unknown-state", "`BROKEN` is no state of an alarm"),
-        ("missing-arn", "the ARN of the alarm is missing"),
-    ] {
+    for (name, says) in
+        [("unknown-state", "`BROKEN` is no state of an alarm"), ("missing-arn", "the ARN of the alarm is missing")]
+    {
         assert_eq!(AlarmChange::read(&sample(name)).unwrap_err().to_string(), says);
     }
     let mut event = sample("alarm");
@@ -165,7 +166,8 @@ fn an_alarm_that_is_deleted_ends_all_that_it_began() {
     // In the second of its deletion, and before it.
     alarms.take(&change("alarm"));
     let ended = alarms.delete(&deleted);
-    let told: Vec<_> = ended.iter().map(|one| (one.rule.as_str(), one.ended.clone().unwrap().reason.unwrap())).collect();
+    let told: Vec<_> =
+        ended.iter().map(|one| (one.rule.as_str(), one.ended.clone().unwrap().reason.unwrap())).collect();
     assert_eq!(told, [("database-memory-low", "the alarm was deleted".to_owned())]);
     assert_eq!(alarms.delete(&deleted), [], "once");
     assert_eq!(alarms.take(&change("alarm")), [], "what comes late begins nothing");
