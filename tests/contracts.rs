@@ -191,14 +191,14 @@ async fn a_listing_goes_over_pages() {
 
 #[tokio::test]
 async fn as_many_objects_as_a_call_takes_are_deleted_at_once() {
-    let bucket = new_bucket("100000000011").await;
+    let bucket = new_bucket("100000000014").await;
     let keys: Vec<String> = (0..MAX_DELETED + 1).map(|number| format!("d/{number:05}")).collect();
     for key in &keys {
         bucket.put(&Object { key: key.clone(), content_type: "text/plain", body: vec![] }).await.unwrap();
     }
     bucket.delete_all(&keys[..MAX_DELETED]).await.unwrap();
     assert_eq!(bucket.list("d/", 10).await.unwrap(), keys[MAX_DELETED..]);
-    let error = S3Bucket::new(&embedded().await.sdk_config("100000000011"), "nobody-made-this");
+    let error = S3Bucket::new(&embedded().await.sdk_config("100000000014"), "nobody-made-this");
     let error = error.delete_all(&keys[..2]).await.unwrap_err();
     assert_eq!(error.to_string(), "delete 2 objects, d/00000 the first");
 }
@@ -361,7 +361,7 @@ async fn lines_that_are_put_are_in_the_log_group_in_the_order_of_time() {
 
 #[tokio::test]
 async fn whoever_filters_by_one_of_several_values_gets_the_message() {
-    let sdk = embedded().await.sdk_config("100000000012");
+    let sdk = embedded().await.sdk_config("100000000015");
     let (sns, sqs) = (aws_sdk_sns::Client::new(&sdk), aws_sdk_sqs::Client::new(&sdk));
     let topic = sns.create_topic().name("alerts").send().await.unwrap().topic_arn.unwrap();
     let mut queues = Vec::new();
@@ -370,7 +370,7 @@ async fn whoever_filters_by_one_of_several_values_gets_the_message() {
         ("joined", r#"{"rule": ["slow"], "class": ["business"]}"#),
         ("other", r#"{"rule": ["several", "failures, slow", "slo"]}"#),
     ] {
-        let arn = format!("arn:aws:sqs:{}:100000000012:{name}", local::embedded_aws::REGION);
+        let arn = format!("arn:aws:sqs:{}:100000000015:{name}", local::embedded_aws::REGION);
         let access = json!({"Version": "2012-10-17", "Statement": [{
             "Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com"}, "Action": "sqs:SendMessage", "Resource": arn,
         }]});

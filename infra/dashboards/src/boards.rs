@@ -54,6 +54,7 @@ const QUARANTINE: &[&str] = &[
     "log-processor-kinesis",
     "event-recorder",
     "metric-flusher",
+    "alert-evaluator",
     "alert-evaluator-events",
     "trace-forwarder",
 ];
