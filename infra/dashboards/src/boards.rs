@@ -59,18 +59,6 @@ const QUARANTINE: &[&str] = &[
     "trace-forwarder",
 ];
 
-/// Those that count what they try again: `function_retries`. slack-notifier leaves that to Lambda.
-const RETRY: &[&str] = &[
-    "log-processor",
-    "log-processor-kinesis",
-    "event-recorder",
-    "metric-flusher",
-    "alert-evaluator",
-    "alert-evaluator-events",
-    "daily-reporter",
-    "trace-forwarder",
-];
-
 /// Every dashboard.
 pub fn all() -> Vec<Board> {
     vec![overview(), services()]
@@ -349,7 +337,7 @@ fn pipeline() -> Vec<Panel> {
         of_functions(
             "Retries",
             "Calls to AWS and to other targets that were tried again, and messages that came again.",
-            RETRY,
+            &FUNCTIONS,
             |function| count("function_retries", Window::Point).of(function),
         ),
         Panel::new(
