@@ -11,10 +11,18 @@ use crate::metrics::registry::{Kind, Unit};
 
 /// Why a rule can't fire, or can't end.
 pub(super) struct Unreachable {
-    /// Whether that is for `clear`, and not for `when`.
-    pub(super) is_of_clear: bool,
+    /// Which field says so.
+    pub(super) of: Field,
     pub(super) message: String,
     pub(super) hint: String,
+}
+
+/// A field of the rule.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Field {
+    Expr,
+    When,
+    Clear,
 }
 
 /// From the least to the greatest value that something can have, both included; they may be infinite.
@@ -30,15 +38,20 @@ const AT_LEAST_ONE: Range = Range { least: 1.0, most: f64::INFINITY };
 
 /// Whether `when` and `clear` of the rule can both hold at some time, as far as that can be known.
 pub(super) fn check(rule: &Threshold) -> Result<(), Unreachable> {
+    if let Some(divisor) = divisor_of_nothing(&rule.expression, rule) {
+        let message = format!("`{}` never has a value", Shown(&rule.expression));
+        let hint = format!("`{}`, by which it divides, is always 0", Shown(divisor));
+        return Err(Unreachable { of: Field::Expr, message, hint });
+    }
     let range = range_of(&rule.expression, rule);
     let (expression, when) = (Shown(&rule.expression), rule.when);
     if !range.has(when) {
         let message = format!("`{expression}` is never {when}: the rule can't fire");
-        return Err(Unreachable { is_of_clear: false, message, hint: range.to_string() });
+        return Err(Unreachable { of: Field::When, message, hint: range.to_string() });
     }
     if !range.has(rule.clear) {
         let message = format!("`{expression}` is never {}: the rule can't resolve", rule.clear);
-        return Err(Unreachable { is_of_clear: true, message, hint: range.to_string() });
+        return Err(Unreachable { of: Field::Clear, message, hint: range.to_string() });
     }
     // Defect 11: where nothing came there is no value, and where something came it is 1 at least.
     if let Expression::Query(name) = &rule.expression
@@ -50,7 +63,7 @@ pub(super) fn check(rule: &Threshold) -> Result<(), Unreachable> {
     {
         let message = format!("where nothing came, `{name}` has no value, so it is never {when}");
         let hint = "`fill: zero` makes nothing 0; `missing: breaching` makes it a breach".to_owned();
-        return Err(Unreachable { is_of_clear: false, message, hint });
+        return Err(Unreachable { of: Field::When, message, hint });
     }
     Ok(())
 }
@@ -63,6 +76,20 @@ impl fmt::Display for Shown<'_> {
         let text = self.0.to_string();
         let is_binary = matches!(self.0, Expression::Binary(..));
         f.write_str(if is_binary { &text[1..text.len() - 1] } else { &text })
+    }
+}
+
+/// A divisor in it that is 0 whatever comes: where a part has no value, the whole has none.
+fn divisor_of_nothing<'a>(expression: &'a Expression, rule: &Threshold) -> Option<&'a Expression> {
+    let within = |inner: &'a Expression| divisor_of_nothing(inner, rule);
+    match expression {
+        Expression::Number(_) | Expression::Query(_) => None,
+        Expression::Negated(inner) => within(inner),
+        Expression::Binary(left, operator, right) => {
+            let divides = *operator == Operator::Divide && range_of(right, rule) == Range { least: 0.0, most: 0.0 };
+            within(left).or_else(|| within(right)).or(divides.then_some(&**right))
+        }
+        Expression::Call(_, arguments) => arguments.iter().find_map(within),
     }
 }
 

@@ -9,11 +9,12 @@ use crate::alerting::duration;
 use crate::alerting::expression::Expression;
 use crate::alerting::rules::file::{MOfN, RawQuery, RawRule, Window};
 use crate::alerting::rules::kind::Threshold;
-use crate::alerting::rules::problem::name_hint;
+use crate::alerting::rules::problem::{Place, name_hint};
 use crate::alerting::rules::{Missing, Query};
 use crate::metrics::recent::SPAN_MINUTES;
 
-use super::{Check, reachable};
+use super::Check;
+use super::reachable::{self, Field, Unreachable};
 
 type RawQueries = Spanned<BTreeMap<String, Spanned<RawQuery>>>;
 
@@ -36,9 +37,13 @@ impl Check<'_> {
         let threshold = Threshold { queries, expression, window, when, clear, m, n, missing };
         match reachable::check(&threshold) {
             Ok(()) => Some(threshold),
-            Err(unreachable) => {
-                let place = if unreachable.is_of_clear { raw.clear.as_ref() } else { raw.when.as_ref() };
-                self.problem(place.or(raw.when.as_ref())?, unreachable.message, Some(unreachable.hint))
+            Err(Unreachable { of, message, hint }) => {
+                let place = match of {
+                    Field::Expr => expr.referenced,
+                    Field::When => raw.when.as_ref()?.referenced,
+                    Field::Clear => raw.clear.as_ref().or(raw.when.as_ref())?.referenced,
+                };
+                self.problem_at(Some(Place::from(place)), message, Some(hint))
             }
         }
     }

@@ -185,6 +185,13 @@ fn a_threshold_that_is_never_seen_is_refused() {
         (share, "-part - whole", "{gt: 0}", "is never > 0: the rule can't fire (it is at most 0)"),
         (share, "part - whole", "{lt: -5}", ""),
         (by_status, "part / whole", "{gt: 5}", ""),
+        // Whatever is divided by nothing has no value; `missing` would call that fine for ever.
+        (cpu, "cpu / 0", "{gt: 5}", "`cpu / 0` never has a value (`0`, by which it divides, is always 0)"),
+        (cpu, "cpu / 0", "{lt: 5}\n  missing: breaching", "`cpu / 0` never has a value"),
+        (cpu, "1 + max(2, cpu / (3 - 3))", "{gt: 5}", "(`3 - 3`, by which it divides, is always 0)"),
+        (share, "part / (0 * whole)", "{gt: 5}", "(`0 * whole`, by which it divides, is always 0)"),
+        (cpu, "-(7 / (cpu * -0))", "{gt: 5}", "by which it divides, is always 0"),
+        (cpu, "0 / cpu + cpu", "{gt: 5}", ""),
         (cpu, "cpu", "{gt: 100}", "`cpu` is never > 100: the rule can't fire (it lies between 0 and 100)"),
         (cpu, "cpu / 100", "{gt: 80}", "`cpu / 100` is never > 80: the rule can't fire"),
         (cpu, "cpu", "{gte: 100}", ""),
