@@ -16,6 +16,7 @@ pub mod problem;
 pub mod scenario;
 pub mod summary;
 
+mod closed;
 mod query;
 mod words;
 

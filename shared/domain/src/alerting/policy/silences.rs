@@ -77,8 +77,8 @@ pub enum InvalidSilence {
     /// There is one of this name.
     #[error("another silence has the id `{0}`")]
     Twice(String),
-    /// It would silence everything.
-    #[error("its matchers match every alert")]
+    /// Each of them holds where the label is not there: as in Alertmanager, that is asking for nothing.
+    #[error("none of its matchers asks for a value")]
     Everything,
     /// Nobody is responsible.
     #[error("it has no author")]
@@ -393,7 +393,7 @@ silences:
             (
                 "[rule=\"high_cpu_usage\", 'service=~\"contract|web\"']",
                 "[service=~.*]",
-                "3:3: its matchers match every alert (at least one has to ask for a value: severity=\"warning\")",
+                "3:3: none of its matchers asks for a value (at least one has to ask for a value: severity=\"warning\")",
             ),
             (
                 "2026-11-21T10:00:00Z",
@@ -460,8 +460,8 @@ silences:
         for (wrong, expected) in [
             (silence("a", &["service=a"]), "another silence has the id `a`"),
             (silence("", &["service=a"]), "`` can't be the id of a silence"),
-            (silence("b", &["service!=a"]), "its matchers match every alert"),
-            (silence("b", &[]), "its matchers match every alert"),
+            (silence("b", &["service!=a"]), "none of its matchers asks for a value"),
+            (silence("b", &[]), "none of its matchers asks for a value"),
             (Silence { author: " ".into(), ..silence("b", &["service=a"]) }, "it has no author"),
             (
                 Silence { comment: "\u{1b}[2J".into(), ..silence("b", &["service=a"]) },

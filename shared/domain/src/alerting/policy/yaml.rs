@@ -5,7 +5,7 @@ use serde_saphyr::{Location, Spanned, options};
 
 use crate::alerting::duration;
 use crate::alerting::rules::file::said;
-use crate::alerting::rules::problem::{InvalidRules, Place, Problem};
+use crate::alerting::rules::problem::{InvalidRules, Place, Problem, shortened};
 
 use super::matcher::Matcher;
 
@@ -16,7 +16,8 @@ pub const VERSION: u32 = 1;
 pub fn read<T: DeserializeOwned>(name: &str, text: &str) -> Result<T, InvalidRules> {
     serde_saphyr::from_str_with_options(text, options! { with_snippet: false }).map_err(|error| {
         let (message, hint) = said(&error);
-        let problem = Problem { place: error.location().map(Place::from), rule: None, message, hint };
+        let problem =
+            Problem { place: error.location().map(Place::from), rule: None, message: shortened(message), hint };
         InvalidRules { file: name.to_owned(), problems: vec![problem] }
     })
 }
@@ -39,7 +40,7 @@ impl Problems {
 
     /// Notes one.
     pub fn note<T>(&mut self, at: Location, message: impl Into<String>, hint: Option<String>) -> Option<T> {
-        self.0.push(Problem { place: Some(Place::from(at)), rule: None, message: message.into(), hint });
+        self.0.push(Problem { place: Some(Place::from(at)), rule: None, message: shortened(message.into()), hint });
         None
     }
 

@@ -14,13 +14,14 @@ use serde_saphyr::Spanned;
 
 use crate::alerting::condition::{Comparison, Condition};
 use crate::alerting::duration;
+use crate::alerting::policy::matcher::SECURITY;
 use crate::metrics::recent::SPAN_MINUTES;
 
 use super::file::{self, Defaults, File, RawRule};
 use super::kind::{BURN, Kind};
-use super::problem::{InvalidRules, Place, Problem, name_hint};
+use super::problem::{InvalidRules, Place, Problem, name_hint, shortened, slip_of};
 use super::scenario::Scenario;
-use super::summary::Summary;
+use super::summary::{InvalidSummary, Summary};
 use super::{Rule, RuleSet, Severity, Variables};
 
 /// The only version of the language.
@@ -28,6 +29,9 @@ const VERSION: u32 = 1;
 
 /// Longest id or class: they stand in subject lines, of which SNS takes 99 characters.
 const MAX_NAME: usize = 48;
+
+/// Longest address of a runbook, in characters: each message and each line of the history has it.
+const MAX_URL: usize = 1_000;
 
 /// What the evaluation may be delayed by. A minute's lines are not all there before; and what the delay
 /// takes, of the minutes that are kept, no rule can look at.
@@ -132,7 +136,7 @@ impl Check<'_> {
         let mut ids = BTreeSet::new();
         let mut rules = BTreeMap::new();
         for (at, raw) in file.rules.value.iter().enumerate() {
-            self.rule = Some(raw.value.id.value.clone());
+            self.rule = Some(shortened(raw.value.id.value.clone()));
             if !ids.insert(raw.value.id.value.as_str()) {
                 self.problem::<()>(&raw.value.id, "another rule has the same id", None);
             }
@@ -205,7 +209,7 @@ impl Check<'_> {
     fn rule(&mut self, spanned: &Spanned<RawRule>) -> Option<Rule> {
         let raw = &spanned.value;
         let id = self.id(&raw.id);
-        let class = self.name("class", &raw.class);
+        let class = self.class(&raw.class);
         let fields = self.fields_of(raw);
         let has_its_fields = fields.is_some_and(|fields| self.has_its_fields(spanned, fields));
         let severity = raw.severity.as_ref().map(|severity| self.one_of("severity", severity, Severity::NAMES));
@@ -346,8 +350,11 @@ impl Check<'_> {
         match Summary::parse(&text, labels) {
             Ok(summary) => Some(summary),
             Err(error) => {
-                let hint = "there is {{value}}, and {{labels.<name>}} for each name in group_by".to_owned();
-                self.problem(spanned, error.to_string(), Some(hint))
+                let hint = match error {
+                    InvalidSummary::Long => "one sentence: the rest belongs into the runbook",
+                    _ => "there is {{value}}, and {{labels.<name>}} for each name in group_by",
+                };
+                self.problem(spanned, error.to_string(), Some(hint.to_owned()))
             }
         }
     }
@@ -357,6 +364,17 @@ impl Check<'_> {
             return self.problem(id, "this id is reserved", Some("choose another one".to_owned()));
         }
         self.name("id", id)
+    }
+
+    /// Classes are free words but for one: what is about security can't be muted, and a slip would take that away.
+    fn class(&mut self, class: &Spanned<String>) -> Option<String> {
+        if class.value != SECURITY
+            && let Some(meant) = slip_of(&class.value, [SECURITY])
+        {
+            let hint = "alerts of that class are never muted; choose a word that is less like it otherwise".to_owned();
+            return self.problem(class, format!("`{}` looks like `{meant}`", class.value), Some(hint));
+        }
+        self.name("class", class)
     }
 
     fn name(&mut self, what: &str, name: &Spanned<String>) -> Option<String> {
@@ -421,6 +439,14 @@ impl Check<'_> {
 
     fn url(&mut self, url: &Spanned<String>) -> Option<String> {
         let text = self.resolved(url)?;
+        if text.contains("{{") {
+            // It would be sent as it stands, and Prometheus would refuse the whole file of an export.
+            let hint = "only the summary is filled in: let the page be about all groups of the rule".to_owned();
+            return self.problem(url, format!("`{text}` has a placeholder"), Some(hint));
+        }
+        if text.chars().count() > MAX_URL {
+            return self.problem(url, "the runbook_url is too long", Some(format!("at most {MAX_URL} characters")));
+        }
         let readable = (text.starts_with("https://") || text.starts_with("http://"))
             && !text.contains(|c: char| c.is_whitespace() || c.is_control());
         if readable { Some(text) } else { self.problem(url, format!("`{text}` is not an http or https URL"), None) }
@@ -440,7 +466,10 @@ impl Check<'_> {
                 return self.problem(spanned, "`${` without `}`", None);
             };
             let Some(value) = self.variables.get(name) else {
-                let hint = name_hint(name, self.variables.keys().map(String::as_str));
+                let given = self.variables.keys().map(String::as_str);
+                // The evaluator has some; who has none checks the file by hand.
+                let by_hand = || format!("`cargo ops` takes it as `--set {name}=...`");
+                let hint = name_hint(name, given).or_else(|| self.variables.is_empty().then(by_hand));
                 return self.problem(spanned, format!("there is no variable `{name}`"), hint);
             };
             text.push_str(before);
@@ -475,7 +504,8 @@ impl Check<'_> {
     }
 
     fn problem_at<T>(&mut self, place: Option<Place>, message: impl Into<String>, hint: Option<String>) -> Option<T> {
-        self.problems.push(Problem { place, rule: self.rule.clone(), message: message.into(), hint });
+        let (message, hint) = (shortened(message.into()), hint.map(shortened));
+        self.problems.push(Problem { place, rule: self.rule.clone(), message, hint });
         None
     }
 }

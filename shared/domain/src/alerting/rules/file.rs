@@ -9,7 +9,7 @@ use serde::de::{DeserializeOwned, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_saphyr::{Error, Spanned, UserMessageFormatter, options};
 
-use super::problem::{Place, Problem, name_hint};
+use super::problem::{Place, Problem, name_hint, shortened};
 
 /// The file.
 #[derive(Debug, Deserialize)]
@@ -320,8 +320,8 @@ pub(super) fn read(text: &str) -> Read {
         // What the library can't read whatever is expected of it is not a matter of one rule.
         let is_yaml = !problems.is_empty() || parse::<IgnoredAny>(&text).is_ok();
         let (message, hint) = said(&error);
-        let rule = item.clone().and_then(|lines| id_in(&text, lines));
-        problems.push(Problem { place, rule, message, hint });
+        let rule = item.clone().and_then(|lines| id_in(&text, lines)).map(shortened);
+        problems.push(Problem { place, rule, message: shortened(message), hint });
         match item {
             Some(lines) if is_yaml && problems.len() < MOST_MISSHAPEN => text = without(&text, lines),
             _ => return Read { file: None, problems },
@@ -343,8 +343,29 @@ fn without(text: &str, taken: Range<usize>) -> String {
 
 /// The library's text for users, without the place at its end: ours stands at the beginning.
 pub(in crate::alerting) fn said(error: &Error) -> (String, Option<String>) {
-    if let Error::SerdeUnknownField { field, expected, .. } = error {
-        return (format!("unknown field `{field}`"), name_hint(field, expected.iter().copied()));
+    let told = |message: &str, hint: &str| (message.to_owned(), Some(hint.to_owned()));
+    match error {
+        Error::SerdeUnknownField { field, expected, .. } => {
+            return (format!("unknown field `{field}`"), name_hint(field, expected.iter().copied()));
+        }
+        Error::Eof { .. } => return told("the file is empty", "it begins with `version: 1`"),
+        Error::NullIntoString { .. } => {
+            return told("nothing stands here", "a text is expected");
+        }
+        Error::Unexpected { expected: "sequence start", .. } => return told("a list is expected", "[a, b], say"),
+        Error::Unexpected { expected: "mapping start", .. } => {
+            return told("fields are expected", "{name: value}, say");
+        }
+        Error::Unexpected { expected: "string scalar", .. } => {
+            return told("a text is expected", "no list, and no fields");
+        }
+        Error::InvalidScalar { ty, .. } if ty.contains("float") => {
+            return told("not a number", "99.9, say, without a unit");
+        }
+        Error::InvalidScalar { ty, .. } if ty.starts_with(['u', 'i']) => {
+            return told("not a whole number", "at least 0, without a unit");
+        }
+        _ => {}
     }
     let text = error.render_with_formatter(&UserMessageFormatter);
     let place = error.location().map(|at| format!(" at line {}, column {}", at.line(), at.column()));

@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+/// So many characters are shown of the beginning and of the end of a long message.
+const QUOTED: usize = 200;
+
 /// A place in a rule file, counted from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
@@ -66,12 +69,40 @@ impl fmt::Display for InvalidRules {
 /// as long as they are few.
 pub fn name_hint<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
     let known: Vec<&str> = known.into_iter().collect();
-    let nearest = known.iter().map(|candidate| (distance(name, candidate), candidate)).min()?;
-    // Half of the letters wrong is another word.
-    if nearest.0 <= name.chars().count().div_ceil(3) {
-        return Some(format!("did you mean `{}`?", nearest.1));
+    if let Some(nearest) = slip_of(name, known.iter().copied()) {
+        return Some(format!("did you mean `{nearest}`?"));
     }
-    (known.len() <= 12).then(|| format!("there is {}", known.join(", ")))
+    (1..=12).contains(&known.len()).then(|| format!("there is {}", known.join(", ")))
+}
+
+/// The nearest of `known`, if `name` may be a slip of it (or is it).
+pub fn slip_of<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let nearest = known.into_iter().map(|candidate| (distance(name, candidate), candidate)).min()?;
+    // Half of the letters wrong is another word.
+    (nearest.0 <= name.chars().count().div_ceil(3)).then_some(nearest.1)
+}
+
+/// The message without the middle of it, if it is long: it quotes what is wrong, and that may be all of a file.
+pub fn shortened(message: String) -> String {
+    let shown = |(at, _): (usize, char)| at;
+    let beginning = message.char_indices().nth(QUOTED).map(shown);
+    let end = message.char_indices().rev().nth(QUOTED - 1).map(shown);
+    match (beginning, end) {
+        (Some(beginning), Some(end)) if beginning < end => format!("{} ... {}", &message[..beginning], &message[end..]),
+        _ => message,
+    }
+}
+
+/// The text of a file.
+///
+/// # Errors
+/// It is not UTF-8.
+pub fn text_of<'a>(file: &str, bytes: &'a [u8]) -> Result<&'a str, InvalidRules> {
+    std::str::from_utf8(bytes).map_err(|error| {
+        let message = format!("not UTF-8 text: byte {} is invalid", error.valid_up_to());
+        let problem = Problem { place: None, rule: None, message, hint: Some("save the file as UTF-8".to_owned()) };
+        InvalidRules { file: file.to_owned(), problems: vec![problem] }
+    })
 }
 
 /// Levenshtein's: insertions, deletions and replacements that lead from one to the other.
@@ -104,6 +135,22 @@ mod tests {
             Some("did you mean `contract_creation_errors`?")
         );
         assert_eq!(name_hint("x", []), None);
+    }
+
+    #[test]
+    fn a_message_that_quotes_a_whole_file_is_cut_in_its_middle() {
+        let short = format!("`{}` is wrong", "é".repeat(300));
+        assert_eq!(shortened(short.clone()), short);
+        let cut = shortened(format!("`{}` is wrong", "é".repeat(100_000)));
+        assert_eq!(cut.chars().count(), 2 * QUOTED + 5);
+        assert!(cut.starts_with("`éé") && cut.contains("é ... é") && cut.ends_with("` is wrong"), "{cut}");
+    }
+
+    #[test]
+    fn what_is_no_text_is_told_by_the_first_bad_byte() {
+        assert_eq!(text_of("rules.yaml", "é".as_bytes()), Ok("é"));
+        let error = text_of("rules.yaml", b"version: \xff").unwrap_err().to_string();
+        assert_eq!(error, "rules.yaml: not UTF-8 text: byte 9 is invalid (save the file as UTF-8)");
     }
 
     #[test]

@@ -10,6 +10,7 @@ use crate::metrics::registry::{Definition, FOREIGN, Foreign, Kind, METRICS, find
 use crate::ports::MetricQuery;
 
 use super::check::Check;
+use super::closed::{Impossible, impossible};
 use super::file::{Choice, RawFilters, RawQuery};
 use super::pattern::Pattern;
 use super::problem::name_hint;
@@ -204,13 +205,21 @@ impl Check<'_> {
                 _ => self.problem(place, format!("`{text}` is no class of status codes"), Some("5xx, say".to_owned())),
             };
         }
-        match Pattern::parse(text) {
-            Some(Pattern::Exact(text)) => Some(Filter::Exact(text)),
-            Some(Pattern::Prefix(text)) => Some(Filter::Prefix(text)),
-            None => {
-                let hint = Some("a value, or a beginning with `*` after it".to_owned());
-                self.problem(place, format!("`{text}` is no value of {name}"), hint)
-            }
+        Some(match self.pattern(name, text, place)? {
+            Pattern::Exact(text) => Filter::Exact(text),
+            Pattern::Prefix(text) => Filter::Prefix(text),
+        })
+    }
+
+    /// What a value has to be, where it can be that.
+    pub(super) fn pattern(&mut self, name: &str, text: &str, place: &Spanned<Choice>) -> Option<Pattern> {
+        let Some(pattern) = Pattern::parse(text) else {
+            let hint = Some("a value, or a beginning with `*` after it".to_owned());
+            return self.problem(place, format!("`{text}` is no value of {name}"), hint);
+        };
+        match impossible(name, &pattern) {
+            Some(Impossible { message, hint }) => self.problem(place, message, hint),
+            None => Some(pattern),
         }
     }
 

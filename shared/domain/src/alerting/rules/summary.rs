@@ -4,6 +4,9 @@ use crate::alerting::condition::display_value;
 
 use super::Labels;
 
+/// Longest summary, in characters, before anything is filled in.
+const MAX_LENGTH: usize = 1_000;
+
 /// A text with placeholders.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Summary(Vec<Part>);
@@ -24,6 +27,9 @@ pub enum InvalidSummary {
     /// A placeholder that nobody fills.
     #[error("unknown placeholder `{{{{{0}}}}}` in the summary")]
     Placeholder(String),
+    /// Longer than a message has room for: each transition and the state carry it.
+    #[error("the summary is longer than {MAX_LENGTH} characters")]
+    Long,
     /// Nothing in it.
     #[error("the summary is empty")]
     Empty,
@@ -31,7 +37,13 @@ pub enum InvalidSummary {
 
 impl Summary {
     /// Parses a text with `{{value}}` and, for the dimensions of `group_by`, `{{labels.<name>}}`.
+    ///
+    /// # Errors
+    /// What is wrong with it.
     pub fn parse(text: &str, group_by: &[String]) -> Result<Summary, InvalidSummary> {
+        if text.chars().count() > MAX_LENGTH {
+            return Err(InvalidSummary::Long);
+        }
         let mut parts = Vec::new();
         let mut rest = text;
         while let Some((before, after)) = rest.split_once("{{") {
@@ -87,8 +99,10 @@ mod tests {
             ("{{labels.service}}", "unknown placeholder `{{labels.service}}` in the summary"),
             ("{{value", "`{{` without `}}` in the summary"),
             (" ", "the summary is empty"),
+            (&"é".repeat(1_001), "the summary is longer than 1000 characters"),
         ] {
             assert_eq!(Summary::parse(text, &[]).unwrap_err().to_string(), expected);
         }
+        assert!(Summary::parse(&"é".repeat(1_000), &[]).is_ok());
     }
 }

@@ -146,9 +146,9 @@ fn a_rule_of_a_wrong_shape_does_not_hide_the_mistakes_of_others() {
     let lines: Vec<&str> = found.lines().collect();
     for (line, expected) in [
         "rules.yaml:7:3: rule availability: unknown field `objektive` (did you mean `objective`?)",
-        "rules.yaml:23:11: rule latency: invalid floating point",
+        "rules.yaml:23:11: rule latency: not a number (99.9, say, without a unit)",
         "rules.yaml:31:8: rule silent: no time at all (at least 1m)",
-        "rules.yaml:44:10: rule backup: expected string scalar",
+        "rules.yaml:44:10: rule backup: a text is expected (no list, and no fields)",
     ]
     .into_iter()
     .enumerate()
@@ -187,7 +187,8 @@ proptest! {
 #[test]
 fn a_file_that_is_no_rule_file_is_refused() {
     for (text, expected) in [
-        ("", "rules.yaml:1:1: unexpected end of file"),
+        ("", "rules.yaml:1:1: the file is empty (it begins with `version: 1`)"),
+        ("# nothing yet\n", "rules.yaml:2:1: the file is empty (it begins with `version: 1`)"),
         ("42", "rules.yaml:1:1: "),
         ("version: 1\nrules: []\n", "rules.yaml:2:8: no rules (without this file the built-in rules hold)"),
         ("version: 1\nrules:\n\t- id: a\n", "rules.yaml:3:2: rule a: tabs disallowed"),

@@ -3,6 +3,7 @@
 use serde_saphyr::Spanned;
 
 use crate::alerting::duration;
+use crate::alerting::rules::closed::{Impossible, impossible};
 use crate::alerting::rules::evidence::{Evidence, FIELDS, LogEvidence, LogFilter};
 use crate::alerting::rules::file::{RawEvidence, RawLogs};
 use crate::alerting::rules::problem::name_hint;
@@ -50,6 +51,11 @@ impl Check<'_> {
         };
         for term in &filter.terms {
             let names: Vec<&str> = term.field.iter().map(String::as_str).collect();
+            if let [name] = names[..]
+                && let Some(Impossible { message, hint }) = impossible(name, &term.pattern)
+            {
+                return self.problem(spanned, message, hint);
+            }
             let (unknown, known): (&str, &[&str]) = match names[..] {
                 ["context", name, ..] if !CONTEXT.contains(&name) => (name, &CONTEXT),
                 [name, ..] if !FIELDS.contains(&name) => (name, FIELDS),

@@ -104,11 +104,7 @@ impl Check<'_> {
             }
             let mut patterns = Vec::new();
             for text in self.texts(name, choice)? {
-                let Some(pattern) = Pattern::parse(&text) else {
-                    let hint = Some("a word, or a beginning with `*` after it".to_owned());
-                    return self.problem(choice, format!("`{text}` is no value of {name}"), hint);
-                };
-                patterns.push(pattern);
+                patterns.push(self.pattern(name, &text, choice)?);
             }
             filters.insert(name.clone(), patterns);
         }

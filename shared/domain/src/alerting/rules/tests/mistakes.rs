@@ -4,7 +4,7 @@
 use Is::{Sense, Shape};
 
 use super::schema::{is_valid, value};
-use super::{RULE, RuleSet, variables};
+use super::{RULE, RuleSet, Variables, mistakes, variables};
 
 /// A rule of each of the kinds that [`RULE`] is not.
 pub(super) const KINDS: &str = include_str!("kinds.yaml");
@@ -204,6 +204,56 @@ const OF_METRICS: &[(Is, &str, &str, &str)] = &[
         "12:74: `javascript:alert(1)` is not an http or https URL",
     ),
     (
+        Shape,
+        "\"}",
+        "\", runbook_url: \"https://wiki.company.com/{{labels.service}}-sla\"}",
+        "12:74: `https://wiki.company.com/{{labels.service}}-sla` has a placeholder (only the summary is filled in",
+    ),
+    (
+        Sense,
+        "class: business",
+        "class: securty",
+        "4:10: `securty` looks like `security` (alerts of that class are never muted;",
+    ),
+    (Shape, "class: business", "class: Security", "4:10: `Security` looks like `security` (alerts of that class"),
+    // What no line, event or series is.
+    (
+        Sense,
+        "metric: contract_creation_errors, stat: Sum",
+        "metric: log_entries, stat: Sum, where: {level: error}",
+        "7:61: `error` is no level (did you mean `ERROR`?)",
+    ),
+    (
+        Sense,
+        "metric: contract_creation_errors, stat: Sum",
+        "metric: log_entries, stat: Sum, where: {level: [ERROR, CRIT*, FATAL*]}",
+        "7:61: `FATAL*` is no level (there is DEBUG, INFO, WARNING, ERROR, CRITICAL)",
+    ),
+    (
+        Sense,
+        "metric: contract_creation_errors, stat: Sum",
+        "metric: api_requests, stat: Sum, where: {status_code: [429, 5XX]}",
+        "7:68: `5XX` is no status code (did you mean `5xx`?)",
+    ),
+    (
+        Sense,
+        "metric: contract_creation_errors, stat: Sum",
+        "metric: api_requests, stat: Sum, where: {status_code: 50}",
+        "7:68: `50` is no status code (a code (503), a class (5xx), or a beginning (50*))",
+    ),
+    (
+        Sense,
+        "\"}",
+        "\"}\n  evidence: {logs: {filter: 'message=~\"Pay*\" and level!=\"EROR\"'}}",
+        "13:29: `EROR` is no level (did you mean `ERROR`?)",
+    ),
+    (
+        Sense,
+        "\"}",
+        "\"}\n  evidence: {logs: {filter: 'category=\"bussiness_logic\"'}}",
+        "13:29: `bussiness_logic` is no category (did you mean `business_logic`?)",
+    ),
+    (
         Sense,
         "\"}",
         "\"}\n  tests: [{series: {error: \"1\"}, expect: {1m: firing}}]",
@@ -241,7 +291,14 @@ const OF_METRICS: &[(Is, &str, &str, &str)] = &[
         "",
         "3:3: missing field `when` (a rule of kind metric has severity, queries, expr, window, when)",
     ),
-    (Shape, "gt: 3", "gt: three", "10:14: invalid floating point"),
+    (Shape, "gt: 3", "gt: three", "10:14: not a number (99.9, say, without a unit)"),
+    (Shape, "gt: 3", "gt: 3%", "10:14: not a number (99.9, say, without a unit)"),
+    (Shape, "group_by: [service]", "group_by: service", "11:13: a list is expected ([a, b], say)"),
+    (Shape, "when: {gt: 3}", "when: 3", "10:9: fields are expected ({name: value}, say)"),
+    (Shape, "gt: 3}", "gt: 3}\n  datapoints: {m: -1, n: 3}", "11:19: not a whole number (at least 0, without a unit)"),
+    (Shape, "\"}", "\"}\n  evidence: {traces: 1.5}", "13:22: not a whole number (at least 0, without a unit)"),
+    (Shape, "class: business", "class:", "4:8: nothing stands here (a text is expected)"),
+    (Shape, "id: contract_creation_failure", "id: [a, b]", "3:7: a text is expected (no list, and no fields)"),
     (Sense, "  when: {gt: 3}", "  when: {gt: 3}\n  when: {gt: 4}", "11:3: duplicate mapping key `when`"),
     (Sense, "group_by: [service]", "group_by: [service", "12:14: illegal placement of ':' indicator"),
     (Shape, "version: 1", "version: 2", "1:10: version 2, this is version 1"),
@@ -616,8 +673,45 @@ const OF_OTHERS: &[(Is, &str, &str, &str)] = &[
         "",
         "60:3: missing field `resolve_after` (a rule of kind event has severity, resolve_after)",
     ),
-    (Shape, "mass_*]", "[mass_*]]", "64:42: expected string scalar"),
+    (Shape, "mass_*]", "[mass_*]]", "64:42: a text is expected (no list, and no fields)"),
+    (
+        Sense,
+        "where: {event_type: [account_takeover, mass_*]}",
+        "where: {level: [error, critical]}",
+        "64:18: `error` is no level (did you mean `ERROR`?)",
+    ),
+    (
+        Sense,
+        "bad: {metric: api_requests, where: {status_code: 5xx}}",
+        "bad: {metric: api_requests, where: {status_code: 5x}}",
+        "8:52: `5x` is no status code (did you mean `5xx`?)",
+    ),
 ];
+
+#[test]
+fn what_is_too_long_is_neither_taken_nor_echoed() {
+    for (old, new) in [
+        ("{{value}} in {{labels.service}}", "x".repeat(1_000_000)),
+        ("expr: errors", format!("expr: {}", "errors + ".repeat(10_000))),
+        ("id: contract_creation_failure", format!("id: {}", "x".repeat(100_000))),
+        ("id: contract_creation_failure", format!("id: {}\n  no_field: 1", "x".repeat(100_000))),
+        ("{{labels.service}}", format!("${{{}}}", "x".repeat(100_000))),
+        ("\"}", format!("\", runbook_url: \"https://{}\"}}", "x".repeat(10_000))),
+    ] {
+        let said = mistakes(&RULE.replacen(old, &new, 1));
+        assert!(said.len() < 1_500, "{} bytes", said.len());
+    }
+}
+
+#[test]
+fn who_gives_no_variables_is_told_how() {
+    let text = RULE.replacen("{{labels.service}}", "${DATABASE_INSTANCE}", 1);
+    let said = RuleSet::load("rules.yaml", &text, &Variables::new()).unwrap_err().to_string();
+    assert!(
+        said.contains("no variable `DATABASE_INSTANCE` (`cargo ops` takes it as `--set DATABASE_INSTANCE=...`)"),
+        "{said}"
+    );
+}
 
 #[test]
 fn a_mistake_is_refused_with_its_place_its_rule_and_a_hint() {
