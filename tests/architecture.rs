@@ -184,6 +184,31 @@ fn every_source_file_says_what_it_is_for() {
     }
 }
 
+/// What stands in backticks.
+fn quoted(text: &str) -> impl Iterator<Item = &str> {
+    text.split('`').skip(1).step_by(2)
+}
+
+#[test]
+fn the_page_of_defects_names_files_that_are_there() {
+    let root = workspace::root();
+    let mut there: Vec<String> = vec!["/template.yaml".to_owned()];
+    for folder in ["functions", "infra", "shared", "tests"] {
+        for file in files(&root.join(folder), "rs").into_iter().chain(files(&root.join(folder), "yaml")) {
+            // The page leaves out `src/`, and what stands before the package.
+            let path = file.strip_prefix(&root).unwrap().display().to_string().replace("/src/", "/");
+            there.push(format!("/{path}"));
+        }
+    }
+    let page = fs::read_to_string(root.join("docs/defects.md")).unwrap();
+    let rows: Vec<&str> = page.lines().filter_map(|line| line.strip_prefix("| ")?.split('|').nth(2)).collect();
+    let named: Vec<&str> = rows.iter().flat_map(|row| quoted(row)).collect();
+    assert!(rows.len() > 40 && named.len() > 50, "{} rows with {} files", rows.len(), named.len());
+    let dead: Vec<&&str> =
+        named.iter().filter(|name| !there.iter().any(|path| path.ends_with(&format!("/{name}")))).collect();
+    assert!(dead.is_empty(), "docs/defects.md names what is not there: {dead:?}");
+}
+
 #[test]
 fn every_sample_trigger_is_of_its_functions_trigger_type() {
     let root = workspace::root().join("events");
