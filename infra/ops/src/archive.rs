@@ -5,13 +5,19 @@ use std::io::Write;
 use anyhow::Context as _;
 use domain::logs::archive;
 use domain::ports::{GetObject, ListObjects};
+use jiff::civil::Date;
 
 /// Objects of one listing. A day of a busy service has fewer.
 const MAX_OBJECTS: usize = 1_000_000;
 
+/// Reads a day as it stands in the keys.
+pub(crate) fn day(text: &str) -> Result<Date, String> {
+    text.parse().map_err(|_| format!("`{text}` is not a day like 2026-11-21"))
+}
+
 /// Where the lines of a service on a UTC day, or in an hour of it, are.
-pub(crate) fn prefix(environment: &str, service: &str, date: &str, hour: Option<&str>) -> String {
-    let hour = hour.map(|hour| format!("hour={hour}/")).unwrap_or_default();
+pub(crate) fn prefix(environment: &str, service: &str, date: Date, hour: Option<u8>) -> String {
+    let hour = hour.map(|hour| format!("hour={hour:02}/")).unwrap_or_default();
     format!("archive/env={environment}/service={service}/dt={date}/{hour}")
 }
 
@@ -42,9 +48,17 @@ mod tests {
     #[test]
     fn the_prefix_is_the_archives_layout() {
         let minute: domain::Minute = "2026-11-21T09:05Z".parse().unwrap();
+        let date = day("2026-11-21").unwrap();
         let key = domain::keys::archive("production", "api", minute, "b");
-        assert!(key.starts_with(&prefix("production", "api", "2026-11-21", Some("09"))));
-        assert!(key.starts_with(&prefix("production", "api", "2026-11-21", None)));
+        assert!(key.starts_with(&prefix("production", "api", date, Some(9))));
+        assert!(key.starts_with(&prefix("production", "api", date, None)));
+    }
+
+    #[test]
+    fn what_is_no_day_is_refused() {
+        for text in ["21.11.2026", "2026-11-31", "2026-11", "", "yesterday"] {
+            assert_eq!(day(text), Err(format!("`{text}` is not a day like 2026-11-21")));
+        }
     }
 
     #[tokio::test]

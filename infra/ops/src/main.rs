@@ -2,7 +2,9 @@
 //! environment, as for the AWS CLI.
 
 mod archive;
+mod files;
 mod metrics;
+mod policy;
 mod quarantine;
 mod replay;
 mod rules;
@@ -18,6 +20,7 @@ use aws::s3_bucket::S3Bucket;
 use aws::xray::XRay;
 use clap::{Parser, Subcommand};
 use jiff::Timestamp;
+use jiff::civil::Date;
 use schema::trace::TraceId;
 
 /// The operator's command line.
@@ -32,9 +35,9 @@ struct Arguments {
 enum Command {
     /// Print archived lines, one JSON record a line
     Archive {
-        /// The stack's bucket
+        /// The stack's bucket; the variable BUCKET_NAME without it
         #[arg(long)]
-        bucket: String,
+        bucket: Option<String>,
         /// Environment, as in the log groups
         #[arg(long, default_value = "production")]
         environment: String,
@@ -42,17 +45,17 @@ enum Command {
         #[arg(long)]
         service: String,
         /// UTC day, `2026-11-21`
-        #[arg(long)]
-        date: String,
-        /// UTC hour, `09`; all of the day without it
-        #[arg(long)]
-        hour: Option<String>,
+        #[arg(long, value_parser = archive::day)]
+        date: Date,
+        /// UTC hour, 0 to 23; all of the day without it
+        #[arg(long, value_parser = clap::value_parser!(u8).range(..24))]
+        hour: Option<u8>,
     },
     /// Show what could not be read, and why
     Quarantine {
-        /// The stack's bucket
+        /// The stack's bucket; the variable BUCKET_NAME without it
         #[arg(long)]
-        bucket: String,
+        bucket: Option<String>,
     },
     /// Process objects of the bucket once more: quarantine once it can be read, the archive once it is read better
     Replay {
@@ -81,10 +84,15 @@ enum Command {
         #[command(subcommand)]
         command: rules::Command,
     },
+    /// Check a notification policy
+    Policy {
+        #[command(subcommand)]
+        command: policy::Command,
+    },
     /// Silence alerts for a while
     Silences {
         #[command(subcommand)]
-        command: silences::Command,
+        command: silences::Asked,
     },
 }
 
@@ -109,11 +117,12 @@ fn is_closed_pipe(error: &anyhow::Error) -> bool {
 async fn run(command: Command, out: &mut impl Write) -> anyhow::Result<bool> {
     match command {
         Command::Archive { bucket, environment, service, date, hour } => {
-            let bucket = S3Bucket::new(&aws::load_config().await, bucket);
-            archive::print(&bucket, &archive::prefix(&environment, &service, &date, hour.as_deref()), out).await
+            let bucket = S3Bucket::new(&aws::load_config().await, bucket_or_variable(bucket)?);
+            archive::print(&bucket, &archive::prefix(&environment, &service, date, hour), out).await
         }
         Command::Quarantine { bucket } => {
-            quarantine::print(&S3Bucket::new(&aws::load_config().await, bucket), out).await
+            let bucket = S3Bucket::new(&aws::load_config().await, bucket_or_variable(bucket)?);
+            quarantine::print(&bucket, out).await
         }
         Command::Replay { function, dry_run, prefix } => {
             let sdk = aws::load_config().await;
@@ -138,7 +147,9 @@ async fn run(command: Command, out: &mut impl Write) -> anyhow::Result<bool> {
             let (bucket, cloudwatch) = (S3Bucket::new(&sdk, bucket), CloudWatchReads::new(&sdk));
             rules::backtest::run(&asked, &bucket, &cloudwatch, Timestamp::now(), out).await
         }
-        Command::Silences { command } => {
+        Command::Policy { command: policy::Command::Check { file } } => policy::check(&file, out),
+        Command::Silences { command: silences::Asked::Check { file } } => silences::check(&file, out),
+        Command::Silences { command: silences::Asked::OfBucket(command) } => {
             let (silences::Command::List { place, .. }
             | silences::Command::Add { place, .. }
             | silences::Command::Expire { place, .. }) = &command;
@@ -157,4 +168,44 @@ async fn run(command: Command, out: &mut impl Write) -> anyhow::Result<bool> {
 fn bucket_or_variable(named: Option<String>) -> anyhow::Result<String> {
     let bucket = named.or_else(|| std::env::var("BUCKET_NAME").ok());
     bucket.context("name the stack's bucket: --bucket, or the variable BUCKET_NAME")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> Result<Command, String> {
+        let line = std::iter::once("ops").chain(line.split(' '));
+        Arguments::try_parse_from(line).map(|arguments| arguments.command).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn commands_are_taken_as_the_pages_write_them() {
+        for line in [
+            "archive --service alert-evaluator --date 2026-11-21 --hour 11",
+            "archive --bucket b --service api --date 2026-11-21",
+            "quarantine",
+            "policy check policy.yaml",
+            "silences check silences.yaml",
+            "silences list --expired",
+        ] {
+            assert!(parsed(line).is_ok(), "{line}: {:?}", parsed(line).err());
+        }
+        for hour in ["9", "09"] {
+            let line = format!("archive --service api --date 2026-11-21 --hour {hour}");
+            assert!(matches!(parsed(&line), Ok(Command::Archive { hour: Some(9), .. })), "{line}");
+        }
+        for (line, expected) in [
+            ("archive --service api --date 21.11.2026", "`21.11.2026` is not a day like 2026-11-21"),
+            ("archive --service api --date 2026-11-21 --hour 24", "24 is not in 0..24"),
+            ("rules check rules.yaml --set =x", "`=x` is not NAME=VALUE"),
+            (
+                "silences add service=a --for 2h --author a --comment b --from 2026-11-22T22:00:00",
+                "`2026-11-22T22:00:00` is not a time like 2026-11-22T10:00:00Z or 2026-11-22T13:00:00+03:00",
+            ),
+        ] {
+            let error = parsed(line).err().unwrap_or_default();
+            assert!(error.contains(expected), "{line}: {error}");
+        }
+    }
 }

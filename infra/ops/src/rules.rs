@@ -1,13 +1,13 @@
 //! A file of alert rules before it goes to the bucket: checked, tested, played over the past, and as files of other
 //! systems.
 
-use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use domain::alerting::rules::{RuleSet, Variables};
+
+use crate::files;
 
 pub(crate) mod backtest;
 pub(crate) mod export;
@@ -39,7 +39,8 @@ pub(crate) struct RuleFile {
 
 /// Reads `NAME=VALUE`.
 pub(crate) fn variable(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text.split_once('=').ok_or_else(|| format!("`{text}` is not NAME=VALUE"))?;
+    let parts = text.split_once('=').filter(|(name, _)| !name.is_empty());
+    let (name, value) = parts.ok_or_else(|| format!("`{text}` is not NAME=VALUE"))?;
     Ok((name.to_owned(), value.to_owned()))
 }
 
@@ -74,17 +75,12 @@ impl RuleFile {
 ///
 /// Where it can't be read, or with all of its mistakes.
 pub(crate) fn load(file: &Path, variables: &Variables) -> anyhow::Result<RuleSet> {
-    let name = file.display().to_string();
-    let text = fs::read_to_string(file).with_context(|| name.clone())?;
-    Ok(RuleSet::load(&name, &text, variables)?)
+    files::load(file, |name, text| RuleSet::load(name, text, variables))
 }
 
 /// Prints every mistake, or that there is none. False where there is any.
 pub(crate) fn check(file: &RuleFile, out: &mut impl Write) -> anyhow::Result<bool> {
-    let rules = match file.load() {
-        Ok(rules) => rules,
-        Err(error) => return mistakes(error, out),
-    };
+    let Some(rules) = files::checked(file.load(), out)? else { return Ok(false) };
     let tests: usize = rules.rules.iter().map(|rule| rule.tests.len()).sum();
     writeln!(out, "{}: {} rules with {tests} tests, no mistakes", file.name(), rules.rules.len())?;
     Ok(true)
@@ -93,10 +89,7 @@ pub(crate) fn check(file: &RuleFile, out: &mut impl Write) -> anyhow::Result<boo
 /// Prints how the tests of the rules went. False where anything is otherwise than expected.
 pub(crate) fn test(file: &RuleFile, out: &mut impl Write) -> anyhow::Result<bool> {
     let name = file.name();
-    let rules = match file.load() {
-        Ok(rules) => rules,
-        Err(error) => return mistakes(error, out),
-    };
+    let Some(rules) = files::checked(file.load(), out)? else { return Ok(false) };
     let mut wrong = 0;
     for rule in &rules.rules {
         for (number, test) in rule.tests.iter().enumerate() {
@@ -111,15 +104,10 @@ pub(crate) fn test(file: &RuleFile, out: &mut impl Write) -> anyhow::Result<bool
     Ok(wrong == 0)
 }
 
-/// Prints the mistakes of a file; a file that could not even be read is an error.
-fn mistakes(error: anyhow::Error, out: &mut impl Write) -> anyhow::Result<bool> {
-    let invalid = error.downcast::<domain::alerting::rules::problem::InvalidRules>()?;
-    writeln!(out, "{invalid}")?;
-    Ok(false)
-}
-
 #[cfg(test)]
 pub(crate) mod tests {
+    use std::fs;
+
     use super::*;
 
     /// A file that goes with this.
@@ -183,6 +171,26 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn a_file_that_is_no_text_is_told_as_the_evaluator_tells_it() {
+        let file = scratch("", "bytes.yaml");
+        fs::write(&file.0.file, b"\xff\xfe").unwrap();
+        let mut out = Vec::new();
+        assert!(!check(&file.0, &mut out).unwrap());
+        let told = String::from_utf8(out).unwrap();
+        assert!(told.ends_with(": not UTF-8 text: byte 0 is invalid (save the file as UTF-8)\n"), "{told}");
+    }
+
+    #[test]
+    fn who_sets_no_variable_is_told_how() {
+        let mut file = scratch(&shipped(), "unset.yaml");
+        file.0.variables.clear();
+        let mut out = Vec::new();
+        assert!(!check(&file.0, &mut out).unwrap());
+        let told = String::from_utf8(out).unwrap();
+        assert!(told.contains("(`cargo ops` takes it as `--set DATABASE_INSTANCE=...`)"), "{told}");
+    }
+
+    #[test]
     fn a_file_that_is_not_there_is_an_error() {
         let file = RuleFile { file: PathBuf::from("/nowhere/rules.yaml"), variables: Vec::new() };
         let error = check(&file, &mut Vec::new()).unwrap_err();
@@ -192,6 +200,6 @@ pub(crate) mod tests {
     #[test]
     fn a_variable_has_a_name_and_a_value() {
         assert_eq!(variable("A=b=c"), Ok(("A".to_owned(), "b=c".to_owned())));
-        assert!(variable("A").is_err());
+        assert!(variable("A").is_err() && variable("=b").is_err());
     }
 }

@@ -1,20 +1,42 @@
 //! What nobody wants to be told for a while: config/silences.yaml of the bucket, changed by compare-and-swap, so that
 //! of two operators neither undoes what the other has done.
 
+use std::collections::BTreeSet;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher as _;
 use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use clap::{Args, Subcommand};
 use domain::alerting::duration;
-use domain::alerting::policy::matcher::Matcher;
-use domain::alerting::policy::silences::{Silence, Silences, Stage};
+use domain::alerting::policy::matcher::{LABELS, Matcher, Operator, SECURITY};
+use domain::alerting::policy::silences::{InvalidSilence, Silence, Silences, Stage};
+use domain::alerting::rules::kind::{BURN, Event};
+use domain::alerting::rules::problem::{slip_of, text_of};
 use domain::keys;
+use domain::metrics::registry::{FOREIGN, METRICS};
 use domain::ports::{GetObject, Object, ReplaceObject, Replaced, Version};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
+use crate::files;
+
 /// How often a change is made anew where somebody else was faster.
-const TRIES: usize = 5;
+const TRIES: usize = 10;
+
+/// What is asked for: of a file on this machine, or of the bucket.
+#[derive(Subcommand)]
+pub(crate) enum Asked {
+    /// Say every mistake in a file of silences, with its place
+    Check {
+        /// The YAML file
+        file: PathBuf,
+    },
+    #[command(flatten)]
+    OfBucket(Command),
+}
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -64,7 +86,7 @@ pub(crate) struct Wanted {
     #[arg(long = "for", value_parser = lasting)]
     lasts: SignedDuration,
     /// When it begins (2026-11-22T22:00:00Z); now without it
-    #[arg(long)]
+    #[arg(long, value_parser = moment)]
     from: Option<Timestamp>,
     /// Who wants it
     #[arg(long)]
@@ -81,6 +103,17 @@ fn matcher(text: &str) -> Result<Matcher, String> {
 fn lasting(text: &str) -> Result<SignedDuration, String> {
     let duration = duration::parse(text).map_err(|error| error.to_string())?;
     SignedDuration::try_from(duration).map_err(|error| error.to_string())
+}
+
+fn moment(text: &str) -> Result<Timestamp, String> {
+    text.parse().map_err(|_| InvalidSilence::Time(text.to_owned()).to_string())
+}
+
+/// Prints every mistake of a file, or that there is none. False where there is any.
+pub(crate) fn check(file: &Path, out: &mut impl Write) -> anyhow::Result<bool> {
+    let Some(silences) = files::checked(files::load(file, Silences::load), out)? else { return Ok(false) };
+    writeln!(out, "{}: {} silences, no mistakes", file.display(), silences.list().len())?;
+    Ok(true)
 }
 
 /// Prints the silences, those that are over only where `expired` says so.
@@ -116,8 +149,11 @@ pub(crate) async fn add(
     out: &mut impl Write,
 ) -> anyhow::Result<bool> {
     let silence = wanted.silence(now)?;
-    change(bucket, |silences| Ok(silences.add(silence.clone(), now)?)).await?;
+    change(bucket, |silences| silences.add(silence.clone(), now)).await?;
     tell(&silence, now, out)?;
+    for slip in silence.matchers.iter().filter_map(slip) {
+        writeln!(out, "{slip}")?;
+    }
     if !silence.matchers.iter().any(Matcher::asks_for_security) {
         writeln!(out, "Alerts of class security are told all the same.")?;
     }
@@ -131,8 +167,9 @@ pub(crate) async fn expire(
     now: Timestamp,
     out: &mut impl Write,
 ) -> anyhow::Result<bool> {
-    let ended = change(bucket, |silences| Ok(silences.expire(id, now)?)).await?;
-    writeln!(out, "ended: {} {}, of {}: {}", ended.id, ended.what(), ended.author, ended.comment)?;
+    let ended = change(bucket, |silences| silences.expire(id, now)).await?;
+    let what = printable(&ended.what());
+    writeln!(out, "ended: {} {what}, of {}: {}", ended.id, ended.author, ended.comment)?;
     Ok(true)
 }
 
@@ -152,18 +189,21 @@ impl Wanted {
 /// The silences of the bucket; none where there is no file.
 async fn load(bucket: &impl GetObject) -> anyhow::Result<(Silences, Option<Version>)> {
     let Some(stored) = bucket.get(keys::SILENCES).await? else { return Ok((Silences::default(), None)) };
-    let text = std::str::from_utf8(&stored.body).with_context(|| format!("{} is not UTF-8 text", keys::SILENCES))?;
-    Ok((Silences::load(keys::SILENCES, text)?, Some(stored.version)))
+    let silences = Silences::load(keys::SILENCES, text_of(keys::SILENCES, &stored.body)?)?;
+    Ok((silences, Some(stored.version)))
 }
 
 /// Makes a change to what is in the bucket at that moment.
 async fn change<T>(
     bucket: &(impl GetObject + ReplaceObject),
-    make: impl Fn(&mut Silences) -> anyhow::Result<T>,
+    make: impl Fn(&mut Silences) -> Result<T, InvalidSilence>,
 ) -> anyhow::Result<T> {
     for _ in 0..TRIES {
         let (mut silences, version) = load(bucket).await?;
-        let made = make(&mut silences)?;
+        let made = make(&mut silences).map_err(|error| match error.hint() {
+            Some(hint) => anyhow!("{error} ({hint})"),
+            None => error.into(),
+        })?;
         let text = silences.to_yaml();
         // What the evaluator would refuse must not get there: it would keep the last good file, without this change.
         Silences::load(keys::SILENCES, &text).context("the silence can't be written so that it reads back")?;
@@ -171,16 +211,50 @@ async fn change<T>(
             Object { key: keys::SILENCES.to_owned(), content_type: "application/yaml", body: text.into_bytes() };
         match bucket.replace(&object, version.as_ref()).await? {
             Replaced::Done(_) => return Ok(made),
-            Replaced::Conflict => {}
+            // The answer to a write that came through may get lost: repeated by the SDK, it is in its own way.
+            Replaced::Conflict if load(bucket).await?.0 == silences => return Ok(made),
+            Replaced::Conflict => pause().await,
         }
     }
     bail!("{} changes too often: nothing was changed, try again", keys::SILENCES)
 }
 
+/// Between two tries: of several that are in each other's way one comes first.
+async fn pause() {
+    let chance = RandomState::new().hash_one(0_u8) % 90;
+    tokio::time::sleep(Duration::from_millis(10 + chance)).await;
+}
+
+/// What looks like a slip in a matcher: the silence would silence nothing. Alarms of CloudWatch may have any label, so
+/// that it may be meant.
+fn slip(matcher: &Matcher) -> Option<String> {
+    let Matcher { label, operator, value, .. } = matcher;
+    let own = METRICS.iter().flat_map(|metric| metric.dimensions.iter().copied());
+    let foreign = FOREIGN.iter().map(|metric| metric.dimension);
+    let known: BTreeSet<&str> =
+        LABELS.into_iter().chain(own).chain(foreign).chain(Event::FIELDS.iter().copied()).chain([BURN]).collect();
+    if !known.contains(label.as_str()) {
+        let meant = slip_of(label, known)?;
+        return Some(format!("No alert of a rule has the label `{label}`. Did you mean `{meant}`?"));
+    }
+    let may_be_security = label == "class" && *operator == Operator::Equal && value != SECURITY;
+    let meant = slip_of(value, [SECURITY]).filter(|_| may_be_security)?;
+    Some(format!("No rule may have the class `{value}`. Did you mean class={meant}?"))
+}
+
+/// The text without what a terminal would take for a command: colours, say.
+fn printable(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() { shown.extend(c.escape_default()) } else { shown.push(c) }
+    }
+    shown
+}
+
 fn tell(silence: &Silence, now: Timestamp, out: &mut impl Write) -> anyhow::Result<()> {
     let Silence { id, author, comment, starts, ends, .. } = silence;
     let stage = silence.stage(now).as_str();
-    writeln!(out, "{id}  {stage:7}  {starts:.0} to {ends:.0}  {}", silence.what())?;
+    writeln!(out, "{id}  {stage:7}  {starts:.0} to {ends:.0}  {}", printable(&silence.what()))?;
     writeln!(out, "    {author}: {comment}")?;
     Ok(())
 }
@@ -200,6 +274,7 @@ fn as_value(silence: &Silence, now: Timestamp) -> serde_json::Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rules::tests::scratch;
     use clap::Parser;
     use testkit::{InMemoryBucket, Operation};
 
@@ -277,7 +352,7 @@ mod tests {
         let conflicts = TRIES - 1;
         let racing = Racing {
             bucket: meanwhile,
-            before: move |_: &str| {
+            before: move |_: &Object| {
                 let number = seen.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
                 (number < conflicts).then(|| theirs(number))
             },
@@ -289,25 +364,99 @@ mod tests {
         assert_eq!(held.list().last().unwrap().author, "bob");
     }
 
+    #[tokio::test]
+    async fn a_write_whose_answer_was_lost_is_done() {
+        let bucket = InMemoryBucket::new();
+        // It came through, and the SDK repeats it: what it finds is its own.
+        let echoing =
+            Racing { bucket: bucket.clone(), before: |object: &Object| String::from_utf8(object.body.clone()).ok() };
+        add(&echoing, &of_api(), now(), &mut Vec::new()).await.unwrap();
+        let id = stored(&bucket).list()[0].id.clone();
+        let later = "2026-11-22T11:00:00Z".parse().unwrap();
+        expire(&echoing, &id, later, &mut Vec::new()).await.unwrap();
+        let held = stored(&bucket);
+        assert_eq!((held.list().len(), held.list()[0].ends), (1, later));
+        // What really is there already is still told.
+        assert!(add(&echoing, &of_api(), now(), &mut Vec::new()).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn who_gives_up_has_changed_nothing() {
+        let bucket = InMemoryBucket::new();
+        let writes = std::sync::atomic::AtomicUsize::new(0);
+        let before = |_: &Object| {
+            let mut silence = of_api().silence(now()).unwrap();
+            silence.id = format!("other-{}", writes.fetch_add(1, std::sync::atomic::Ordering::SeqCst));
+            let mut silences = Silences::default();
+            silences.add(silence, now()).unwrap();
+            Some(silences.to_yaml())
+        };
+        let racing = Racing { bucket: bucket.clone(), before };
+        let mine = wanted(&["rule=disk_full", "--for", "1d", "--author", "bob", "--comment", "known"]).unwrap();
+        let error = add(&racing, &mine, now(), &mut Vec::new()).await.unwrap_err();
+        assert!(error.to_string().contains("changes too often"), "{error:#}");
+        assert!(stored(&bucket).list().iter().all(|silence| silence.author == "ann"));
+    }
+
+    #[tokio::test]
+    async fn a_silence_of_nothing_is_pointed_out_and_a_terminal_is_given_no_commands() {
+        let rest = ["--for", "2h", "--author", "ann", "--comment", "why"];
+        for (matcher, expected) in [
+            ("servise=contract", "No alert of a rule has the label `servise`. Did you mean `service`?\n"),
+            ("class=securty", "Did you mean class=security?\n"),
+            // A dimension of ours, however much it looks like `rule`.
+            ("role=buyer", ""),
+            ("service=contract", ""),
+            ("class=business", ""),
+            // An alarm of CloudWatch may have it.
+            ("QueueName=orders", ""),
+        ] {
+            let mut out = Vec::new();
+            let wanted = wanted(&[&[matcher], &rest[..]].concat()).unwrap();
+            add(&InMemoryBucket::new(), &wanted, now(), &mut out).await.unwrap();
+            let told = String::from_utf8(out).unwrap();
+            assert_eq!(told.contains("Did you mean"), !expected.is_empty(), "{matcher}: {told}");
+            assert!(told.contains(expected), "{matcher}: {told}");
+        }
+        let bucket = InMemoryBucket::new();
+        let colours = wanted(&[&["rule=\u{1b}[31mx"], &rest[..]].concat()).unwrap();
+        add(&bucket, &colours, now(), &mut Vec::new()).await.unwrap();
+        let shown = listed(&bucket, false, now()).await;
+        assert!(shown.contains(r#"rule="\u{1b}[31mx""#), "{shown}");
+    }
+
+    #[test]
+    fn a_file_of_silences_is_checked_before_it_is_put() {
+        let checked = |text: &str, name: &str| {
+            let mut out = Vec::new();
+            let good = check(&scratch(text, name).0.file, &mut out).unwrap();
+            (good, String::from_utf8(out).unwrap())
+        };
+        let (good, out) = checked("version: 1\nsilences: []\n", "silences.yaml");
+        assert!(good && out.ends_with("silences.yaml: 0 silences, no mistakes\n"), "{out}");
+        let (good, out) = checked("version: 1\nsilences: {}\n", "bad-silences.yaml");
+        assert!(!good && out.contains("bad-silences.yaml:2:11: a list is expected"), "{out}");
+    }
+
     /// A bucket to which somebody else writes before each conditional write.
     struct Racing<F> {
         bucket: InMemoryBucket,
         before: F,
     }
 
-    impl<F: Fn(&str) -> Option<String> + Sync> GetObject for Racing<F> {
+    impl<F: Fn(&Object) -> Option<String> + Sync> GetObject for Racing<F> {
         async fn get(&self, key: &str) -> Result<Option<domain::ports::Stored>, domain::ports::PortError> {
             self.bucket.get(key).await
         }
     }
 
-    impl<F: Fn(&str) -> Option<String> + Sync> ReplaceObject for Racing<F> {
+    impl<F: Fn(&Object) -> Option<String> + Sync> ReplaceObject for Racing<F> {
         async fn replace(
             &self,
             object: &Object,
             expected: Option<&Version>,
         ) -> Result<Replaced, domain::ports::PortError> {
-            if let Some(text) = (self.before)(&object.key) {
+            if let Some(text) = (self.before)(object) {
                 self.bucket.place(&object.key, text);
             }
             self.bucket.replace(object, expected).await
@@ -346,8 +495,18 @@ mod tests {
         assert!(wanted(&rest).unwrap_err().contains("MATCHERS"));
         let bucket = InMemoryBucket::new();
         for (arguments, expected) in [
-            (vec!["service=~.*", "--for", "2h", "--author", "ann", "--comment", "why"], "match every alert"),
-            (vec!["service=api", "--for", "2h", "--author", " ", "--comment", "why"], "no author"),
+            (
+                vec!["service=~.*", "--for", "2h", "--author", "ann", "--comment", "why"],
+                "none of its matchers asks for a value (at least",
+            ),
+            (
+                vec!["severity!=critical", "--for", "2h", "--author", "ann", "--comment", "why"],
+                "none of its matchers asks for a value (at least one has to ask for a value: severity=\"warning\")",
+            ),
+            (
+                vec!["service=api", "--for", "2h", "--author", " ", "--comment", "why"],
+                "no author (who can be asked about it)",
+            ),
             (vec!["service=api", "--for", "0m", "--author", "ann", "--comment", "why"], "not after its start"),
             (
                 vec!["service=api", "--for", "2h", "--author", "a", "--comment", "b", "--from", "2026-11-22T05:00:00Z"],

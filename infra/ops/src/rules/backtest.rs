@@ -20,6 +20,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::RuleFile;
+use crate::files;
 
 /// Rollups that are read at once; each is some 100 KB.
 const READ_AT_ONCE: usize = 32;
@@ -116,9 +117,7 @@ pub(crate) async fn run(
 /// and what is to be said of it.
 async fn policy(asked: &Arguments, bucket: &impl GetObject) -> anyhow::Result<(Policy, Option<String>)> {
     if let Some(file) = &asked.policy {
-        let name = file.display().to_string();
-        let text = std::fs::read_to_string(file).with_context(|| name.clone())?;
-        return Ok((Policy::load(&name, &text)?, None));
+        return Ok((files::load(file, Policy::load)?, None));
     }
     let stored = bucket.get(keys::POLICY).await?;
     let chosen = Policy::choose(keys::POLICY, stored.as_ref().map(|stored| stored.body.as_slice()), None);
