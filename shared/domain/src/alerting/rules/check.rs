@@ -371,8 +371,9 @@ impl Check<'_> {
         if class.value != SECURITY
             && let Some(meant) = slip_of(&class.value, [SECURITY])
         {
-            let hint = "alerts of that class are never muted; choose a word that is less like it otherwise".to_owned();
-            return self.problem(class, format!("`{}` looks like `{meant}`", class.value), Some(hint));
+            let message = format!("`{}` looks like `{meant}`, whose alerts are never muted", class.value);
+            let hint = format!("did you mean `{meant}`? Otherwise choose a word that is less like it");
+            return self.problem(class, message, Some(hint));
         }
         self.name("class", class)
     }

@@ -213,9 +213,9 @@ const OF_METRICS: &[(Is, &str, &str, &str)] = &[
         Sense,
         "class: business",
         "class: securty",
-        "4:10: `securty` looks like `security` (alerts of that class are never muted;",
+        "4:10: `securty` looks like `security`, whose alerts are never muted (did you mean `security`?",
     ),
-    (Shape, "class: business", "class: Security", "4:10: `Security` looks like `security` (alerts of that class"),
+    (Shape, "class: business", "class: Security", "4:10: `Security` looks like `security`, whose alerts"),
     // What no line, event or series is.
     (
         Sense,
