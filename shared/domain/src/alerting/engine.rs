@@ -17,7 +17,7 @@ use crate::metrics::recent::RecentRollups;
 use crate::ports::{MetricQuery, Unanswered};
 
 use super::absence::Heard;
-use super::board::{Board, Held};
+use super::board::{Board, Held, HeldAlert};
 use super::datapoints::Verdict;
 use super::episode::{Episode, Origin};
 use super::evaluation::{Finding, Past, REMEMBERED, Told, advance, end, has_alert, told};
@@ -214,6 +214,7 @@ pub fn evaluate(tick: &Tick, state: Option<AlertState>) -> Outcome {
         for rule in &rules {
             work.evaluate(rule, minute, &samples);
         }
+        work.end_watches(minute);
         work.state.evaluated_until = minute;
     }
     for (id, file) in FILES {
@@ -350,6 +351,27 @@ impl Work<'_> {
         }
     }
 
+    /// Ends what tells of alerts that they can't be evaluated, where these can, or are held no more: nothing would move it
+    /// on again.
+    fn end_watches(&mut self, minute: Minute) {
+        for id in [NO_DATA, EVALUATION_ERROR] {
+            let mut held = self.board.take(id);
+            for HeldAlert { alert, .. } in held.values_mut() {
+                let mut labels = alert.labels.clone();
+                let watched = labels.remove(RULE).and_then(|rule| self.board.alert(&rule, &labels));
+                if watched.is_none_or(|watched| watched.health == Health::Ok) && !alert.phase.is_over() {
+                    self.changes.extend(end(
+                        alert,
+                        minute,
+                        None,
+                        "it is not true any more of the alert that it speaks of",
+                    ));
+                }
+            }
+            self.board.put(id, held);
+        }
+    }
+
     /// Moves the alert about one of the operators' files on.
     fn evaluate_file(&mut self, id: &'static str, file: &str, problems: &[FileProblem], now: Minute) {
         let problem = problems.iter().find(|problem| problem.alert == id);
@@ -473,7 +495,8 @@ fn remembered<'m, T: Default>(memory: &'m mut BTreeMap<String, T>, rule: &str) -
 fn is_forgotten(alert: &Alert, minute: Minute) -> bool {
     match alert.phase {
         Phase::Inactive {} => alert.health == Health::Ok,
-        Phase::Resolved { at } => minute.since(at) > RESOLVED_KEPT,
+        // One that is unwell is held, so that it was held where it is well again.
+        Phase::Resolved { at } => alert.health == Health::Ok && minute.since(at) > RESOLVED_KEPT,
         Phase::Pending { .. } | Phase::Firing { .. } => false,
     }
 }

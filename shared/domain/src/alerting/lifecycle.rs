@@ -53,6 +53,11 @@ impl Phase {
         matches!(self, Phase::Firing { .. })
     }
 
+    /// Whether it neither fires nor waits to.
+    pub(super) fn is_over(self) -> bool {
+        matches!(self, Phase::Inactive {} | Phase::Resolved { .. })
+    }
+
     /// Where the alert stands after the minute `at`, and what it turned into, if it did. `hold` and
     /// `keep_firing_for` are in minutes.
     pub fn after(self, at: Minute, verdict: Verdict, hold: i64, keep_firing_for: i64) -> (Phase, Option<Turned>) {

@@ -461,3 +461,60 @@ fn a_rule_that_is_evaluated_again_says_so_also_where_its_alert_is_over() {
     );
     assert_eq!(story.tick(10), ["10 resolved no_data users none"]);
 }
+
+const FEW_OR_NONE: &str = "
+- {id: errors, class: business, severity: info, expr: q, window: {over: 1m}, when: {gt: 3}, missing: nodata,
+   queries: {q: {metric: contract_creation_errors, stat: Sum}}, group_by: [service], annotations: {summary: s}}
+";
+
+#[test]
+fn that_a_group_has_no_data_is_over_when_it_has_some_however_late() {
+    // The alert of the group resolved more than a day before.
+    let mut story = Story::of(FEW_OR_NONE);
+    let mut told = Vec::new();
+    for at in 0..=1_500 {
+        if let Some(value) = [(0, 9.0), (1, 1.0), (1_500, 1.0)].iter().find(|(minute, _)| *minute == at) {
+            story.put(at, "contract_creation_errors", "api", value.1);
+        }
+        told.extend(story.tick(at));
+    }
+    let expected = [
+        "0 firing errors api 9",
+        "1 resolved errors api 1",
+        "7 firing no_data errors api none",
+        "1500 resolved no_data errors api none",
+    ];
+    assert_eq!(told, expected);
+}
+
+#[test]
+fn what_says_that_an_alert_has_no_data_ends_with_the_alert_itself() {
+    let mut story = Story::of(FEW_OR_NONE);
+    story.put(0, "contract_creation_errors", "api", 1.0);
+    story.put(0, "contract_creation_errors", "web", 1.0);
+    story.tick(0);
+    story.put(1, "contract_creation_errors", "api", 9.0);
+    story.put(1, "contract_creation_errors", "web", 9.0);
+    (1..9).for_each(|at| drop(story.tick(at)));
+    // However it came that one of them is not held any more.
+    story
+        .state
+        .as_mut()
+        .unwrap()
+        .alerts
+        .retain(|_, alert| alert.rule == NO_DATA || alert.labels.values().any(|value| value == "web"));
+    story.recent = RecentRollups::default();
+    assert_eq!(story.tick(9), ["9 resolved no_data errors api none"]);
+    assert!(story.tick(10).is_empty(), "the other one has no data still");
+}
+
+#[test]
+fn a_rule_that_counts_events_now_is_not_without_data() {
+    let mut story = Story::of(&gauge("missing: nodata"));
+    story.put(0, "active_users", "", 10.0);
+    let told: Vec<String> = (0..10).flat_map(|at| story.tick(at)).collect();
+    assert_eq!(told, ["6 firing no_data users none"]);
+    let events = EVENTS.replace("id: takeover", "id: users").replace("group_by: [service], ", "");
+    story.rules = rules_of(&events.replace(" of {{labels.service}}", ""));
+    assert_eq!(story.tick(10), ["10 resolved no_data users none"]);
+}
