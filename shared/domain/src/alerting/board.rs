@@ -83,7 +83,7 @@ impl Board {
         self.held.values_mut().flat_map(BTreeMap::values_mut)
     }
 
-    pub fn retain(&mut self, mut kept: impl FnMut(&Alert) -> bool) {
-        self.held.values_mut().for_each(|held| held.retain(|_, held| kept(&held.alert)));
+    pub fn retain(&mut self, mut kept: impl FnMut(&HeldAlert) -> bool) {
+        self.held.values_mut().for_each(|held| held.retain(|_, held| kept(held)));
     }
 }

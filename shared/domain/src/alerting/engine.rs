@@ -20,7 +20,7 @@ use super::absence::Heard;
 use super::board::{Board, Held, HeldAlert};
 use super::datapoints::Verdict;
 use super::episode::{Episode, Origin};
-use super::evaluation::{Finding, Past, REMEMBERED, Told, advance, end, has_alert, told};
+use super::evaluation::{Finding, Past, Told, advance, end, forget_firings, has_alert, told};
 use super::event::{self, SecurityEvent};
 use super::lifecycle::Phase;
 use super::rules::kind::{Absence, Heartbeat, Kind};
@@ -57,6 +57,9 @@ const UNWELL_FOR: i64 = 5;
 
 /// How long a resolved alert stays in the state, in minutes, for people who look at it.
 const RESOLVED_KEPT: i64 = 24 * 60;
+
+/// How many of them stay at most, the newest.
+const MAX_RESOLVED: usize = 1_000;
 
 /// Minutes that a tick has to evaluate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -465,9 +468,25 @@ impl Work<'_> {
 
     /// Drops what nobody needs to remember.
     fn forget(&mut self, minute: Minute) {
-        self.board.retain(|alert| !is_forgotten(alert, minute));
+        self.board.retain(|held| !is_forgotten(&held.alert, minute));
+        self.forget_resolved();
         self.state.heard.retain(|_, heard| !heard.groups.is_empty());
-        self.state.past.retain(|_, firings| firings.last().is_some_and(|last| minute.since(*last) <= REMEMBERED));
+        forget_firings(&mut self.state.past, minute);
+    }
+
+    /// Drops those that resolved the longest ago where more are kept than there is room for.
+    fn forget_resolved(&mut self) {
+        let resolved = |held: &HeldAlert| match held.alert.phase {
+            Phase::Resolved { at } if held.alert.health == Health::Ok => Some((at, held.fingerprint.clone())),
+            _ => None,
+        };
+        let mut resolved: Vec<(Minute, String)> = self.board.all_mut().filter_map(|held| resolved(held)).collect();
+        let beyond = resolved.len().saturating_sub(MAX_RESOLVED);
+        if beyond > 0 {
+            resolved.sort_unstable();
+            let dropped: BTreeSet<String> = resolved.drain(..beyond).map(|(_, fingerprint)| fingerprint).collect();
+            self.board.retain(|held| !dropped.contains(&held.fingerprint));
+        }
     }
 }
 

@@ -518,3 +518,56 @@ fn a_rule_that_counts_events_now_is_not_without_data() {
     story.rules = rules_of(&events.replace(" of {{labels.service}}", ""));
     assert_eq!(story.tick(10), ["10 resolved no_data users none"]);
 }
+
+#[test]
+fn more_groups_than_are_watched_fill_no_state_and_are_told_once() {
+    let silent = "
+- {id: silent, kind: absence, class: availability, severity: warning, metric: contract_creation_errors, for: 15m,
+   forget_after: 1d, group_by: [service], annotations: {summary: s}}
+";
+    for (rules, most) in [(FAILURES, 1_000), (silent, 1_000), (&SLO.replace("min_samples: 100", "min_samples: 1"), 200)]
+    {
+        let mut story = Story::of(rules);
+        let mut told = Vec::new();
+        for at in 0..8 {
+            let (mut rollup, value) =
+                (Rollup::empty(minute(at)), Aggregate::of(9.0, minute(at).start().as_millisecond()));
+            for number in 0..1_500 {
+                for (name, dimensions) in
+                    [("contract_creation_errors", &[][..]), ("api_requests", &[("status_code", "500")])]
+                {
+                    let dimensions = dimensions.iter().map(|(name, value)| (name.to_string(), value.to_string()));
+                    let service = ("service".to_owned(), format!("{number:04}"));
+                    let dimensions = dimensions.chain([service]).collect();
+                    rollup.series.add(SeriesKey { name: name.to_owned(), dimensions }, &value);
+                }
+            }
+            story.recent.update(&rollup);
+            told.extend(story.tick(at));
+        }
+        let alerts = &story.state.as_ref().unwrap().alerts;
+        assert!(alerts.len() <= most + 4, "{} of {rules}", alerts.len());
+        let errors: Vec<&String> = told.iter().filter(|line| line.contains(EVALUATION_ERROR)).collect();
+        assert!((1..=2).contains(&errors.len()), "{errors:?}");
+        let about = story.changes.iter().find(|change| change.rule == EVALUATION_ERROR).unwrap();
+        assert!(about.summary.ends_with("it has more groups than are watched"), "{}", about.summary);
+    }
+}
+
+#[test]
+fn what_fires_is_seen_to_its_end_whatever_else_comes() {
+    let mut story = Story::of(FAILURES);
+    story.put(0, "contract_creation_errors", "web", 9.0);
+    assert_eq!(story.tick(0), ["0 firing failures web 9"]);
+    // All of them before it in the order of labels, and gone again after two hours.
+    for number in 0..1_200 {
+        story.put(1, "contract_creation_errors", &format!("{number:04}"), 1.0);
+    }
+    let told: Vec<String> = (1..200).flat_map(|at| story.tick(at)).collect();
+    let expected = [
+        "3 resolved failures web 0",
+        "6 firing evaluation_error failures other none",
+        "120 resolved evaluation_error failures other none",
+    ];
+    assert_eq!(told, expected);
+}
