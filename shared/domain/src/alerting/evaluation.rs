@@ -94,7 +94,7 @@ pub(super) fn advance(
             match turned {
                 None => None,
                 Some(Turned::Firing) => {
-                    let breaching_since = if let Phase::Pending { since } = before { since } else { minute };
+                    let breaching_since = if let Phase::Pending { since, .. } = before { since } else { minute };
                     let fired_before = remember(past, fingerprint, minute);
                     let Told { class, severity, service, condition, summary, runbook_url, origin } =
                         told(&labels, value);

@@ -571,3 +571,23 @@ fn what_fires_is_seen_to_its_end_whatever_else_comes() {
     ];
     assert_eq!(told, expected);
 }
+
+#[test]
+fn a_breach_is_told_from_when_it_began_also_where_minutes_of_it_were_not_seen() {
+    let mut story = Story::of(
+        "- {id: connections, class: database, severity: warning, expr: q, window: {over: 1m}, when: {gt: 75}, for: 2m,
+           queries: {q: {metric: database_connections, stat: Average, where: {DBInstanceIdentifier: db}}},
+           annotations: {summary: s}}\n",
+    );
+    let due = Due { from: minute(0), to: minute(0), skipped: 0 };
+    let series = foreign_read(&story.rules, due).queries[0].clone();
+    for at in 0..=4 {
+        story.foreign = ForeignValues::new();
+        if ![1, 2].contains(&at) {
+            story.foreign.insert(series.clone(), (0..=at).map(|at| (minute(at), 90.0)).collect());
+        }
+        story.tick(at);
+    }
+    let fired: Vec<_> = story.changes.iter().map(|change| (change.since, change.breaching_since)).collect();
+    assert_eq!(fired, [(minute(4), minute(0))]);
+}
