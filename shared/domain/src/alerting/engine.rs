@@ -211,7 +211,8 @@ pub fn evaluate(tick: &Tick, state: Option<AlertState>) -> Outcome {
     let rules = tick.rules.in_order();
     let board = Board::of(std::mem::take(&mut state.alerts));
     let mut work = Work { unanswered: tick.unanswered, board, state, changes: Vec::new() };
-    work.let_go(&rules, tick.due.map_or(now, |due| due.from));
+    let next = work.state.evaluated_until.plus(1);
+    work.let_go(&rules, tick.due.map_or(next, |due| due.from), now);
     work.take_in(&rules, tick.events, now);
     for minute in tick.due.into_iter().flat_map(Due::minutes) {
         for rule in &rules {
@@ -416,8 +417,9 @@ impl Work<'_> {
     }
 
     /// Ends alerts whose rule, or whose group, is no longer in the rule file, and forgets what was remembered for them:
-    /// nothing else ever would.
-    fn let_go(&mut self, rules: &[&Rule], minute: Minute) {
+    /// nothing else ever would. Alerts on metrics end at `next`, the next minute to be evaluated, since one whose rule is put
+    /// back fires from there on; those on events at `now`.
+    fn let_go(&mut self, rules: &[&Rule], next: Minute, now: Minute) {
         let rules: BTreeMap<&str, &Rule> = rules.iter().map(|rule| (rule.id.as_str(), *rule)).collect();
         let is_owned = |id: &str, labels: &Labels| rules.get(id).is_some_and(|rule| has_alert(rule, labels));
         for held in self.board.all_mut().filter(|held| !matches!(held.alert.phase, Phase::Resolved { .. })) {
@@ -430,7 +432,9 @@ impl Work<'_> {
                 id => FILES.iter().any(|(file, _)| *file == id) || is_owned(id, labels),
             };
             if !is_owned {
-                self.changes.extend(end(&mut held.alert, minute, None, "the rule was changed or removed"));
+                let is_of_event = held.alert.fired.as_ref().is_some_and(|fired| fired.origin.is_event());
+                let at = if is_of_event { now } else { next };
+                self.changes.extend(end(&mut held.alert, at, None, "the rule was changed or removed"));
             }
         }
         let is_kind = |id: &str, name: &str| rules.get(id).is_some_and(|rule| rule.kind.name() == name);

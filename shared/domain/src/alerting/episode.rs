@@ -66,6 +66,13 @@ pub enum Origin {
     },
 }
 
+impl Origin {
+    /// Whether it is a rule on events.
+    pub fn is_event(&self) -> bool {
+        matches!(self, Origin::Event { .. })
+    }
+}
+
 /// How an episode ended.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -591,3 +591,21 @@ fn a_breach_is_told_from_when_it_began_also_where_minutes_of_it_were_not_seen() 
     let fired: Vec<_> = story.changes.iter().map(|change| (change.since, change.breaching_since)).collect();
     assert_eq!(fired, [(minute(4), minute(0))]);
 }
+
+#[test]
+fn an_alert_whose_rule_is_taken_away_and_put_back_fires_after_its_end() {
+    let mut story = Story::of(FAILURES);
+    story.put(0, "contract_creation_errors", "contract", 9.0);
+    assert_eq!(story.tick(0), ["0 firing failures contract 9"]);
+    let rules = std::mem::replace(&mut story.rules, rules_of(&gauge("for: 0s")));
+    // Ticks in which no metrics are due, long after the last that were.
+    assert_eq!(story.take_in(5, &[]), ["1 resolved failures contract none"]);
+    story.rules = rules;
+    assert_eq!(story.tick(1), ["1 firing failures contract 9"]);
+    // An alert of events ends when that is noticed.
+    story.rules = rules_of(EVENTS);
+    story.take_in(6, &[event(6, 3, "api")]);
+    story.rules = rules_of(FAILURES);
+    let told = story.take_in(8, &[]);
+    assert!(told.contains(&"8 resolved takeover api none".to_owned()), "{told:?}");
+}
