@@ -127,6 +127,7 @@ impl Episode {
             condition: self.condition.clone(),
             summary: summary.clone(),
             since: self.since,
+            fired_before: self.fired_before,
         }
     }
 }

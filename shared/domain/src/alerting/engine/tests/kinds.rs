@@ -609,3 +609,26 @@ fn an_alert_whose_rule_is_taken_away_and_put_back_fires_after_its_end() {
     let told = story.take_in(8, &[]);
     assert!(told.contains(&"8 resolved takeover api none".to_owned()), "{told:?}");
 }
+
+#[test]
+fn of_transitions_in_one_minute_each_has_a_name_of_its_own() {
+    let mut story = Story::of(FAILURES);
+    let mut tick = |text: Option<&str>| {
+        let mistakes = |text: &str| FileProblem { alert: RULES_INVALID, mistakes: 1, text: text.to_owned() };
+        let problems: Vec<FileProblem> = text.map(mistakes).into_iter().collect();
+        let tick = Tick::new(minute(0).start(), None, &story.rules, &story.recent, &story.foreign);
+        let outcome = evaluate(&Tick { problems: &problems, ..tick }, story.state.take());
+        story.state = Some(outcome.state);
+        story.changes.extend(outcome.changes);
+    };
+    for text in [Some("one"), Some("two"), None, Some("one"), None] {
+        tick(text);
+    }
+    let transitions: Vec<_> = story.changes.iter().map(Episode::transition).collect();
+    let keys: BTreeSet<String> = transitions.iter().map(|transition| transition.to_object().key).collect();
+    let ids: BTreeSet<String> = transitions
+        .iter()
+        .map(|transition| crate::alerting::history::Record::Transition(transition.clone()).id())
+        .collect();
+    assert_eq!((transitions.len(), keys.len(), ids.len()), (6, 6, 6), "{keys:?}");
+}
