@@ -363,8 +363,7 @@ where
         let mut waiting = Waiting::default();
         let mut unread = Vec::new();
         for key in listed {
-            let id = key.strip_prefix(keys::ALERT_INBOX).and_then(|name| name.strip_suffix(".json"));
-            let known = id.zip(state).filter(|(id, state)| !state.inbox.is_new(id));
+            let known = inbox::id_in(&key).zip(state).filter(|(id, state)| !state.inbox.is_new(id));
             if let Some((id, _)) = known {
                 waiting.known.push(id.to_owned());
                 waiting.keys.push(key);
