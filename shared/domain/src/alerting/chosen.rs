@@ -1,9 +1,9 @@
-//! Which policy, and which silences, hold: the operators' own if they are in order, else the last ones that were, else
-//! the built-in ones.
+//! Which rules, which policy and which silences hold: the operators' own if they are in order, else the last ones that
+//! were, else the built-in ones.
 
-use crate::alerting::rules::problem::{InvalidRules, Problem};
-
-use super::{Policy, Silences};
+use super::policy::{Policy, Silences};
+use super::rules::problem::{InvalidRules, Problem};
+use super::rules::{RuleSet, Variables};
 
 /// What is in force, and why.
 #[derive(Debug, Clone, PartialEq)]
@@ -14,6 +14,20 @@ pub struct Chosen<T> {
     pub accepted: Option<String>,
     /// What is wrong with the operators' file of now, if it is not the one in force.
     pub problem: Option<InvalidRules>,
+}
+
+impl RuleSet {
+    /// Chooses between the operators' file as it is stored (`None`: there is none), the last one that was in order,
+    /// and the rules `built_in`. Placeholders are filled from the `variables`.
+    pub fn choose(
+        name: &str,
+        stored: Option<&[u8]>,
+        last_good: Option<&str>,
+        built_in: &RuleSet,
+        variables: &Variables,
+    ) -> Chosen<RuleSet> {
+        choose(name, stored, last_good, |name, text| RuleSet::load(name, text, variables), || built_in.clone())
+    }
 }
 
 impl Policy {
