@@ -103,7 +103,7 @@ fn each_function_may_do_what_its_ports_need_and_nothing_else() {
         vec![on_bucket("PutObject", &folders), one("secretsmanager:GetSecretValue on PseudonymKey.Id")]
     };
     let tell = "events:PutEvents on EventBus.Arn if StringEquals events:source land-contracts.observability";
-    let process_logs = || [process(&["spans/*", "alerts/inbox/*"]), vec![one(tell)]].concat();
+    let process_logs = || [process(&["spans/*", "alerts/inbox/security/*"]), vec![one(tell)]].concat();
     let evaluate = || {
         let read =
             ["rollups/recent.json", "config/rules.yaml", "config/policy.yaml", "config/silences.yaml", "archive/*"];

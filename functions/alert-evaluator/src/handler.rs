@@ -19,7 +19,6 @@ use domain::alerting::history::{Notified, Record};
 use domain::alerting::inbox::{self, Incoming};
 use domain::alerting::outbox::Claimed;
 use domain::alerting::policy::{self, Policy, Silences};
-use domain::alerting::rules::chosen::choose;
 use domain::alerting::rules::problem::InvalidRules;
 use domain::alerting::rules::{RuleSet, Variables};
 use domain::alerting::samples::ForeignValues;
@@ -250,7 +249,7 @@ where
         let body = |stored: &Option<Stored>| stored.as_ref().map(|stored| stored.body.clone());
         let (rules, policy, silences) = (body(&rules), body(&policy), body(&silences));
         let last_good = state.accepted_rules.as_deref();
-        let chosen = choose(keys::RULES, rules.as_deref(), last_good, &self.built_in, &self.variables);
+        let chosen = RuleSet::choose(keys::RULES, rules.as_deref(), last_good, &self.built_in, &self.variables);
         let policy_of = Policy::choose(keys::POLICY, policy.as_deref(), state.accepted_policy.as_deref());
         let silences_of = Silences::choose(keys::SILENCES, silences.as_deref(), state.accepted_silences.as_deref());
         let (mut records, mut problems) = (Vec::new(), Vec::new());
@@ -267,7 +266,7 @@ where
         state.accepted_policy = policy_of.accepted;
         state.accepted_silences = silences_of.accepted;
 
-        let due = engine::due(Some(&state), now, recent.flushed_until, chosen.rules.evaluation_delay);
+        let due = engine::due(Some(&state), now, recent.flushed_until, chosen.holds.evaluation_delay);
         if due == Err(NotDue::WaitingForMetrics) {
             summary.waiting_for_metrics = true;
             report_waiting(recent.flushed_until, now);
@@ -275,7 +274,7 @@ where
         let due = due.ok();
         (summary.evaluated, summary.skipped) = due.map_or((0, 0), |due| (due.to.since(due.from) + 1, due.skipped));
         let (foreign, unanswered) = match due {
-            Some(due) => self.read_foreign(&engine::foreign_read(&chosen.rules, due)).await,
+            Some(due) => self.read_foreign(&engine::foreign_read(&chosen.holds, due)).await,
             None => (ForeignValues::new(), BTreeMap::new()),
         };
         for one in &inbox.new {
@@ -290,7 +289,7 @@ where
             unanswered: &unanswered,
             events: &events,
             problems: &problems,
-            ..Tick::new(now, due, &chosen.rules, &recent, &foreign)
+            ..Tick::new(now, due, &chosen.holds, &recent, &foreign)
         };
         let Outcome { mut state, changes: evaluated } = engine::evaluate(&tick, Some(state));
         changes.extend(evaluated);
@@ -306,7 +305,7 @@ where
         wall.into_iter().for_each(|wall| state.inbox.note_tick(wall));
         let Some(version) = self.commit(&state, version.as_ref()).await? else { return Ok(Attempt::Conflict) };
         let uncleared = self.clear(&inbox.keys).await.err();
-        let rules = chosen.rules;
+        let rules = chosen.holds;
         let committed = Committed { state, version, claimed, now, summary, uncleared, rules, recent, foreign };
         Ok(Attempt::Committed(Box::new(committed)))
     }
@@ -363,8 +362,7 @@ where
         let mut waiting = Waiting::default();
         let mut unread = Vec::new();
         for key in listed {
-            let id = key.strip_prefix(keys::ALERT_INBOX).and_then(|name| name.strip_suffix(".json"));
-            let known = id.zip(state).filter(|(id, state)| !state.inbox.is_new(id));
+            let known = inbox::id_in(&key).zip(state).filter(|(id, state)| !state.inbox.is_new(id));
             if let Some((id, _)) = known {
                 waiting.known.push(id.to_owned());
                 waiting.keys.push(key);

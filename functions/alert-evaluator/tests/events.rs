@@ -155,6 +155,37 @@ async fn a_security_event_is_told_as_rules_say_and_once() {
 }
 
 #[tokio::test]
+async fn alarms_do_not_wait_behind_an_attack() {
+    let setup = setup();
+    let attack = |number: usize| {
+        let event = sample("security").replace(&security_id(), &format!("{number}"));
+        Incoming::read(&event).unwrap().to_object()
+    };
+    for object in (0..3_000).map(attack) {
+        setup.bucket.place(&object.key, object.body);
+    }
+    let alarm = Incoming::read(&sample("alarm")).unwrap().to_object();
+    setup.bucket.place(&alarm.key, alarm.body);
+    let summary = setup.evaluator.tick(at("12:00:00"), soon()).await.unwrap();
+    assert_eq!(summary.taken_in, domain::alerting::inbox::MAX_TAKEN);
+    assert!(setup.subjects().contains(&format!("[ERROR] FIRING {ALARM} (production-contract-db)")));
+    // What comes again is known by its id, and taken away.
+    let again = Incoming::read(&sample("alarm")).unwrap().to_object();
+    setup.bucket.place(&again.key, again.body);
+    let left = setup.bucket.keys_under(keys::ALERT_INBOX).len();
+    setup.evaluator.tick(at("12:01:00"), soon()).await.unwrap();
+    let cleared = left - setup.bucket.keys_under(keys::ALERT_INBOX).len();
+    assert_eq!(cleared, domain::alerting::inbox::MAX_TAKEN + 1);
+    assert_eq!(setup.transitions().iter().filter(|(rule, _)| rule == ALARM).count(), 1);
+}
+
+/// The id of the security event of the samples.
+fn security_id() -> String {
+    let event: Value = serde_json::from_str(&sample("security")).unwrap();
+    event["detail"]["id"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
 async fn what_can_not_be_read_is_in_quarantine_and_stops_nothing() {
     let setup = setup();
     for name in ["unknown-state", "missing-arn", "configuration-change"] {

@@ -70,6 +70,7 @@ fn place_transition(bucket: &InMemoryBucket, rule: &str, turned: Turned, since: 
     let transition = Transition {
         version: 1,
         instant: None,
+        fired_before: 0,
         at,
         rule: rule.to_owned(),
         fingerprint: rule.to_owned(),

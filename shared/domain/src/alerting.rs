@@ -28,6 +28,8 @@ pub mod lifecycle;
 
 pub mod datapoints;
 
+pub mod chosen;
+
 pub mod condition;
 
 pub mod expression;

@@ -332,6 +332,7 @@ mod tests {
         let transition = Transition {
             version: 1,
             instant: None,
+            fired_before: 0,
             at: "2026-11-21T10:00Z".parse().unwrap(),
             rule: "high_cpu_usage".into(),
             fingerprint: "f".into(),

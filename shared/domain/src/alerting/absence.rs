@@ -9,7 +9,7 @@ use crate::Minute;
 use crate::metrics::recent::SPAN_MINUTES;
 
 use super::datapoints::Verdict;
-use super::evaluation::{Finding, span};
+use super::evaluation::{Finding, add_overflow, other, span};
 use super::rules::kind::Absence;
 use super::rules::{Labels, Query, Rule, Source};
 use super::samples::{Samples, Selection, Window};
@@ -87,7 +87,19 @@ pub(super) fn findings<'a>(
     let selection = samples.select(&absence.query, &rule.group_by);
     let known = heard.groups.values().map(|silence| Rc::new(silence.labels.clone()));
     let groups: BTreeSet<Rc<Labels>> = selection.groups(minute).into_iter().chain(known).collect();
-    groups.into_iter().filter_map(|labels| finding(rule, absence, minute, &selection, labels, heard)).collect()
+    let mut findings = Vec::with_capacity(groups.len().min(MAX_GROUPS));
+    let mut are_too_many = false;
+    for labels in groups {
+        if heard.groups.len() >= MAX_GROUPS && !heard.groups.contains_key(&fingerprint(&rule.id, &labels)) {
+            are_too_many = true;
+        } else {
+            findings.extend(finding(rule, absence, minute, &selection, labels, heard));
+        }
+    }
+    if are_too_many {
+        add_overflow(&mut findings, other(rule));
+    }
+    findings
 }
 
 fn finding(
@@ -103,7 +115,7 @@ fn finding(
     let before = heard.get(&fingerprint);
     let is_new = before.is_none();
     let after = Silence::after(before, rule, &absence.query, &labels, selection, minute);
-    let Some(silence) = after.filter(|_| !is_new || heard.len() < MAX_GROUPS) else {
+    let Some(silence) = after else {
         return Some(Finding { labels, verdict: Verdict::Open, value: None, health: Health::Error, ends: None });
     };
     let minutes = silence.minutes;

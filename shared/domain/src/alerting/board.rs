@@ -69,6 +69,11 @@ impl Board {
         self.unknown.get(rule).into_iter().flatten().map(|labels| &**labels)
     }
 
+    /// The alert of `rule` with these labels, if it is held.
+    pub fn alert(&self, rule: &str, labels: &Labels) -> Option<&Alert> {
+        self.held.get(rule)?.get(labels).map(|held| &held.alert)
+    }
+
     /// The alerts of `rule`.
     pub fn alerts_of(&self, rule: &str) -> impl Iterator<Item = &Alert> {
         self.held.get(rule).into_iter().flat_map(BTreeMap::values).map(|held| &held.alert)
@@ -78,7 +83,7 @@ impl Board {
         self.held.values_mut().flat_map(BTreeMap::values_mut)
     }
 
-    pub fn retain(&mut self, mut kept: impl FnMut(&Alert) -> bool) {
-        self.held.values_mut().for_each(|held| held.retain(|_, held| kept(&held.alert)));
+    pub fn retain(&mut self, mut kept: impl FnMut(&HeldAlert) -> bool) {
+        self.held.values_mut().for_each(|held| held.retain(|_, held| kept(held)));
     }
 }

@@ -17,10 +17,10 @@ use crate::metrics::recent::RecentRollups;
 use crate::ports::{MetricQuery, Unanswered};
 
 use super::absence::Heard;
-use super::board::{Board, Held};
+use super::board::{Board, Held, HeldAlert};
 use super::datapoints::Verdict;
 use super::episode::{Episode, Origin};
-use super::evaluation::{Finding, Past, REMEMBERED, Told, advance, end, has_alert, told};
+use super::evaluation::{Finding, Past, Told, advance, end, forget_firings, has_alert, told};
 use super::event::{self, SecurityEvent};
 use super::lifecycle::Phase;
 use super::rules::kind::{Absence, Heartbeat, Kind};
@@ -57,6 +57,9 @@ const UNWELL_FOR: i64 = 5;
 
 /// How long a resolved alert stays in the state, in minutes, for people who look at it.
 const RESOLVED_KEPT: i64 = 24 * 60;
+
+/// How many of them stay at most, the newest.
+const MAX_RESOLVED: usize = 1_000;
 
 /// Minutes that a tick has to evaluate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -208,12 +211,14 @@ pub fn evaluate(tick: &Tick, state: Option<AlertState>) -> Outcome {
     let rules = tick.rules.in_order();
     let board = Board::of(std::mem::take(&mut state.alerts));
     let mut work = Work { unanswered: tick.unanswered, board, state, changes: Vec::new() };
-    work.let_go(&rules, tick.due.map_or(now, |due| due.from));
+    let next = work.state.evaluated_until.plus(1);
+    work.let_go(&rules, tick.due.map_or(next, |due| due.from), now);
     work.take_in(&rules, tick.events, now);
     for minute in tick.due.into_iter().flat_map(Due::minutes) {
         for rule in &rules {
             work.evaluate(rule, minute, &samples);
         }
+        work.end_watches(minute);
         work.state.evaluated_until = minute;
     }
     for (id, file) in FILES {
@@ -350,6 +355,27 @@ impl Work<'_> {
         }
     }
 
+    /// Ends what tells of alerts that they can't be evaluated, where these can, or are held no more: nothing would move it
+    /// on again.
+    fn end_watches(&mut self, minute: Minute) {
+        for id in [NO_DATA, EVALUATION_ERROR] {
+            let mut held = self.board.take(id);
+            for HeldAlert { alert, .. } in held.values_mut() {
+                let mut labels = alert.labels.clone();
+                let watched = labels.remove(RULE).and_then(|rule| self.board.alert(&rule, &labels));
+                if watched.is_none_or(|watched| watched.health == Health::Ok) && !alert.phase.is_over() {
+                    self.changes.extend(end(
+                        alert,
+                        minute,
+                        None,
+                        "it is not true any more of the alert that it speaks of",
+                    ));
+                }
+            }
+            self.board.put(id, held);
+        }
+    }
+
     /// Moves the alert about one of the operators' files on.
     fn evaluate_file(&mut self, id: &'static str, file: &str, problems: &[FileProblem], now: Minute) {
         let problem = problems.iter().find(|problem| problem.alert == id);
@@ -391,8 +417,9 @@ impl Work<'_> {
     }
 
     /// Ends alerts whose rule, or whose group, is no longer in the rule file, and forgets what was remembered for them:
-    /// nothing else ever would.
-    fn let_go(&mut self, rules: &[&Rule], minute: Minute) {
+    /// nothing else ever would. Alerts on metrics end at `next`, the next minute to be evaluated, since one whose rule is put
+    /// back fires from there on; those on events at `now`.
+    fn let_go(&mut self, rules: &[&Rule], next: Minute, now: Minute) {
         let rules: BTreeMap<&str, &Rule> = rules.iter().map(|rule| (rule.id.as_str(), *rule)).collect();
         let is_owned = |id: &str, labels: &Labels| rules.get(id).is_some_and(|rule| has_alert(rule, labels));
         for held in self.board.all_mut().filter(|held| !matches!(held.alert.phase, Phase::Resolved { .. })) {
@@ -405,7 +432,9 @@ impl Work<'_> {
                 id => FILES.iter().any(|(file, _)| *file == id) || is_owned(id, labels),
             };
             if !is_owned {
-                self.changes.extend(end(&mut held.alert, minute, None, "the rule was changed or removed"));
+                let is_of_event = held.alert.fired.as_ref().is_some_and(|fired| fired.origin.is_event());
+                let at = if is_of_event { now } else { next };
+                self.changes.extend(end(&mut held.alert, at, None, "the rule was changed or removed"));
             }
         }
         let is_kind = |id: &str, name: &str| rules.get(id).is_some_and(|rule| rule.kind.name() == name);
@@ -443,9 +472,25 @@ impl Work<'_> {
 
     /// Drops what nobody needs to remember.
     fn forget(&mut self, minute: Minute) {
-        self.board.retain(|alert| !is_forgotten(alert, minute));
+        self.board.retain(|held| !is_forgotten(&held.alert, minute));
+        self.forget_resolved();
         self.state.heard.retain(|_, heard| !heard.groups.is_empty());
-        self.state.past.retain(|_, firings| firings.last().is_some_and(|last| minute.since(*last) <= REMEMBERED));
+        forget_firings(&mut self.state.past, minute);
+    }
+
+    /// Drops those that resolved the longest ago where more are kept than there is room for.
+    fn forget_resolved(&mut self) {
+        let resolved = |held: &HeldAlert| match held.alert.phase {
+            Phase::Resolved { at } if held.alert.health == Health::Ok => Some((at, held.fingerprint.clone())),
+            _ => None,
+        };
+        let mut resolved: Vec<(Minute, String)> = self.board.all_mut().filter_map(|held| resolved(held)).collect();
+        let beyond = resolved.len().saturating_sub(MAX_RESOLVED);
+        if beyond > 0 {
+            resolved.sort_unstable();
+            let dropped: BTreeSet<String> = resolved.drain(..beyond).map(|(_, fingerprint)| fingerprint).collect();
+            self.board.retain(|held| !dropped.contains(&held.fingerprint));
+        }
     }
 }
 
@@ -473,7 +518,8 @@ fn remembered<'m, T: Default>(memory: &'m mut BTreeMap<String, T>, rule: &str) -
 fn is_forgotten(alert: &Alert, minute: Minute) -> bool {
     match alert.phase {
         Phase::Inactive {} => alert.health == Health::Ok,
-        Phase::Resolved { at } => minute.since(at) > RESOLVED_KEPT,
+        // One that is unwell is held, so that it was held where it is well again.
+        Phase::Resolved { at } => alert.health == Health::Ok && minute.since(at) > RESOLVED_KEPT,
         Phase::Pending { .. } | Phase::Firing { .. } => false,
     }
 }

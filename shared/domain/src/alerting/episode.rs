@@ -66,6 +66,13 @@ pub enum Origin {
     },
 }
 
+impl Origin {
+    /// Whether it is a rule on events.
+    pub fn is_event(&self) -> bool {
+        matches!(self, Origin::Event { .. })
+    }
+}
+
 /// How an episode ended.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -120,6 +127,7 @@ impl Episode {
             condition: self.condition.clone(),
             summary: summary.clone(),
             since: self.since,
+            fired_before: self.fired_before,
         }
     }
 }

@@ -21,6 +21,12 @@ pub(super) const REMEMBERED: i64 = 30 * 24 * 60;
 /// How many firings of one alert are remembered, the newest.
 const MAX_FIRINGS: usize = 1_000;
 
+/// How many firings of all alerts: they lie in the state, which each tick reads and writes.
+const MAX_ALL_FIRINGS: usize = 20_000;
+
+/// Value of every label of the group that stands for all those that a rule does not look at, being too many.
+pub const OTHER: &str = "other";
+
 /// What a minute says of one alert.
 #[derive(Debug)]
 pub(super) struct Finding {
@@ -88,7 +94,7 @@ pub(super) fn advance(
             match turned {
                 None => None,
                 Some(Turned::Firing) => {
-                    let breaching_since = if let Phase::Pending { since } = before { since } else { minute };
+                    let breaching_since = if let Phase::Pending { since, .. } = before { since } else { minute };
                     let fired_before = remember(past, fingerprint, minute);
                     let Told { class, severity, service, condition, summary, runbook_url, origin } =
                         told(&labels, value);
@@ -153,6 +159,38 @@ pub(super) fn remember(past: &mut Past, fingerprint: &str, minute: Minute) -> u3
     u32::try_from(before).unwrap_or(u32::MAX)
 }
 
+/// Forgets firings that are too long ago at `minute`, and more than are remembered: those of alerts that fired last the
+/// longest ago.
+pub(super) fn forget_firings(past: &mut Past, minute: Minute) {
+    past.retain(|_, firings| firings.last().is_some_and(|last| minute.since(*last) <= REMEMBERED));
+    let mut remembered: usize = past.values().map(Vec::len).sum();
+    if remembered <= MAX_ALL_FIRINGS {
+        return;
+    }
+    let last = |(fingerprint, firings): (&String, &Vec<Minute>)| Some((*firings.last()?, fingerprint.clone()));
+    let mut oldest_first: Vec<(Minute, String)> = past.iter().filter_map(last).collect();
+    oldest_first.sort_unstable();
+    for (_, fingerprint) in oldest_first {
+        if remembered <= MAX_ALL_FIRINGS {
+            break;
+        }
+        remembered -= past.remove(&fingerprint).map_or(0, |firings| firings.len());
+    }
+}
+
+/// Labels of the group that stands for those that the rule does not look at.
+pub(super) fn other(rule: &Rule) -> Labels {
+    rule.group_by.iter().map(|name| (name.clone(), OTHER.to_owned())).collect()
+}
+
+/// Says that a rule has more groups than it looks at, by the alert with the labels `other`, in `findings` of a minute.
+/// One for all: an alert for each would be what the bound is there against.
+pub(super) fn add_overflow(findings: &mut Vec<Finding>, other: Labels) {
+    findings.retain(|finding| *finding.labels != other);
+    let labels = Rc::new(other);
+    findings.push(Finding { labels, verdict: Verdict::Open, value: None, health: Health::Error, ends: None });
+}
+
 /// How an alert of `rule` is told.
 pub(super) fn told(rule: &Rule, labels: &Labels, value: Option<f64>) -> Told {
     let burn = burn_of(rule, labels);
@@ -199,5 +237,28 @@ pub(super) fn span(minutes: i64) -> String {
         minutes if minutes > 0 && minutes % 1_440 == 0 => format!("{}d", minutes / 1_440),
         minutes if minutes > 0 && minutes % 60 == 0 => format!("{}h", minutes / 60),
         minutes => format!("{minutes}m"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::alerting::testing::minute;
+
+    #[test]
+    fn firings_are_remembered_within_bounds_the_newest() {
+        let mut past = Past::new();
+        for number in 0..MAX_ALL_FIRINGS as i64 {
+            remember(&mut past, &format!("{number:05}"), minute(number));
+        }
+        for at in 0..3 {
+            remember(&mut past, "flaps", minute(25_000 + at));
+        }
+        forget_firings(&mut past, minute(26_000));
+        let remembered: usize = past.values().map(Vec::len).sum();
+        assert_eq!((remembered, past["flaps"].len()), (MAX_ALL_FIRINGS, 3));
+        assert_eq!(past.keys().next().unwrap(), "00003", "those that fired last the longest ago are forgotten");
+        forget_firings(&mut past, minute(25_002 + REMEMBERED));
+        assert_eq!(past.keys().collect::<Vec<_>>(), ["flaps"]);
     }
 }

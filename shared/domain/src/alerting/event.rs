@@ -14,16 +14,13 @@ use crate::Minute;
 
 use super::board::Held;
 use super::datapoints::Verdict;
-use super::evaluation::{Finding, is_firing, span};
+use super::evaluation::{Finding, OTHER, is_firing, span};
 use super::rules::kind::Event;
 use super::rules::{Labels, Rule};
 use super::state::{Health, fingerprint};
 
-/// How many groups a rule counts apart. Events of further ones are counted together, as [`OTHER`].
+/// How many groups a rule counts apart. Events of further ones are counted together, as `other`.
 pub const MAX_GROUPS: usize = 500;
-
-/// Value of every label of the group that further groups are counted in.
-pub const OTHER: &str = "other";
 
 /// Security events of one kind that came together.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

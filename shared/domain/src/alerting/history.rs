@@ -308,6 +308,9 @@ pub struct Transition {
     pub summary: String,
     /// Since when it had been firing (equal to `at` when it begins).
     pub since: Minute,
+    /// How often it had fired in the 30 days before.
+    #[serde(default)]
+    pub fired_before: u32,
 }
 
 impl Transition {
@@ -318,9 +321,10 @@ impl Transition {
         Object::json(format!("{day}{time}-{}-{turned}{which}.json", self.fingerprint), self)
     }
 
-    /// Which of those of its minute it is, where there may be several.
+    /// Which of those of its minute it is: the alert about a file may fire and end with each tick, of which there are
+    /// several in a minute, and at one moment.
     fn which(&self) -> String {
-        self.instant.map(|instant| format!("-{}", instant.as_millisecond())).unwrap_or_default()
+        self.instant.map_or_else(|| format!("-{}", self.fired_before), |at| format!("-{}", at.as_millisecond()))
     }
 
     /// Reads such an object back.

@@ -1,7 +1,7 @@
-//! What came in from outside and waits for the evaluator: `alerts/inbox/<id>.json`.
+//! What came in from outside and waits for the evaluator: `alerts/inbox/{alarms,security}/<id>.json`.
 //!
 //! Whoever receives an event writes it there, under a key that depends on the event alone. A tick takes in what is there,
-//! commits that with its state, and only then deletes it. What was taken in is remembered for a day, so that an event
+//! alarms first, commits that with its state, and only then deletes it. What was taken in is remembered for a day, so that an event
 //! that comes again, or an object whose deletion failed, counts once.
 
 use std::collections::BTreeMap;
@@ -34,8 +34,15 @@ const RENEWED: SignedDuration = SignedDuration::from_hours(1);
 /// How many keys of the inbox one tick looks at.
 pub const MAX_LISTED: usize = 10_000;
 
+/// The folder of alarms in the inbox. It comes before the other one in each listing, so that alarms do not wait behind an
+/// attack.
+const ALARMS: &str = "alarms/";
+
+/// The folder of what services say of security.
+const SECURITY: &str = "security/";
+
 /// How many ticks events bring about in a minute at most. Beyond, as in an attack, events are only kept, and the
-/// scheduled tick takes them all in.
+/// scheduled tick takes in as many as any.
 pub const MAX_TICKS: usize = 10;
 
 /// The folder in quarantine of what can not be read.
@@ -124,8 +131,18 @@ impl Incoming {
 
     /// The object to be written.
     pub fn to_object(&self) -> Object {
-        Object::json(format!("{}{}.json", keys::ALERT_INBOX, self.id()), self)
+        let folder = match self {
+            Incoming::Alarm(_) | Incoming::Deleted(_) => ALARMS,
+            Incoming::Security(_) => SECURITY,
+        };
+        Object::json(format!("{}{folder}{}.json", keys::ALERT_INBOX, self.id()), self)
     }
+}
+
+/// The id of what lies in the inbox at `key`, in whichever folder of it; `None` where nothing was put there by us.
+pub fn id_in(key: &str) -> Option<&str> {
+    let (_, file) = key.strip_prefix(keys::ALERT_INBOX)?.rsplit_once('/')?;
+    file.strip_suffix(".json")
 }
 
 /// The object that keeps, with what is wrong with it, an event that can not be read. Its day is that which the event
@@ -283,7 +300,8 @@ mod tests {
         let read = Incoming::read(&bridged(&event).to_string()).unwrap();
         assert_eq!(read, Incoming::Security(event));
         let object = read.to_object();
-        assert_eq!(object.key, format!("alerts/inbox/{}.json", read.id()));
+        assert_eq!(object.key, format!("alerts/inbox/security/{}.json", read.id()));
+        assert_eq!(id_in(&object.key), Some(read.id().as_str()));
         let body = String::from_utf8(object.body).unwrap();
         assert_eq!(Incoming::read(&body).unwrap(), read, "as the inbox keeps it");
         // The id that a publisher chose can not lead out of the folder.
@@ -314,6 +332,18 @@ mod tests {
             assert_eq!(kept.items[0].original.bytes().unwrap(), event.as_bytes());
             let day = if event.contains("2026") { "2026-11-21" } else { "unknown" };
             assert!(object.key.starts_with(&format!("quarantine/alert-events/dt={day}/")), "{}", object.key);
+        }
+    }
+
+    #[test]
+    fn alarms_are_listed_first() {
+        let alarm = Incoming::Deleted(AlarmDeleted { arn: "arn".to_owned(), at: at("10:00:00") });
+        let attack = (0..100).map(|number| Incoming::Security(security(&number.to_string(), "10:00:00")));
+        let key = alarm.to_object().key;
+        assert!(attack.map(|one| one.to_object().key).all(|other| key < other));
+        assert_eq!(id_in(&key), Some(alarm.id().as_str()));
+        for key in ["alerts/inbox/x.txt", "alerts/inbox/alarms/x", "alerts/history/alarms/x.json"] {
+            assert_eq!(id_in(key), None, "{key}");
         }
     }
 

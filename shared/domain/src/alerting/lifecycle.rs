@@ -4,7 +4,7 @@
 //! never concerns an alert that is only pending.
 //!
 //! Both count minutes that somebody saw. A minute that could not be evaluated, because of a query error
-//! say, moves `since` and `fine_since` on by itself: it neither makes a breach last nor its end come nearer.
+//! say, neither makes a breach last nor its end come nearer.
 
 use serde::{Deserialize, Serialize};
 
@@ -20,8 +20,11 @@ pub enum Phase {
     Inactive {},
     /// It breaches, but not long enough.
     Pending {
-        /// The minute in which the breach began, later by each unknown minute since then.
+        /// The minute in which the breach began.
         since: Minute,
+        /// How many minutes since then nobody saw.
+        #[serde(default)]
+        unseen: i64,
     },
     /// It fires.
     Firing {
@@ -53,13 +56,18 @@ impl Phase {
         matches!(self, Phase::Firing { .. })
     }
 
+    /// Whether it neither fires nor waits to.
+    pub(super) fn is_over(self) -> bool {
+        matches!(self, Phase::Inactive {} | Phase::Resolved { .. })
+    }
+
     /// Where the alert stands after the minute `at`, and what it turned into, if it did. `hold` and
     /// `keep_firing_for` are in minutes.
     pub fn after(self, at: Minute, verdict: Verdict, hold: i64, keep_firing_for: i64) -> (Phase, Option<Turned>) {
         match (self, verdict) {
             (_, Verdict::Open | Verdict::Kept | Verdict::NoData) => (self.unseen_for_a_minute(), None),
-            (Phase::Inactive {} | Phase::Resolved { .. }, Verdict::Breaching) => Phase::breached(at, at, hold),
-            (Phase::Pending { since }, Verdict::Breaching) => Phase::breached(since, at, hold),
+            (Phase::Inactive {} | Phase::Resolved { .. }, Verdict::Breaching) => Phase::breached(at, 0, at, hold),
+            (Phase::Pending { since, unseen }, Verdict::Breaching) => Phase::breached(since, unseen, at, hold),
             (Phase::Firing { since, .. }, Verdict::Breaching) => (Phase::Firing { since, fine_since: None }, None),
             (Phase::Inactive {} | Phase::Pending { .. }, Verdict::Fine) => (Phase::Inactive {}, None),
             (Phase::Resolved { .. }, Verdict::Fine) => (self, None),
@@ -86,7 +94,7 @@ impl Phase {
 
     fn unseen_for_a_minute(self) -> Phase {
         match self {
-            Phase::Pending { since } => Phase::Pending { since: since.plus(1) },
+            Phase::Pending { since, unseen } => Phase::Pending { since, unseen: unseen + 1 },
             Phase::Firing { since, fine_since } => {
                 Phase::Firing { since, fine_since: fine_since.map(|fine_since| fine_since.plus(1)) }
             }
@@ -94,11 +102,11 @@ impl Phase {
         }
     }
 
-    fn breached(since: Minute, at: Minute, hold: i64) -> (Phase, Option<Turned>) {
-        if at.since(since) >= hold {
+    fn breached(since: Minute, unseen: i64, at: Minute, hold: i64) -> (Phase, Option<Turned>) {
+        if at.since(since) - unseen >= hold {
             (Phase::Firing { since: at, fine_since: None }, Some(Turned::Firing))
         } else {
-            (Phase::Pending { since }, None)
+            (Phase::Pending { since, unseen }, None)
         }
     }
 }
@@ -162,7 +170,7 @@ mod tests {
         let firing = |fine_since| Phase::Firing { since: minute, fine_since };
         for (before, after) in [
             (Phase::Inactive {}, Phase::Inactive {}),
-            (Phase::Pending { since: minute }, Phase::Inactive {}),
+            (Phase::Pending { since: minute, unseen: 0 }, Phase::Inactive {}),
             (firing(Some(minute)), firing(None)),
             (firing(None), firing(None)),
             (Phase::Resolved { at: minute }, Phase::Resolved { at: minute }),

@@ -5,7 +5,6 @@
 //! looked at in intervals; it is told where people would learn something, or where they have heard nothing for long.
 //! What is inhibited, silenced or muted by a calendar is left out of that as if it were not there.
 
-pub mod chosen;
 pub mod decide;
 pub mod matcher;
 

@@ -7,7 +7,6 @@
 pub mod kind;
 
 pub mod check;
-pub mod chosen;
 pub mod evidence;
 pub mod file;
 pub mod logic;

@@ -16,13 +16,13 @@ use crate::Minute;
 use crate::keys;
 
 use super::datapoints::Verdict;
-use super::evaluation::{Finding, span};
+use super::evaluation::{Finding, add_overflow, other, span};
 use super::rules::kind::{BURN, Burn, BurnAlert, Indicator, Slo};
 use super::rules::{Labels, Query, Rule};
 use super::samples::{Reading, Samples, Selection, Window};
 use super::state::{Health, fingerprint};
 
-/// How many groups of a rule have long windows. Those of further ones are unknown, and the rule's health says so.
+/// How many groups of a rule are looked at. What comes beyond is not, and the rule's health says so.
 pub const MAX_GROUPS: usize = 100;
 
 /// The longest window that the recent rollups are read for, in minutes.
@@ -104,7 +104,16 @@ pub(super) fn findings<'a>(
     let known = budget.groups.values().map(|track| Rc::new(track.labels.clone()));
     let groups: BTreeSet<Rc<Labels>> = selected.total.1.groups(minute).into_iter().chain(known).collect();
     let mut findings = Vec::new();
+    let (mut new, mut are_too_many) = (0, false);
     for labels in groups {
+        if !budget.groups.contains_key(&fingerprint(&rule.id, &labels)) {
+            // Where there are no long windows none is remembered: all of them are new then.
+            if budget.groups.len().max(new) >= MAX_GROUPS {
+                are_too_many = true;
+                continue;
+            }
+            new += 1;
+        }
         let health = record(rule, slo, minute, &selected, &labels, budget);
         let track = budget.groups.get(&fingerprint(&rule.id, &labels));
         let burned = |minutes: i64| selected.burned(track, &labels, minute, minutes);
@@ -114,6 +123,11 @@ pub(super) fn findings<'a>(
             let (verdict, value) = judge(slo, alert, &burned);
             findings.push(Finding { labels: Rc::new(with_burn), verdict, value, health, ends: None });
         }
+    }
+    for alert in slo.alerts.iter().filter(|_| are_too_many) {
+        let mut with_burn = other(rule);
+        with_burn.insert(BURN.to_owned(), alert.label.to_owned());
+        add_overflow(&mut findings, with_burn);
     }
     findings
 }
@@ -148,9 +162,6 @@ fn record(
         return health;
     }
     let fingerprint = fingerprint(&rule.id, labels);
-    if !budget.groups.contains_key(&fingerprint) && budget.groups.len() >= MAX_GROUPS {
-        return Health::Error;
-    }
     let track = budget.groups.entry(fingerprint.clone()).or_insert_with(|| Track {
         labels: (**labels).clone(),
         from: bucket_of(minute),

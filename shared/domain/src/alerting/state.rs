@@ -186,7 +186,7 @@ mod tests {
     fn a_state_reads_back_as_it_was_written() {
         let mut state = AlertState::starting(minute(0));
         for (number, (phase, health)) in [
-            (Phase::Pending { since: minute(1) }, Health::Ok),
+            (Phase::Pending { since: minute(1), unseen: 2 }, Health::Ok),
             (Phase::Firing { since: minute(2), fine_since: Some(minute(3)) }, Health::NoData),
             (Phase::Resolved { at: minute(4) }, Health::Ok),
             (Phase::Inactive {}, Health::Error),

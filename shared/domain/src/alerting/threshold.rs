@@ -7,12 +7,16 @@ use crate::Minute;
 
 use super::board::Held;
 use super::datapoints::{self, Datapoint, Verdict};
-use super::evaluation::{Finding, is_firing};
+use super::evaluation::{Finding, add_overflow, is_firing, other};
 use super::expression::Expression;
+use super::lifecycle::Phase;
 use super::rules::kind::Threshold;
 use super::rules::{Labels, Missing, Query, Rule, Statistic};
 use super::samples::{Reading, Samples, Selection, Window};
-use super::state::Health;
+use super::state::{Alert, Health};
+
+/// How many groups of a rule are looked at. What comes beyond is not, and the rule's health says so.
+pub const MAX_GROUPS: usize = 1_000;
 
 /// A query and what it has selected.
 type Selected<'a> = (&'a str, &'a Query, Rc<Selection<'a>>);
@@ -39,24 +43,48 @@ pub(super) fn findings<'a>(
 ) -> Vec<Finding> {
     let select = |(name, query): (&'a String, &'a Query)| (name.as_str(), query, samples.select(query, &rule.group_by));
     let selected: Vec<Selected> = threshold.queries.iter().map(select).collect();
-    let groups: BTreeSet<Rc<Labels>> = match selected.as_slice() {
-        [(_, _, selection)] if held.is_empty() => {
-            let groups = selection.groups(minute);
-            return groups.into_iter().map(|labels| finding(threshold, &selected, labels, minute, false)).collect();
-        }
+    let groups: Vec<Rc<Labels>> = match selected.as_slice() {
+        [(_, _, selection)] if held.is_empty() => selection.groups(minute),
         several => {
             let came = several.iter().flat_map(|(_, _, selection)| selection.groups(minute));
-            came.chain(held.keys().map(|labels| Rc::new(labels.clone()))).collect()
+            let groups: BTreeSet<Rc<Labels>> = came.chain(groups_of(rule, held)).collect();
+            groups.into_iter().collect()
         }
     };
-    let firing = |labels: &Labels| is_firing(held, labels);
-    groups
-        .into_iter()
-        .map(|labels| {
-            let firing = firing(&labels);
-            finding(threshold, &selected, labels, minute, firing)
-        })
-        .collect()
+    let are_too_many = groups.len() > MAX_GROUPS;
+    let groups = if are_too_many { watched(groups, held) } else { groups };
+    let finding = |labels: Rc<Labels>| {
+        let firing = is_firing(held, &labels);
+        finding(threshold, &selected, labels, minute, firing)
+    };
+    let mut findings: Vec<Finding> = groups.into_iter().map(finding).collect();
+    if are_too_many {
+        add_overflow(&mut findings, other(rule));
+    }
+    findings
+}
+
+/// The groups of alerts that are held, but for the one that only says that there are too many: it is no group.
+fn groups_of(rule: &Rule, held: &Held) -> impl Iterator<Item = Rc<Labels>> {
+    let other = other(rule);
+    let is_group = move |labels: &Labels, alert: &Alert| {
+        *labels != other || alert.health != Health::Error || alert.phase != (Phase::Inactive {})
+    };
+    let groups = held.iter().filter(move |(labels, held)| is_group(labels, &held.alert));
+    groups.map(|(labels, _)| Rc::new(labels.clone()))
+}
+
+/// As many of too many groups as are looked at. Those with an alert that is not over come first, so that what fires is
+/// seen to its end; then it goes by the labels, so that they are the same from minute to minute.
+fn watched(groups: Vec<Rc<Labels>>, held: &Held) -> Vec<Rc<Labels>> {
+    let is_held = |labels: &Rc<Labels>| {
+        let alert = held.get(&**labels).map(|held| &held.alert);
+        alert.is_some_and(|alert| alert.health != Health::Ok || !alert.phase.is_over())
+    };
+    let (mut watched, others): (Vec<_>, Vec<_>) = groups.into_iter().partition(is_held);
+    let room = MAX_GROUPS.saturating_sub(watched.len());
+    watched.extend(others.into_iter().take(room));
+    watched
 }
 
 /// The value that the rule's condition is asked of for the group `labels`, by minute: for charts.

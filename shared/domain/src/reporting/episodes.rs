@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::day::LocalDay;
@@ -73,13 +74,13 @@ pub fn of_day(mut transitions: Vec<Transition>, day: &LocalDay) -> Vec<Episode> 
     episodes
 }
 
-/// In one minute, an older episode ends before a new one begins, and that one may end at once.
-fn order_in_minute(transition: &Transition) -> u8 {
-    match transition.turned {
-        Turned::Resolved if transition.since < transition.at => 0,
-        Turned::Firing => 1,
-        Turned::Resolved => 2,
-    }
+/// In one minute, an older episode ends before a new one begins; that one may end at once, and another one begin.
+fn order_in_minute(transition: &Transition) -> (bool, Option<Timestamp>, u32, Turned) {
+    let Transition { at, instant, turned, since, fired_before, .. } = transition;
+    let is_of_older = *turned == Turned::Resolved && since < at;
+    // Alarms tell when it was; of other alerts, each episode has had one more before it.
+    let number = if instant.is_some() { 0 } else { *fired_before };
+    (!is_of_older, *instant, number, *turned)
 }
 
 /// `began` is `None` where the beginning lies before what was read; the end says when it was.
@@ -139,6 +140,7 @@ mod tests {
             condition: "> 3".to_owned(),
             summary: format!("{} {}", words[0], words[1]),
             since: if firing { at } else { words[4].parse().unwrap() },
+            fired_before: 0,
         }
     }
 
@@ -221,6 +223,29 @@ mod tests {
             let transitions = stories.iter().map(|story| transition(story)).collect();
             let episodes: Vec<String> = of_day(transitions, &day()).iter().map(told).collect();
             assert_eq!(episodes, *expected, "{what}");
+        }
+    }
+
+    #[test]
+    fn what_fires_again_in_the_minute_in_which_it_began_still_fires() {
+        let story = ["a firing 2026-11-20T10:00Z 7", "a resolved 2026-11-20T10:00Z since 2026-11-20T10:00Z"];
+        let [began, ended] = story.map(transition);
+        let second = |second: i64| Some(began.at.start() + jiff::SignedDuration::from_secs(second));
+        let of_rule =
+            vec![Transition { fired_before: 1, value: Some(8.0), ..began.clone() }, ended.clone(), began.clone()];
+        let of_alarm = vec![
+            Transition { instant: second(40), fired_before: 1, value: Some(8.0), ..began.clone() },
+            // The end of an alarm does not tell how often it had fired.
+            Transition { instant: second(20), ..ended },
+            Transition { instant: second(5), ..began.clone() },
+        ];
+        for transitions in [of_rule, of_alarm] {
+            let episodes: Vec<String> = of_day(transitions, &day()).iter().map(told).collect();
+            let expected = [
+                "a 2026-11-20T10:00Z..2026-11-20T10:00Z 0 min, value 7, a firing",
+                "a 2026-11-20T10:00Z..end of day 840 min, value 8, a firing",
+            ];
+            assert_eq!(episodes, expected);
         }
     }
 

@@ -212,6 +212,7 @@ pub fn transitions() -> Vec<Transition> {
         let began = Transition {
             version: 1,
             instant: None,
+            fired_before: 0,
             at: day().from().plus(from),
             rule: rule.to_owned(),
             fingerprint: crate::keys::fingerprint([rule.as_bytes(), labels.as_bytes()]),

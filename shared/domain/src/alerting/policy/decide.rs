@@ -125,14 +125,14 @@ struct Mutes(BTreeMap<Group, BTreeMap<String, String>>);
 impl Mutes {
     fn of(policy: &Policy, silences: &Silences, state: &PolicyState, now: Timestamp) -> Mutes {
         let inhibitors: Vec<Inhibitor> = policy.inhibitions.iter().map(|rule| Inhibitor::of(rule, state)).collect();
-        // Where they are is the same for all alerts.
+        // The hour is the same for all alerts.
         let calendars: Vec<&Calendar> = policy.calendars.iter().filter(|calendar| calendar.contains(now)).collect();
         let silences: Vec<&Silence> = silences.active(now).collect();
         let cause = |episode: &Episode| -> Option<String> {
             if let Some(source) = inhibitors.iter().find_map(|inhibitor| inhibitor.source_of(episode)) {
                 return Some(format!("inhibited by {} ({})", source.rule, Group::of(source)));
             }
-            if let Some(calendar) = calendars.iter().find(|calendar| calendar.mutes(episode, now)) {
+            if let Some(calendar) = calendars.iter().find(|calendar| calendar.covers(episode)) {
                 return Some(format!("calendar {}", calendar.name));
             }
             let silence = silences.iter().find(|silence| silence.covers(episode))?;

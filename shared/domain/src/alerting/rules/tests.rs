@@ -4,7 +4,6 @@ mod kinds;
 mod mistakes;
 mod schema;
 
-use super::chosen::choose;
 use super::scenario::Mismatch;
 use super::*;
 use crate::alerting::DEFAULT_RULES;
@@ -227,8 +226,8 @@ fn a_bad_file_leaves_the_last_good_rules_in_force() {
         ("not UTF-8", Some(b"version: \xff".as_slice()), Some(good.as_str()), rules(30.0), Some(&good), 1),
         ("empty", Some(b"".as_slice()), None, rules(80.0), None, 1),
     ] {
-        let chosen = choose("config/rules.yaml", stored, last_good, &built_in, &variables());
-        assert!(in_force(&chosen.rules), "{why}");
+        let chosen = RuleSet::choose("config/rules.yaml", stored, last_good, &built_in, &variables());
+        assert!(in_force(&chosen.holds), "{why}");
         assert_eq!(chosen.accepted.as_ref(), accepted, "{why}");
         assert_eq!(chosen.problem.map_or(0, |problem| problem.problems.len()), mistakes, "{why}");
     }

@@ -461,3 +461,174 @@ fn a_rule_that_is_evaluated_again_says_so_also_where_its_alert_is_over() {
     );
     assert_eq!(story.tick(10), ["10 resolved no_data users none"]);
 }
+
+const FEW_OR_NONE: &str = "
+- {id: errors, class: business, severity: info, expr: q, window: {over: 1m}, when: {gt: 3}, missing: nodata,
+   queries: {q: {metric: contract_creation_errors, stat: Sum}}, group_by: [service], annotations: {summary: s}}
+";
+
+#[test]
+fn that_a_group_has_no_data_is_over_when_it_has_some_however_late() {
+    // The alert of the group resolved more than a day before.
+    let mut story = Story::of(FEW_OR_NONE);
+    let mut told = Vec::new();
+    for at in 0..=1_500 {
+        if let Some(value) = [(0, 9.0), (1, 1.0), (1_500, 1.0)].iter().find(|(minute, _)| *minute == at) {
+            story.put(at, "contract_creation_errors", "api", value.1);
+        }
+        told.extend(story.tick(at));
+    }
+    let expected = [
+        "0 firing errors api 9",
+        "1 resolved errors api 1",
+        "7 firing no_data errors api none",
+        "1500 resolved no_data errors api none",
+    ];
+    assert_eq!(told, expected);
+}
+
+#[test]
+fn what_says_that_an_alert_has_no_data_ends_with_the_alert_itself() {
+    let mut story = Story::of(FEW_OR_NONE);
+    story.put(0, "contract_creation_errors", "api", 1.0);
+    story.put(0, "contract_creation_errors", "web", 1.0);
+    story.tick(0);
+    story.put(1, "contract_creation_errors", "api", 9.0);
+    story.put(1, "contract_creation_errors", "web", 9.0);
+    (1..9).for_each(|at| drop(story.tick(at)));
+    // However it came that one of them is not held any more.
+    story
+        .state
+        .as_mut()
+        .unwrap()
+        .alerts
+        .retain(|_, alert| alert.rule == NO_DATA || alert.labels.values().any(|value| value == "web"));
+    story.recent = RecentRollups::default();
+    assert_eq!(story.tick(9), ["9 resolved no_data errors api none"]);
+    assert!(story.tick(10).is_empty(), "the other one has no data still");
+}
+
+#[test]
+fn a_rule_that_counts_events_now_is_not_without_data() {
+    let mut story = Story::of(&gauge("missing: nodata"));
+    story.put(0, "active_users", "", 10.0);
+    let told: Vec<String> = (0..10).flat_map(|at| story.tick(at)).collect();
+    assert_eq!(told, ["6 firing no_data users none"]);
+    let events = EVENTS.replace("id: takeover", "id: users").replace("group_by: [service], ", "");
+    story.rules = rules_of(&events.replace(" of {{labels.service}}", ""));
+    assert_eq!(story.tick(10), ["10 resolved no_data users none"]);
+}
+
+#[test]
+fn more_groups_than_are_watched_fill_no_state_and_are_told_once() {
+    let silent = "
+- {id: silent, kind: absence, class: availability, severity: warning, metric: contract_creation_errors, for: 15m,
+   forget_after: 1d, group_by: [service], annotations: {summary: s}}
+";
+    for (rules, most) in [(FAILURES, 1_000), (silent, 1_000), (&SLO.replace("min_samples: 100", "min_samples: 1"), 200)]
+    {
+        let mut story = Story::of(rules);
+        let mut told = Vec::new();
+        for at in 0..8 {
+            let (mut rollup, value) =
+                (Rollup::empty(minute(at)), Aggregate::of(9.0, minute(at).start().as_millisecond()));
+            for number in 0..1_500 {
+                for (name, dimensions) in
+                    [("contract_creation_errors", &[][..]), ("api_requests", &[("status_code", "500")])]
+                {
+                    let dimensions = dimensions.iter().map(|(name, value)| (name.to_string(), value.to_string()));
+                    let service = ("service".to_owned(), format!("{number:04}"));
+                    let dimensions = dimensions.chain([service]).collect();
+                    rollup.series.add(SeriesKey { name: name.to_owned(), dimensions }, &value);
+                }
+            }
+            story.recent.update(&rollup);
+            told.extend(story.tick(at));
+        }
+        let alerts = &story.state.as_ref().unwrap().alerts;
+        assert!(alerts.len() <= most + 4, "{} of {rules}", alerts.len());
+        let errors: Vec<&String> = told.iter().filter(|line| line.contains(EVALUATION_ERROR)).collect();
+        assert!((1..=2).contains(&errors.len()), "{errors:?}");
+        let about = story.changes.iter().find(|change| change.rule == EVALUATION_ERROR).unwrap();
+        assert!(about.summary.ends_with("it has more groups than are watched"), "{}", about.summary);
+    }
+}
+
+#[test]
+fn what_fires_is_seen_to_its_end_whatever_else_comes() {
+    let mut story = Story::of(FAILURES);
+    story.put(0, "contract_creation_errors", "web", 9.0);
+    assert_eq!(story.tick(0), ["0 firing failures web 9"]);
+    // All of them before it in the order of labels, and gone again after two hours.
+    for number in 0..1_200 {
+        story.put(1, "contract_creation_errors", &format!("{number:04}"), 1.0);
+    }
+    let told: Vec<String> = (1..200).flat_map(|at| story.tick(at)).collect();
+    let expected = [
+        "3 resolved failures web 0",
+        "6 firing evaluation_error failures other none",
+        "120 resolved evaluation_error failures other none",
+    ];
+    assert_eq!(told, expected);
+}
+
+#[test]
+fn a_breach_is_told_from_when_it_began_also_where_minutes_of_it_were_not_seen() {
+    let mut story = Story::of(
+        "- {id: connections, class: database, severity: warning, expr: q, window: {over: 1m}, when: {gt: 75}, for: 2m,
+           queries: {q: {metric: database_connections, stat: Average, where: {DBInstanceIdentifier: db}}},
+           annotations: {summary: s}}\n",
+    );
+    let due = Due { from: minute(0), to: minute(0), skipped: 0 };
+    let series = foreign_read(&story.rules, due).queries[0].clone();
+    for at in 0..=4 {
+        story.foreign = ForeignValues::new();
+        if ![1, 2].contains(&at) {
+            story.foreign.insert(series.clone(), (0..=at).map(|at| (minute(at), 90.0)).collect());
+        }
+        story.tick(at);
+    }
+    let fired: Vec<_> = story.changes.iter().map(|change| (change.since, change.breaching_since)).collect();
+    assert_eq!(fired, [(minute(4), minute(0))]);
+}
+
+#[test]
+fn an_alert_whose_rule_is_taken_away_and_put_back_fires_after_its_end() {
+    let mut story = Story::of(FAILURES);
+    story.put(0, "contract_creation_errors", "contract", 9.0);
+    assert_eq!(story.tick(0), ["0 firing failures contract 9"]);
+    let rules = std::mem::replace(&mut story.rules, rules_of(&gauge("for: 0s")));
+    // Ticks in which no metrics are due, long after the last that were.
+    assert_eq!(story.take_in(5, &[]), ["1 resolved failures contract none"]);
+    story.rules = rules;
+    assert_eq!(story.tick(1), ["1 firing failures contract 9"]);
+    // An alert of events ends when that is noticed.
+    story.rules = rules_of(EVENTS);
+    story.take_in(6, &[event(6, 3, "api")]);
+    story.rules = rules_of(FAILURES);
+    let told = story.take_in(8, &[]);
+    assert!(told.contains(&"8 resolved takeover api none".to_owned()), "{told:?}");
+}
+
+#[test]
+fn of_transitions_in_one_minute_each_has_a_name_of_its_own() {
+    let mut story = Story::of(FAILURES);
+    let mut tick = |text: Option<&str>| {
+        let mistakes = |text: &str| FileProblem { alert: RULES_INVALID, mistakes: 1, text: text.to_owned() };
+        let problems: Vec<FileProblem> = text.map(mistakes).into_iter().collect();
+        let tick = Tick::new(minute(0).start(), None, &story.rules, &story.recent, &story.foreign);
+        let outcome = evaluate(&Tick { problems: &problems, ..tick }, story.state.take());
+        story.state = Some(outcome.state);
+        story.changes.extend(outcome.changes);
+    };
+    for text in [Some("one"), Some("two"), None, Some("one"), None] {
+        tick(text);
+    }
+    let transitions: Vec<_> = story.changes.iter().map(Episode::transition).collect();
+    let keys: BTreeSet<String> = transitions.iter().map(|transition| transition.to_object().key).collect();
+    let ids: BTreeSet<String> = transitions
+        .iter()
+        .map(|transition| crate::alerting::history::Record::Transition(transition.clone()).id())
+        .collect();
+    assert_eq!((transitions.len(), keys.len(), ids.len()), (6, 6, 6), "{keys:?}");
+}

@@ -1,9 +1,9 @@
-//! Which policy, and which silences, hold: the operators' own if they are in order, else the last ones that were, else
-//! the built-in ones.
+//! Which rules, which policy and which silences hold: the operators' own if they are in order, else the last ones that
+//! were, else the built-in ones.
 
-use crate::alerting::rules::problem::{InvalidRules, Problem};
-
-use super::{Policy, Silences};
+use super::policy::{Policy, Silences};
+use super::rules::problem::{InvalidRules, text_of};
+use super::rules::{RuleSet, Variables};
 
 /// What is in force, and why.
 #[derive(Debug, Clone, PartialEq)]
@@ -14,6 +14,20 @@ pub struct Chosen<T> {
     pub accepted: Option<String>,
     /// What is wrong with the operators' file of now, if it is not the one in force.
     pub problem: Option<InvalidRules>,
+}
+
+impl RuleSet {
+    /// Chooses between the operators' file as it is stored (`None`: there is none), the last one that was in order,
+    /// and the rules `built_in`. Placeholders are filled from the `variables`.
+    pub fn choose(
+        name: &str,
+        stored: Option<&[u8]>,
+        last_good: Option<&str>,
+        built_in: &RuleSet,
+        variables: &Variables,
+    ) -> Chosen<RuleSet> {
+        choose(name, stored, last_good, |name, text| RuleSet::load(name, text, variables), || built_in.clone())
+    }
 }
 
 impl Policy {
@@ -50,14 +64,6 @@ fn choose<T>(
         Some((holds, text)) => Chosen { holds, accepted: Some(text.to_owned()), problem },
         None => Chosen { holds: built_in(), accepted: None, problem },
     }
-}
-
-fn text_of<'a>(name: &str, stored: &'a [u8]) -> Result<&'a str, InvalidRules> {
-    std::str::from_utf8(stored).map_err(|error| {
-        let message = format!("not UTF-8 text: byte {} is invalid", error.valid_up_to());
-        let problem = Problem { place: None, rule: None, message, hint: Some("save the file as UTF-8".to_owned()) };
-        InvalidRules { file: name.to_owned(), problems: vec![problem] }
-    })
 }
 
 #[cfg(test)]
