@@ -326,6 +326,26 @@ async fn resolved_does_not_overtake_firing() {
 }
 
 #[tokio::test]
+async fn resolved_does_not_overtake_the_digest_that_tells_of_firing() {
+    let mut setup = setup();
+    setup.bucket.place(keys::POLICY, format!("{AT_ONCE}storm: {{notifications: 1, within: 10m}}\n"));
+    setup.errors(0, "contract", 5.0);
+    setup.errors(0, "web", 5.0);
+    // The digest of both fails, so that no end of either may be told.
+    setup.topic.fail_next([Retry::Transient]);
+    setup.tick(0).await.unwrap_err();
+    // It fails again when one of both is over, which would be told by itself; that waits in the same tick.
+    setup.errors(20, "web", 5.0);
+    setup.topic.fail_next([Retry::Transient]);
+    let error = setup.tick(35).await.unwrap_err();
+    assert!(format!("{error:#}").starts_with("1 of "), "{error:#}");
+    assert_eq!((setup.subjects(), setup.state().outbox.len()), (Vec::new(), 2));
+    setup.tick(36).await.unwrap();
+    let digest = "[ERROR] DIGEST 2 firing, 0 resolved in 2 groups".to_owned();
+    assert_eq!(setup.subjects(), [digest, RESOLVED.to_owned()]);
+}
+
+#[tokio::test]
 async fn a_history_that_can_not_be_written_waits_as_well() {
     let mut setup = setup();
     setup.errors(0, "contract", 5.0);

@@ -103,6 +103,12 @@ impl Notification {
         let (severity, at) = (group.severity.as_str(), at.as_millisecond().to_be_bytes());
         keys::fingerprint([severity.as_bytes(), group.class.as_bytes(), group.service.as_bytes(), &at])
     }
+
+    /// The groups that it speaks of: its own, and those that a digest stands for.
+    pub fn groups(&self) -> impl Iterator<Item = &Group> {
+        let lines = self.digest.iter().flat_map(|digest| &digest.lines);
+        std::iter::once(&self.group).chain(lines.map(|line| &line.group))
+    }
 }
 
 impl Group {
