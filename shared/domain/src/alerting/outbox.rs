@@ -148,7 +148,7 @@ impl<T: Clone> Held<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::alerting::notification::{Digest, DigestLine, Reason};
+    use crate::alerting::notification::{Digest, DigestLine, Named, Reason};
     use crate::alerting::testing::{episode, notification};
     use proptest::prelude::*;
 
@@ -216,7 +216,7 @@ mod tests {
         let line = |service: &&str| DigestLine { group: notification(service, minute).group, firing: 1, resolved: 0 };
         let lines = services.iter().map(line).collect();
         let told = notification("all", minute);
-        let digest = Digest { from: told.at, lines };
+        let digest = Digest { from: told.at, lines, alerts: Named::default() };
         Notification { reason: Reason::Digest, firing: Vec::new(), digest: Some(digest), ..told }
     }
 
