@@ -496,6 +496,16 @@ async fn metrics_of_aws_are_read_and_their_absence_stops_no_other_rule() {
     let state = setup.state();
     let alert = state.alerts.values().find(|alert| alert.rule == "database_connections_high").unwrap();
     assert_eq!((alert.phase, alert.health), (Phase::Inactive {}, Health::Error));
+
+    // Where it lasts, people are told why; that CloudWatch answers again ends it.
+    setup.tick(5).await.unwrap();
+    assert_eq!(setup.subjects()[1..], ["[WARNING] FIRING evaluation_error (database_connections_high)"]);
+    let text = &setup.topic.taken()[1].bodies["default"];
+    assert!(text.contains("database_connections_high can't be evaluated: injected fault"), "{text}");
+    let answering = rival(&setup);
+    setup.flush(tick_for(6));
+    answering.tick(tick_for(6), soon()).await.unwrap();
+    assert_eq!(setup.subjects()[2..], ["[WARNING] RESOLVED evaluation_error (database_connections_high)"]);
 }
 
 #[tokio::test]
