@@ -1,6 +1,8 @@
 //! Which rules hold: the operators' own if they are in order, else the last ones that were, else the
 //! built-in ones.
 
+use std::sync::Arc;
+
 use super::problem::{InvalidRules, Problem};
 use super::{RuleSet, Variables};
 
@@ -15,9 +17,50 @@ pub struct Chosen {
     pub problem: Option<InvalidRules>,
 }
 
-/// Chooses between the operators' file as it is stored (`None`: there is none), the last one that was
-/// in order, and the built-in rules.
-pub fn choose(
+/// Chooses, and keeps the last choice: to parse a file of thousands of rules takes longer than to evaluate them, and it
+/// rarely changes.
+#[derive(Debug)]
+pub struct Chooser {
+    name: &'static str,
+    built_in: RuleSet,
+    variables: Variables,
+    last: Option<Made>,
+}
+
+/// A choice, and what it was made by.
+#[derive(Debug)]
+struct Made {
+    stored: Option<Vec<u8>>,
+    last_good: Option<String>,
+    chosen: Arc<Chosen>,
+}
+
+impl Chooser {
+    /// For the file that problems call `name`.
+    pub fn new(name: &'static str, built_in: RuleSet, variables: Variables) -> Chooser {
+        Chooser { name, built_in, variables, last: None }
+    }
+
+    /// Chooses between the operators' file as it is stored (`None`: there is none), the last one that was in order, and
+    /// the built-in rules. The same file is not parsed again; one of other bytes is, whatever its name or time.
+    pub fn choose(&mut self, stored: Option<&[u8]>, last_good: Option<&str>) -> Arc<Chosen> {
+        // What was in order last matters only where the file is not.
+        let holds = |made: &&Made| {
+            made.stored.as_deref() == stored
+                && (made.chosen.problem.is_none() || made.last_good.as_deref() == last_good)
+        };
+        if let Some(made) = self.last.as_ref().filter(holds) {
+            return Arc::clone(&made.chosen);
+        }
+        let chosen = Arc::new(choose(self.name, stored, last_good, &self.built_in, &self.variables));
+        let (stored, last_good) = (stored.map(<[u8]>::to_vec), last_good.map(str::to_owned));
+        self.last = Some(Made { stored, last_good, chosen: Arc::clone(&chosen) });
+        chosen
+    }
+}
+
+/// Chooses anew.
+pub(super) fn choose(
     name: &str,
     stored: Option<&[u8]>,
     last_good: Option<&str>,
