@@ -381,6 +381,8 @@ fn every_alarm_is_heard_and_each_about_a_function_is_about_the_one_it_speaks_of(
         ("EventsQuarantined", "EventRecorderFunction", "function_quarantined", "Sum", 0, [1, 1]),
         ("MetricsQuarantined", "MetricFlusherFunction", "function_quarantined", "Sum", 0, [1, 1]),
         ("SpansQuarantined", "TraceForwarderFunction", "function_quarantined", "Sum", 0, [1, 1]),
+        ("SecurityEventsRefused", "LogProcessorFunction", "function_events_refused", "Sum", 0, [1, 1]),
+        ("LogStreamSecurityEventsRefused", "LogProcessorKinesisFunction", "function_events_refused", "Sum", 0, [1, 1]),
         ("LinesLate", "LogProcessorFunction", "function_batch_age", "Maximum", 15 * 60 * 1_000, [3, 5]),
         ("MetricsLate", "AlertEvaluatorFunction", "function_batch_age", "Minimum", 10 * 60 * 1_000, [3, 5]),
     ];

@@ -14,6 +14,7 @@ use domain::metrics::flush::Extraction;
 use domain::metrics::pending::{PendingMetrics, VERSION};
 use domain::metrics::recent::RecentRollups;
 use domain::metrics::series::{Aggregate, Dimensions, SeriesKey, SeriesSet};
+use domain::ports::Retry;
 use jiff::Timestamp;
 use metric_flusher::{Exporter, Flusher, LEASE, TAKING_IN};
 use serde_json::{Value, json};
@@ -117,6 +118,13 @@ fn log_processor() -> Vec<Run> {
         }),
         run(DOOR, "an unreadable delivery", &["quarantined 1"], async {
             assert!(by_subscription(&json!({ "awslogs": { "data": "?" } }), InMemoryBucket::new()).await);
+        }),
+        run(DOOR, "a line about security, and no bus", &["batch_age", "bytes", "events_refused 1", "lines 1"], async {
+            let line = json!({"category": "security", "message": "m", "details": {"event_type": "login_failed"}});
+            let delivery = subscription::delivery("/aws/ecs/production/user", "s", &[(newer, &line.to_string())]);
+            let (bus, pipelines) = (RecordedEvents::new(), Pipelines::new(pipeline::settings()));
+            bus.fail_next([Retry::Permanent]);
+            log_processor::handle(&delivery.to_string(), &InMemoryBucket::new(), &bus, &pipelines).await.unwrap();
         }),
         // It is done again, and told again; what is not kept yet is not in quarantine.
         run(DOOR, "lines that can not be kept", UNDONE, async {

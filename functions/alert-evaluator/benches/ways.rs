@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::Minute;
-use domain::alerting::engine::{self, Tick};
-use domain::alerting::rules::kind::Threshold;
+use domain::alerting::engine;
+use domain::alerting::rules::kind::{BURN, Burn, Indicator, Kind, Threshold};
 use domain::alerting::rules::{Labels, Query, Rule, Source, Statistic};
 use domain::metrics::series::{Aggregate, Dimensions};
 
@@ -18,8 +18,7 @@ pub const WAYS: [(&str, Way); 2] = [("tick", tick), ("rule by rule", rule_by_rul
 
 /// The engine, and the state as it is written.
 pub fn tick(world: &World) -> usize {
-    let tick = Tick::new(world.now, Some(world.due), &world.rules, &world.recent, &world.foreign);
-    let outcome = engine::evaluate(&tick, Some(world.state.clone()));
+    let outcome = engine::evaluate(&world.tick(), Some(world.state.clone()));
     std::hint::black_box(outcome.state.to_object());
     outcome.changes.len()
 }
@@ -37,26 +36,93 @@ pub fn calls_rule_by_rule(world: &World) -> usize {
 /// As it is done first: every rule goes through all that there is, for its groups and then for each window of each of
 /// them. It has no phases, no state and no policies.
 fn rule_by_rule(world: &World) -> usize {
-    let mut firing = 0;
-    for rule in &world.rules.rules {
-        let Some(threshold) = rule.threshold() else { continue };
-        for labels in groups(world, rule, threshold) {
-            let breaches = |back: usize| {
-                let minute = world.due.to.plus(-(back as i64));
-                value(world, threshold, &labels, minute).is_some_and(|value| threshold.when.holds(value))
-            };
-            firing += usize::from((0..threshold.n).filter(|back| breaches(*back)).count() >= threshold.m);
-        }
-    }
-    firing
+    let rules = world.rules.rules.iter().map(|rule| (rule.id.as_str(), rule)).collect();
+    world.rules.rules.iter().map(|rule| firing(world, &rules, rule).len()).sum()
 }
 
-fn groups(world: &World, rule: &Rule, threshold: &Threshold) -> BTreeSet<Labels> {
+/// The groups of the rule that fire.
+fn firing(world: &World, rules: &BTreeMap<&str, &Rule>, rule: &Rule) -> BTreeSet<Labels> {
+    let to = world.due.to;
+    match &rule.kind {
+        Kind::Metric(threshold) => {
+            let breaches = |labels: &Labels, back: usize| {
+                let value = value(world, threshold, labels, to.plus(-(back as i64)));
+                value.is_some_and(|value| threshold.when.holds(value))
+            };
+            let fires =
+                |labels: &Labels| (0..threshold.n).filter(|back| breaches(labels, *back)).count() >= threshold.m;
+            let queries: Vec<&Query> = threshold.queries.values().collect();
+            groups(world, rule, &queries).into_iter().filter(fires).collect()
+        }
+        Kind::Slo(slo) => {
+            let Indicator::Bad { bad, total } = &slo.indicator else { return BTreeSet::new() };
+            let sum = |query, labels: &Labels, minutes: i64| {
+                merged(world, query, labels, to.plus(1 - minutes), to).map_or(0.0, |merged| merged.sum)
+            };
+            let burns = |labels: &Labels, burn: &Burn| {
+                let rate = |minutes| sum(bad, labels, minutes) / sum(total, labels, minutes) / slo.budget();
+                sum(total, labels, burn.long) >= slo.min_samples as f64
+                    && rate(burn.long) >= burn.factor
+                    && rate(burn.short) >= burn.factor
+            };
+            let mut firing = BTreeSet::new();
+            for labels in groups(world, rule, &[total]) {
+                for alert in slo.alerts.iter().filter(|alert| alert.burns.iter().any(|burn| burns(&labels, burn))) {
+                    let mut labels = labels.clone();
+                    labels.insert(BURN.to_owned(), alert.label.to_owned());
+                    firing.insert(labels);
+                }
+            }
+            firing
+        }
+        Kind::Absence(absence) => {
+            let silent =
+                |labels: &Labels| merged(world, &absence.query, labels, to.plus(1 - absence.after), to).is_none();
+            groups(world, rule, &[&absence.query]).into_iter().filter(silent).collect()
+        }
+        Kind::Heartbeat(heartbeat) => {
+            let from = to.plus(1 - heartbeat.every - heartbeat.grace);
+            let silent = |labels: &Labels| merged(world, &heartbeat.query, labels, from, to).is_none();
+            BTreeSet::from([Labels::new()]).into_iter().filter(silent).collect()
+        }
+        Kind::Composite(composite) => {
+            let others: BTreeMap<&str, BTreeSet<Labels>> =
+                composite.logic.rules().into_iter().map(|id| (id, firing(world, rules, rules[id]))).collect();
+            let group = |labels: &Labels| -> Option<Labels> {
+                rule.group_by.iter().map(|name| Some((name.clone(), labels.get(name)?.clone()))).collect()
+            };
+            let groups: BTreeSet<Labels> = others.values().flatten().filter_map(group).collect();
+            let agree = |one: &Labels, other: &Labels| {
+                one.iter().all(|(name, value)| other.get(name).is_none_or(|other| other == value))
+            };
+            let counted = |labels: &Labels, id: &str| others[id].iter().filter(|other| agree(labels, other)).count();
+            groups.into_iter().filter(|labels| composite.logic.holds(&|id| counted(labels, id))).collect()
+        }
+        Kind::Event(event) => {
+            let mut counts: BTreeMap<Labels, u64> = BTreeMap::new();
+            for happened in &world.events {
+                let fields = Labels::from([
+                    ("event_type".to_owned(), happened.event_type.clone()),
+                    ("service".to_owned(), happened.service.clone()),
+                    ("level".to_owned(), happened.level.clone()),
+                ]);
+                if event.matches(&fields) {
+                    let labels = rule.group_by.iter().map(|name| (name.clone(), fields[name].clone())).collect();
+                    *counts.entry(labels).or_default() += happened.count;
+                }
+            }
+            let fires = |count: u64| event.when.holds(count as f64);
+            counts.into_iter().filter(|(_, count)| fires(*count)).map(|(labels, _)| labels).collect()
+        }
+    }
+}
+
+fn groups(world: &World, rule: &Rule, queries: &[&Query]) -> BTreeSet<Labels> {
     if rule.group_by.is_empty() {
         return BTreeSet::from([Labels::new()]);
     }
     let mut groups = BTreeSet::new();
-    for query in threshold.queries.values() {
+    for query in queries {
         for set in world.recent.minutes.values() {
             for (key, _) in set.iter() {
                 let label = |name: &String| Some((name.clone(), key.dimensions.get(name)?.clone()));
@@ -85,26 +151,27 @@ fn value(world: &World, threshold: &Threshold, labels: &Labels, minute: Minute) 
                 let values: Vec<f64> = values.collect();
                 (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
             }
-            Source::Own(_) => {
-                let mut merged: Option<Aggregate> = None;
-                for (_, set) in world.recent.minutes.range(from..=minute) {
-                    for (key, held) in set.iter().filter(|(key, _)| belongs(query, labels, &key.name, &key.dimensions))
-                    {
-                        let _ = key;
-                        match &mut merged {
-                            Some(merged) => merged.merge(held),
-                            None => merged = Some(held.clone()),
-                        }
-                    }
-                }
-                merged.and_then(|merged| match query.statistic {
-                    Statistic::Percentile(percent) => merged.sketch.percentile(percent),
-                    Statistic::Maximum => Some(merged.max),
-                    _ => Some(merged.sum),
-                })
-            }
+            Source::Own(_) => merged(world, query, labels, from, minute).and_then(|merged| match query.statistic {
+                Statistic::Percentile(percent) => merged.sketch.percentile(percent),
+                Statistic::Maximum => Some(merged.max),
+                _ => Some(merged.sum),
+            }),
         };
         values.insert(name, value.or(query.fill_zero.then_some(0.0)));
     }
     threshold.expression.evaluate(&|name| values.get(name).copied().flatten())
+}
+
+/// All that there is of the query's series in these minutes.
+fn merged(world: &World, query: &Query, labels: &Labels, from: Minute, to: Minute) -> Option<Aggregate> {
+    let mut merged: Option<Aggregate> = None;
+    for (_, set) in world.recent.minutes.range(from..=to) {
+        for (_, held) in set.iter().filter(|(key, _)| belongs(query, labels, &key.name, &key.dimensions)) {
+            match &mut merged {
+                Some(merged) => merged.merge(held),
+                None => merged = Some(held.clone()),
+            }
+        }
+    }
+    merged
 }

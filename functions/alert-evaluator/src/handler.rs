@@ -5,12 +5,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher as _, RandomState};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use aws::measures;
 use domain::Minute;
 use domain::alerting::DEFAULT_RULES;
+use domain::alerting::chosen::{Chooser, Chosen};
 use domain::alerting::engine::{
     self, FileProblem, ForeignRead, NotDue, Outcome, POLICY_INVALID, RULES_INVALID, SILENCES_INVALID, Tick,
 };
@@ -70,8 +72,7 @@ pub struct Ports<B, M, P, L> {
 pub struct Evaluator<B, M, P, L> {
     ports: Ports<B, M, P, L>,
     sender: Sender,
-    variables: Variables,
-    built_in: RuleSet,
+    rules: Mutex<Chooser>,
 }
 
 /// What a tick did, for the log and for whoever invokes the function by hand.
@@ -129,7 +130,7 @@ struct Committed {
     /// Why what was taken in could not be deleted.
     uncleared: Option<anyhow::Error>,
     /// What evidence is looked for in.
-    rules: RuleSet,
+    chosen: Arc<Chosen<RuleSet>>,
     recent: RecentRollups,
     foreign: ForeignValues,
 }
@@ -162,7 +163,8 @@ where
         let variables = Variables::from([("DATABASE_INSTANCE".to_owned(), config.database_instance.clone())]);
         let built_in = RuleSet::load("the built-in rules", DEFAULT_RULES, &variables)?;
         let Config { environment, region, amazon_q, .. } = config.clone();
-        Ok(Evaluator { ports, sender: Sender { environment, region, amazon_q }, variables, built_in })
+        let rules = Mutex::new(Chooser::new(keys::RULES, built_in, variables));
+        Ok(Evaluator { ports, sender: Sender { environment, region, amazon_q }, rules })
     }
 
     /// Keeps an event from outside, an alarm's or about security, and does a tick with it, unless events have brought
@@ -249,7 +251,8 @@ where
         let body = |stored: &Option<Stored>| stored.as_ref().map(|stored| stored.body.clone());
         let (rules, policy, silences) = (body(&rules), body(&policy), body(&silences));
         let last_good = state.accepted_rules.as_deref();
-        let chosen = RuleSet::choose(keys::RULES, rules.as_deref(), last_good, &self.built_in, &self.variables);
+        // A choice that panicked has changed nothing.
+        let chosen = self.rules.lock().unwrap_or_else(PoisonError::into_inner).choose(rules.as_deref(), last_good);
         let policy_of = Policy::choose(keys::POLICY, policy.as_deref(), state.accepted_policy.as_deref());
         let silences_of = Silences::choose(keys::SILENCES, silences.as_deref(), state.accepted_silences.as_deref());
         let (mut records, mut problems) = (Vec::new(), Vec::new());
@@ -262,7 +265,7 @@ where
             records.extend(state.files.find(key, body.as_deref(), text, now));
             problems.extend(problem.as_ref().map(|problem| refused(key, problem, alert)));
         }
-        state.accepted_rules = chosen.accepted;
+        state.accepted_rules.clone_from(&chosen.accepted);
         state.accepted_policy = policy_of.accepted;
         state.accepted_silences = silences_of.accepted;
 
@@ -305,18 +308,17 @@ where
         wall.into_iter().for_each(|wall| state.inbox.note_tick(wall));
         let Some(version) = self.commit(&state, version.as_ref()).await? else { return Ok(Attempt::Conflict) };
         let uncleared = self.clear(&inbox.keys).await.err();
-        let rules = chosen.holds;
-        let committed = Committed { state, version, claimed, now, summary, uncleared, rules, recent, foreign };
+        let committed = Committed { state, version, claimed, now, summary, uncleared, chosen, recent, foreign };
         Ok(Attempt::Committed(Box::new(committed)))
     }
 
     /// Tells what is claimed, and notes it.
     async fn tell(&self, committed: Committed, send_until: Instant) -> anyhow::Result<Summary> {
-        let Committed { state, version, claimed, now, mut summary, uncleared, rules, recent, foreign } = committed;
+        let Committed { state, version, claimed, now, mut summary, uncleared, chosen, recent, foreign } = committed;
         let Ports { bucket, topic, log, .. } = &self.ports;
         let receivers = Receivers { bucket, topic, log, sender: &self.sender };
         let (environment, history_from) = (&self.sender.environment, state.history_from);
-        let known = Known { environment, rules: &rules, recent: &recent, foreign: &foreign, history_from, now };
+        let known = Known { environment, rules: &chosen.holds, recent: &recent, foreign: &foreign, history_from, now };
         let sent = receivers.send(&claimed, known, send_until).await;
         (summary.sent, summary.cut_short) = (sent.published, sent.cut_short);
         self.settle(state, version, &claimed, &sent.done, send_until + SETTLING).await?;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use domain::alerting::history::{self, Batch};
 use domain::alerting::notification::Notification;
-use domain::alerting::outbox::Claimed;
+use domain::alerting::outbox::{Claimed, HeldBack};
 use domain::notifying::message::{Sender, publication};
 use domain::ports::{AppendLog, GetObject, ListDated, Object, PortError, PresignObject, Publish, PutObject, Retry};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
@@ -62,13 +62,14 @@ where
     L: AppendLog,
 {
     /// Publishes and records, as long as it is not `until`. People first. One notification that fails stops no other,
-    /// but those of the same group: RESOLVED must not overtake FIRING.
+    /// but those that speak of the same groups.
     pub async fn send(&self, claimed: &Claimed, known: Known<'_>, until: Instant) -> Sent {
         let evidence_until = until.checked_sub(SENDING.saturating_sub(EVIDENCE)).unwrap_or(until);
         let mut sent = Sent::default();
-        let mut held_back = BTreeSet::new();
+        let mut held_back = HeldBack::default();
         for notification in &claimed.notifications {
-            if held_back.contains(&notification.group) {
+            if !held_back.lets_through(notification) {
+                held_back.add(notification);
                 continue;
             }
             // The time is asked each time: each call may take all that a call can take.
@@ -82,7 +83,7 @@ where
                     sent.published += 1;
                 }
                 Err(error) => {
-                    held_back.insert(&notification.group);
+                    held_back.add(notification);
                     sent.failures.push(failure(&notification.group.to_string(), error));
                 }
             }

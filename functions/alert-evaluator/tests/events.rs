@@ -12,12 +12,14 @@ use domain::alerting::history::{Record, Transition, Turned};
 use domain::alerting::inbox::Incoming;
 use domain::alerting::state::AlertState;
 use domain::keys;
-use domain::logs::archive;
-use domain::ports::Retry;
-use jiff::Timestamp;
-use serde_json::Value;
+use domain::logs::pipeline::{Outcome, Pipeline};
+use domain::logs::quarantine::Quarantined;
+use domain::logs::{archive, replay};
+use domain::ports::{Object, Retry};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
 use testkit::memory_bucket::Moment;
-use testkit::{FixedMetrics, InMemoryBucket, Operation, RecordedLog, RecordedPublications, event_file};
+use testkit::{FixedMetrics, InMemoryBucket, Operation, RecordedLog, RecordedPublications, event_file, subscription};
 
 const POLICY: &str = "\
 version: 1
@@ -28,6 +30,21 @@ severities:
   info: {group_wait: 0s, group_interval: 1s, repeat_interval: 1h}
 inhibit_rules: []
 mute_calendars: []
+";
+
+const ESCALATION: &str = "\
+version: 1
+rules:
+- id: escalation
+  class: security
+  severity: critical
+  kind: event
+  where: {event_type: permission_escalation}
+  when: {gt: 0}
+  resolve_after: 1h
+  window: {over: 5m}
+  group_by: [service]
+  annotations: {summary: \"{{value}} escalations\"}
 ";
 
 struct Setup {
@@ -141,17 +158,67 @@ async fn an_event_that_claims_to_be_of_later_is_of_now() {
 
 #[tokio::test]
 async fn a_security_event_is_told_as_rules_say_and_once() {
-    let rules = "version: 1\nrules:\n- id: escalation\n  class: security\n  severity: critical\n  kind: event\n  \
-                 where: {event_type: permission_escalation}\n  when: {gt: 0}\n  resolve_after: 1h\n  window: {over: 5m}\n  group_by: [service]\n  \
-                 annotations: {summary: \"{{value}} escalations\"}\n";
     let setup = setup();
-    setup.bucket.place(keys::RULES, rules);
+    setup.bucket.place(keys::RULES, ESCALATION);
     for _ in 0..2 {
         setup.receive("security").await.unwrap();
     }
     assert_eq!(setup.subjects(), ["[CRITICAL] FIRING escalation (user)"]);
     let text = setup.topic.taken()[0].bodies["default"].clone();
     assert!(text.contains("2 escalations"), "{text}");
+}
+
+/// The objects for the inbox that a replay of the object at `key` comes to.
+fn replayed(key: &str, body: &[u8]) -> Vec<Object> {
+    let replay = replay::object(&mut Pipeline::new(testkit::pipeline::settings()), key, body).unwrap();
+    replay.writes.into_iter().filter(|object| object.key.starts_with(keys::ALERT_INBOX)).collect()
+}
+
+#[tokio::test]
+async fn lines_that_are_replayed_raise_no_second_alert_within_the_day_nor_after_it() {
+    let line = json!({"timestamp": "2026-11-21T10:00:00.000Z", "level": "WARNING", "category": "security",
+        "message": "m", "context": {"service_name": "user"}, "details": {"event_type": "permission_escalation"}});
+    let millis = at("10:00:00").as_millisecond();
+    let delivery = subscription::delivery("/aws/ecs/production/user", "s", &[(millis, &line.to_string())]).to_string();
+    let mut pipeline = Pipeline::new(testkit::pipeline::settings());
+    let Outcome::Batch(processed) = pipeline.process(&delivery) else { panic!("lines") };
+    let bus = processed.security[0].to_bus();
+    let event = json!({"detail-type": bus.detail_type, "source": bus.source,
+        "detail": serde_json::from_str::<Value>(&bus.detail).unwrap()});
+    // As if it had not been read at first.
+    let kept = Quarantined::kept("envelope", vec![("?".to_owned(), delivery.into_bytes())]);
+    let kept = replayed("quarantine/envelope/dt=2026-11-21/a.json", &serde_json::to_vec(&kept).unwrap());
+    assert_eq!(kept.len(), 1);
+    // Of the archive nothing is told again.
+    let archived = &processed.archive[0];
+    assert_eq!(replayed(&archived.key, &archived.body), []);
+
+    let later = |hours: i64| at("10:00:00") + SignedDuration::from_hours(hours);
+    let firing = |setup: &Setup| setup.subjects().iter().filter(|subject| subject.contains("FIRING")).count();
+    let setup = setup();
+    setup.bucket.place(keys::RULES, ESCALATION);
+    setup.evaluator.receive(&event.to_string(), at("10:00:30"), soon()).await.unwrap();
+    for hours in [1, 2, 23, 24, 25, 47, 49, 24 * 30] {
+        kept.iter().for_each(|object| setup.bucket.place(&object.key, object.body.clone()));
+        let summary = setup.evaluator.tick(later(hours), soon()).await.unwrap();
+        assert_eq!(
+            (firing(&setup), setup.bucket.keys_under(keys::ALERT_INBOX).len()),
+            (1, 0),
+            "{hours} h: {summary:?}"
+        );
+    }
+    assert_eq!(setup.subjects().len(), 2, "it began once and ended once");
+
+    // What was never told is, while it is not older than a day.
+    for (hours, told) in [(23, 1), (25, 0)] {
+        let setup = self::setup();
+        setup.bucket.place(keys::RULES, ESCALATION);
+        for _ in 0..2 {
+            kept.iter().for_each(|object| setup.bucket.place(&object.key, object.body.clone()));
+            setup.evaluator.tick(later(hours), soon()).await.unwrap();
+        }
+        assert_eq!(firing(&setup), told, "{hours} h");
+    }
 }
 
 #[tokio::test]

@@ -326,6 +326,26 @@ async fn resolved_does_not_overtake_firing() {
 }
 
 #[tokio::test]
+async fn resolved_does_not_overtake_the_digest_that_tells_of_firing() {
+    let mut setup = setup();
+    setup.bucket.place(keys::POLICY, format!("{AT_ONCE}storm: {{notifications: 1, within: 10m}}\n"));
+    setup.errors(0, "contract", 5.0);
+    setup.errors(0, "web", 5.0);
+    // The digest of both fails, so that no end of either may be told.
+    setup.topic.fail_next([Retry::Transient]);
+    setup.tick(0).await.unwrap_err();
+    // It fails again when one of both is over, which would be told by itself; that waits in the same tick.
+    setup.errors(20, "web", 5.0);
+    setup.topic.fail_next([Retry::Transient]);
+    let error = setup.tick(35).await.unwrap_err();
+    assert!(format!("{error:#}").starts_with("1 of "), "{error:#}");
+    assert_eq!((setup.subjects(), setup.state().outbox.len()), (Vec::new(), 2));
+    setup.tick(36).await.unwrap();
+    let digest = "[ERROR] DIGEST 2 firing, 0 resolved in 2 groups".to_owned();
+    assert_eq!(setup.subjects(), [digest, RESOLVED.to_owned()]);
+}
+
+#[tokio::test]
 async fn a_history_that_can_not_be_written_waits_as_well() {
     let mut setup = setup();
     setup.errors(0, "contract", 5.0);
@@ -476,6 +496,16 @@ async fn metrics_of_aws_are_read_and_their_absence_stops_no_other_rule() {
     let state = setup.state();
     let alert = state.alerts.values().find(|alert| alert.rule == "database_connections_high").unwrap();
     assert_eq!((alert.phase, alert.health), (Phase::Inactive {}, Health::Error));
+
+    // Where it lasts, people are told why; that CloudWatch answers again ends it.
+    setup.tick(5).await.unwrap();
+    assert_eq!(setup.subjects()[1..], ["[WARNING] FIRING evaluation_error (database_connections_high)"]);
+    let text = &setup.topic.taken()[1].bodies["default"];
+    assert!(text.contains("database_connections_high can't be evaluated: injected fault"), "{text}");
+    let answering = rival(&setup);
+    setup.flush(tick_for(6));
+    answering.tick(tick_for(6), soon()).await.unwrap();
+    assert_eq!(setup.subjects()[2..], ["[WARNING] RESOLVED evaluation_error (database_connections_high)"]);
 }
 
 #[tokio::test]

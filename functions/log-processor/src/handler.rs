@@ -83,6 +83,7 @@ async fn store(processed: &Processed, bucket: &impl PutObject, bus: &impl PutEve
                 // what the bus has taken after all.
                 let error = &error as &dyn std::error::Error;
                 tracing::error!(error, batch_id, events = events.len(), "the bus takes no security events: they wait");
+                measures::events_refused(events.len());
                 for event in &processed.security {
                     let object = Incoming::Security(event.clone()).to_object();
                     bucket

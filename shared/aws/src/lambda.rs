@@ -248,6 +248,7 @@ mod tests {
         let run = async move {
             measures::took_in(7, 700);
             measures::quarantined(0);
+            measures::events_refused(2);
             measures::newest(Timestamp::now().as_millisecond() + 60_000);
             if fails { Err(anyhow::anyhow!("the bucket is gone")) } else { Ok(()) }
         };
@@ -272,6 +273,7 @@ mod tests {
             assert_eq!(told(&lines, "function_errors"), fails.then_some(1.0), "{lines:?}");
             assert!(told(&lines, "function_duration").is_some_and(|millis| millis >= 0.0), "{lines:?}");
             assert_eq!((told(&lines, "function_lines"), told(&lines, "function_bytes")), (Some(7.0), Some(700.0)));
+            assert_eq!(told(&lines, "function_events_refused"), Some(2.0));
             // What has not happened is not told; what seems to be ahead of the clock is of now.
             assert_eq!((told(&lines, "function_quarantined"), told(&lines, "function_batch_age")), (None, Some(0.0)));
             for line in lines.iter().filter(|line| line.get("_aws").is_some()) {

@@ -40,6 +40,11 @@ pub fn quarantined(number: usize) {
     count("function_quarantined", number);
 }
 
+/// Events that a bus did not take, and that wait elsewhere for whom they concern.
+pub fn events_refused(number: usize) {
+    count("function_events_refused", number);
+}
+
 /// Attempts that were not the first: calls that are made again, messages that came before.
 pub fn tried_again(times: usize) {
     count("function_retries", times);

@@ -1,6 +1,8 @@
 //! Which rules, which policy and which silences hold: the operators' own if they are in order, else the last ones that
 //! were, else the built-in ones.
 
+use std::sync::Arc;
+
 use super::policy::{Policy, Silences};
 use super::rules::problem::{InvalidRules, text_of};
 use super::rules::{RuleSet, Variables};
@@ -27,6 +29,48 @@ impl RuleSet {
         variables: &Variables,
     ) -> Chosen<RuleSet> {
         choose(name, stored, last_good, |name, text| RuleSet::load(name, text, variables), || built_in.clone())
+    }
+}
+
+/// Chooses rules, and keeps the last choice: to parse a file of thousands of rules takes longer than to evaluate them,
+/// and it rarely changes.
+#[derive(Debug)]
+pub struct Chooser {
+    name: &'static str,
+    built_in: RuleSet,
+    variables: Variables,
+    last: Option<Made>,
+}
+
+/// A choice, and what it was made by.
+#[derive(Debug)]
+struct Made {
+    stored: Option<Vec<u8>>,
+    last_good: Option<String>,
+    chosen: Arc<Chosen<RuleSet>>,
+}
+
+impl Chooser {
+    /// For the file that problems call `name`.
+    pub fn new(name: &'static str, built_in: RuleSet, variables: Variables) -> Chooser {
+        Chooser { name, built_in, variables, last: None }
+    }
+
+    /// Chooses as [`RuleSet::choose`] does. The same file is not parsed again; one of other bytes is, whatever its name
+    /// or time.
+    pub fn choose(&mut self, stored: Option<&[u8]>, last_good: Option<&str>) -> Arc<Chosen<RuleSet>> {
+        // What was in order last matters only where the file is not.
+        let holds = |made: &&Made| {
+            made.stored.as_deref() == stored
+                && (made.chosen.problem.is_none() || made.last_good.as_deref() == last_good)
+        };
+        if let Some(made) = self.last.as_ref().filter(holds) {
+            return Arc::clone(&made.chosen);
+        }
+        let chosen = RuleSet::choose(self.name, stored, last_good, &self.built_in, &self.variables);
+        let (chosen, stored) = (Arc::new(chosen), stored.map(<[u8]>::to_vec));
+        self.last = Some(Made { stored, last_good: last_good.map(str::to_owned), chosen: Arc::clone(&chosen) });
+        chosen
     }
 }
 

@@ -259,10 +259,12 @@ impl Work<'_> {
     fn take_in(&mut self, rules: &[&Rule], events: &[SecurityEvent], now: Minute) {
         let first = self.state.events.until.unwrap_or(now);
         let last = now.max(first);
+        // Once for all rules.
+        let events: Vec<(&SecurityEvent, Labels)> = events.iter().map(|event| (event, event.all_fields())).collect();
         for rule in rules {
             let Kind::Event(kind) = &rule.kind else { continue };
             let mut counts = self.state.events.counts.remove(&rule.id).unwrap_or_default();
-            event::count(rule, kind, events, (first, last), &mut counts);
+            event::count(rule, kind, &events, (first, last), &mut counts);
             let mut held = self.board.take(&rule.id);
             let foregone = foregone(rule, &mut held);
             let mut minute = first;

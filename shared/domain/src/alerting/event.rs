@@ -45,7 +45,7 @@ pub struct SecurityEvent {
 
 impl SecurityEvent {
     /// All fields that rules may ask for.
-    fn all_fields(&self) -> Labels {
+    pub(super) fn all_fields(&self) -> Labels {
         let own = [("event_type", &self.event_type), ("service", &self.service), ("level", &self.level)];
         let mut fields = self.fields.clone();
         fields.extend(own.map(|(name, value)| (name.to_owned(), value.clone())));
@@ -70,13 +70,12 @@ pub struct Counted {
 pub(super) fn count(
     rule: &Rule,
     event: &Event,
-    events: &[SecurityEvent],
+    events: &[(&SecurityEvent, Labels)],
     (first, last): (Minute, Minute),
     counts: &mut Counts,
 ) {
-    for happened in events {
-        let fields = happened.all_fields();
-        if !event.matches(&fields) {
+    for (happened, fields) in events {
+        if !event.matches(fields) {
             continue;
         }
         let value = |name: &String| fields.get(name).cloned().unwrap_or_else(|| OTHER.to_owned());

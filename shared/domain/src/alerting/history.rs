@@ -20,7 +20,7 @@ use crate::ports::Object;
 /// The service that these lines are of.
 pub const SERVICE: &str = "alert-evaluator";
 
-use super::notification::{Group, Notification, Reason};
+use super::notification::{Group, Named, Notification, Reason};
 
 /// One thing that the history notes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -64,7 +64,7 @@ pub struct Notified {
     pub group: Group,
     /// Why it is sent.
     pub reason: Reason,
-    /// Fingerprints of what fires, up to [`MAX_NOTED`].
+    /// Fingerprints of what fires, up to [`MAX_NAMED`](super::notification::MAX_NAMED); of a digest, in all its groups.
     pub firing: Vec<String>,
     /// Fingerprints of what is over, up to as many.
     pub resolved: Vec<String>,
@@ -72,9 +72,6 @@ pub struct Notified {
     #[serde(default)]
     pub beyond: usize,
 }
-
-/// How many alerts of each kind a [`Notified`] names.
-pub const MAX_NOTED: usize = 500;
 
 /// An alert that is not told.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -241,19 +238,10 @@ pub fn log_stream(now: Timestamp) -> String {
 impl Notified {
     /// What the history notes of `notification`.
     pub fn of(notification: &Notification) -> Notified {
-        let fingerprints = |episodes: &[super::episode::Episode]| -> Vec<String> {
-            episodes.iter().take(MAX_NOTED).map(|episode| episode.fingerprint.clone()).collect()
-        };
-        let beyond = |episodes: &[super::episode::Episode]| episodes.len().saturating_sub(MAX_NOTED);
-        Notified {
-            id: notification.id.clone(),
-            at: notification.at,
-            group: notification.group.clone(),
-            reason: notification.reason,
-            firing: fingerprints(&notification.firing),
-            resolved: fingerprints(&notification.resolved),
-            beyond: beyond(&notification.firing) + beyond(&notification.resolved),
-        }
+        let Notification { id, at, group, reason, digest, .. } = notification;
+        let alerts = digest.as_ref().map_or_else(|| Named::of([notification]), |digest| digest.alerts.clone());
+        let Named { firing, resolved, beyond } = alerts;
+        Notified { id: id.clone(), at: *at, group: group.clone(), reason: *reason, firing, resolved, beyond }
     }
 }
 
@@ -342,6 +330,7 @@ pub fn history_day(day: &str) -> String {
 mod tests {
     use super::*;
     use crate::alerting::episode::Ended;
+    use crate::alerting::notification::MAX_NAMED;
     use crate::alerting::testing::{episode, minute, notification};
     use crate::logs::archive;
     use serde_json::Value;
@@ -426,7 +415,7 @@ mod tests {
         let mut notification = notification("a", 0);
         notification.firing = (0..20_000).map(|number| episode(&format!("rule_{number}"), 0)).collect();
         let notified = Notified::of(&notification);
-        assert_eq!((notified.firing.len(), notified.beyond), (MAX_NOTED, 20_000 - MAX_NOTED));
+        assert_eq!((notified.firing.len(), notified.beyond), (MAX_NAMED, 20_000 - MAX_NAMED));
         let line = Record::Notified(notified).line("production");
         assert!(line.len() < 256 * 1024, "{}", line.len());
     }

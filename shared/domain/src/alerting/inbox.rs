@@ -161,7 +161,7 @@ pub fn quarantined(event: &[u8], error: &(dyn std::error::Error + 'static)) -> O
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Inbox {
-    /// Ids of what was taken in, and when.
+    /// Ids of what was taken in, and from when on that is remembered.
     taken: BTreeMap<String, Timestamp>,
     /// The last known state of alarms.
     alarms: Alarms,
@@ -205,7 +205,7 @@ impl Inbox {
             if !self.is_new(&id) {
                 continue;
             }
-            self.taken.insert(id, now);
+            self.taken.insert(id, remembered_from(&one, now));
             match one {
                 Incoming::Alarm(change) => episodes.extend(self.alarms.take(&change)),
                 Incoming::Deleted(deleted) => episodes.extend(self.alarms.delete(&deleted)),
@@ -233,6 +233,14 @@ impl Inbox {
 
 fn is_within_a_minute(tick: Timestamp, wall: Timestamp) -> bool {
     wall.duration_since(tick).abs() < SignedDuration::from_mins(1)
+}
+
+/// From when on it is remembered that `incoming` was taken in at `now`: by then it is forgotten, a security event is too
+/// old to count (see [`is_too_old`]), also one of a clock that is ahead. CloudWatch takes lines of up to two hours ahead;
+/// what claims to be of after tomorrow is none, and is not remembered for so long.
+fn remembered_from(incoming: &Incoming, now: Timestamp) -> Timestamp {
+    let at_most = now.checked_add(REMEMBERED).unwrap_or(now);
+    now.max(incoming.at().min(at_most))
 }
 
 /// Whether a security event that is new at `now` is told by nobody any more.
@@ -345,6 +353,20 @@ mod tests {
         for key in ["alerts/inbox/x.txt", "alerts/inbox/alarms/x", "alerts/history/alarms/x.json"] {
             assert_eq!(id_in(key), None, "{key}");
         }
+    }
+
+    #[test]
+    fn an_event_of_a_clock_that_is_ahead_is_remembered_until_it_is_too_old_to_count() {
+        let mut inbox = Inbox::default();
+        let event = || vec![Incoming::Security(security("a", "12:00:00"))];
+        assert_eq!(inbox.take(event(), at("10:00:00")).1.len(), 1);
+        for hours in 0..60 {
+            let now = at("10:00:00") + SignedDuration::from_hours(hours);
+            inbox.forget(now);
+            assert_eq!(inbox.take(event(), now).1, [], "after {hours} h");
+        }
+        inbox.forget(at("10:00:00") + SignedDuration::from_hours(60 + 24));
+        assert!(inbox.is_new(&event()[0].id()), "it is not remembered for ever");
     }
 
     #[test]

@@ -69,6 +69,24 @@ pub struct Digest {
     pub from: Timestamp,
     /// A line a group, the worst first.
     pub lines: Vec<DigestLine>,
+    /// The alerts that these count, for the history: those of the worst groups, as many as it has room for.
+    #[serde(default)]
+    pub alerts: Named,
+}
+
+/// How many alerts of each kind a [`Named`] names.
+pub const MAX_NAMED: usize = 500;
+
+/// Alerts by their fingerprints. Bounded, as a line of the history has to fit into a log event.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Named {
+    /// Of what fires, up to [`MAX_NAMED`].
+    pub firing: Vec<String>,
+    /// Of what is over, up to as many.
+    pub resolved: Vec<String>,
+    /// How many more there are.
+    pub beyond: usize,
 }
 
 /// What a digest says of a group.
@@ -102,6 +120,28 @@ impl Notification {
     pub fn id_of(group: &Group, at: Timestamp) -> String {
         let (severity, at) = (group.severity.as_str(), at.as_millisecond().to_be_bytes());
         keys::fingerprint([severity.as_bytes(), group.class.as_bytes(), group.service.as_bytes(), &at])
+    }
+
+    /// The groups that it speaks of: its own, and those that a digest stands for.
+    pub fn groups(&self) -> impl Iterator<Item = &Group> {
+        let lines = self.digest.iter().flat_map(|digest| &digest.lines);
+        std::iter::once(&self.group).chain(lines.map(|line| &line.group))
+    }
+}
+
+impl Named {
+    /// The alerts that `told` tell one by one, in their order.
+    pub fn of<'a>(told: impl IntoIterator<Item = &'a Notification>) -> Named {
+        let mut named = Named::default();
+        for notification in told {
+            let Notification { firing, resolved, .. } = notification;
+            for (names, episodes) in [(&mut named.firing, firing), (&mut named.resolved, resolved)] {
+                let room = MAX_NAMED - names.len();
+                names.extend(episodes.iter().take(room).map(|episode| episode.fingerprint.clone()));
+                named.beyond += episodes.len().saturating_sub(room);
+            }
+        }
+        named
     }
 }
 

@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::history::{Batch, Record};
-use super::notification::Notification;
+use super::notification::{Group, Notification};
 
 /// How long a claim holds, from the time that a tick stands for. Its function is surely over by then: the
 /// schedule hands a tick over at most 60 s late, Lambda starts it at most 60 s later, and it may run for 50 s.
@@ -56,6 +56,23 @@ impl Claimed {
     }
 }
 
+/// Groups of which something is not told yet. What was decided later about any of them has to wait for it: RESOLVED must
+/// not overtake FIRING, be either told by itself or in a digest.
+#[derive(Debug, Clone, Default)]
+pub struct HeldBack(BTreeSet<Group>);
+
+impl HeldBack {
+    /// Whether `notification` has nothing to wait for.
+    pub fn lets_through(&self, notification: &Notification) -> bool {
+        !notification.groups().any(|group| self.0.contains(group))
+    }
+
+    /// From here on whatever concerns a group of `notification` waits.
+    pub fn add(&mut self, notification: &Notification) {
+        self.0.extend(notification.groups().cloned());
+    }
+}
+
 impl Outbox {
     /// Adds what the history has to note, all that was decided together.
     pub fn record(&mut self, records: Vec<Record>) {
@@ -69,7 +86,7 @@ impl Outbox {
     }
 
     /// Claims what nobody else is at, up to [`MAX_BATCHES`] and [`MAX_CLAIMED`], and answers it. What concerns a group
-    /// of which an earlier notification is being sent stays: RESOLVED must not overtake FIRING.
+    /// of which an earlier notification is being sent, or waits for one, stays.
     pub fn claim(&mut self, now: Timestamp) -> Claimed {
         let mut claimed = Claimed::default();
         for held in &mut self.records {
@@ -77,14 +94,16 @@ impl Outbox {
                 claimed.records.push(held.claim(now));
             }
         }
-        let mut in_flight = BTreeSet::new();
+        let mut held_back = HeldBack::default();
         for held in &mut self.notifications {
-            let group = held.what.group.clone();
-            if !held.is_free(now) || in_flight.contains(&group) || claimed.notifications.len() == MAX_CLAIMED {
-                in_flight.insert(group);
-                continue;
+            if claimed.notifications.len() == MAX_CLAIMED {
+                break;
             }
-            claimed.notifications.push(held.claim(now));
+            if held.is_free(now) && held_back.lets_through(&held.what) {
+                claimed.notifications.push(held.claim(now));
+            } else {
+                held_back.add(&held.what);
+            }
         }
         claimed
     }
@@ -129,7 +148,9 @@ impl<T: Clone> Held<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::alerting::notification::{Digest, DigestLine, Named, Reason};
     use crate::alerting::testing::{episode, notification};
+    use proptest::prelude::*;
 
     fn at(time: &str) -> Timestamp {
         format!("2026-11-21T{time}Z").parse().unwrap()
@@ -188,5 +209,86 @@ mod tests {
         outbox.notify(notification("a", 5));
         outbox.notify(notification("b", 5));
         assert_eq!(services(&outbox.claim(at("10:01:00"))), ["b"]);
+    }
+
+    /// One that stands for the groups of these services.
+    fn digest(services: &[&str], minute: i64) -> Notification {
+        let line = |service: &&str| DigestLine { group: notification(service, minute).group, firing: 1, resolved: 0 };
+        let lines = services.iter().map(line).collect();
+        let told = notification("all", minute);
+        let digest = Digest { from: told.at, lines, alerts: Named::default() };
+        Notification { reason: Reason::Digest, firing: Vec::new(), digest: Some(digest), ..told }
+    }
+
+    #[test]
+    fn nothing_overtakes_a_digest_of_its_group_nor_a_digest_what_came_before_of_its_groups() {
+        for (digests, claimed) in [
+            (vec![digest(&["a", "b"], 0)], vec!["c"]),
+            (vec![digest(&["a"], 0), digest(&["c"], 1)], vec!["b"]),
+            (vec![digest(&["d"], 0)], vec!["a", "b", "c"]),
+        ] {
+            let mut outbox = Outbox::default();
+            digests.into_iter().for_each(|one| outbox.notify(one));
+            outbox.claim(at("10:00:00"));
+            ["a", "b", "c"].into_iter().for_each(|service| outbox.notify(notification(service, 5)));
+            assert_eq!(services(&outbox.claim(at("10:01:00"))), claimed);
+        }
+        let mut outbox = outbox(&["a"]);
+        outbox.claim(at("10:00:00"));
+        outbox.notify(digest(&["a", "b"], 5));
+        outbox.notify(notification("b", 6));
+        outbox.notify(notification("c", 6));
+        assert_eq!(services(&outbox.claim(at("10:01:00"))), ["c"], "b waits for the digest, which waits for a");
+    }
+
+    proptest! {
+        /// Whatever fails to be sent, and whichever claims end: about each group people hear in the order in which it
+        /// was decided, and all of it.
+        #[test]
+        fn each_group_is_told_of_in_order(
+            decided in proptest::collection::vec(proptest::collection::btree_set(0..4_usize, 1..4), 1..12),
+            steps in proptest::collection::vec((0..4_usize, any::<bool>(), proptest::collection::vec(any::<bool>(), 12)), 1..30),
+        ) {
+            const SERVICES: [&str; 4] = ["a", "b", "c", "d"];
+            let named = |places: &BTreeSet<usize>| places.iter().map(|at| SERVICES[*at]).collect::<Vec<_>>();
+            let mut waiting = decided.iter().enumerate().map(|(minute, places)| match &named(places)[..] {
+                [one] => notification(one, minute as i64),
+                many => digest(many, minute as i64),
+            });
+            let (mut outbox, mut told, mut now) = (Outbox::default(), Vec::<Notification>::new(), at("10:00:00"));
+            let send = |outbox: &mut Outbox, claimed: &Claimed, works: &[bool], told: &mut Vec<Notification>| {
+                let (mut done, mut held_back) = (BTreeSet::new(), HeldBack::default());
+                for (one, works) in claimed.notifications.iter().zip(works.iter().chain(std::iter::repeat(&true))) {
+                    if *works && held_back.lets_through(one) {
+                        told.push(one.clone());
+                        done.insert(one.id.clone());
+                    } else {
+                        held_back.add(one);
+                    }
+                }
+                outbox.settle(claimed, &done);
+            };
+            for (new, crashes, works) in steps {
+                waiting.by_ref().take(new).for_each(|one| outbox.notify(one));
+                let claimed = outbox.claim(now);
+                if !crashes {
+                    send(&mut outbox, &claimed, &works, &mut told);
+                }
+                now = now.checked_add(SignedDuration::from_mins(1)).unwrap();
+            }
+            waiting.for_each(|one| outbox.notify(one));
+            for _ in 0..=decided.len() {
+                now = now.checked_add(CLAIM).unwrap();
+                let claimed = outbox.claim(now);
+                send(&mut outbox, &claimed, &[], &mut told);
+            }
+            prop_assert!(outbox.is_empty());
+            for service in SERVICES {
+                let of = |one: &&Notification| one.groups().any(|group| group.service == service);
+                let heard: Vec<Timestamp> = told.iter().filter(of).map(|one| one.at).collect();
+                prop_assert!(heard.is_sorted(), "{service}: {heard:?}");
+                prop_assert_eq!(heard.len(), decided.iter().filter(|places| named(places).contains(&service)).count());
+            }
+        }
     }
 }

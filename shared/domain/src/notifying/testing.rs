@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::Minute;
 use crate::alerting::episode::{Ended, Episode, Origin};
-use crate::alerting::notification::{Digest, DigestLine, Group, Notification, Reason};
+use crate::alerting::notification::{Digest, DigestLine, Group, Named, Notification, Reason};
 use crate::alerting::rules::Severity;
 
 use super::document::AlertDocument;
@@ -76,7 +76,7 @@ pub fn digest() -> Notification {
         line(group(Severity::Error, "business", "contract"), 11, 2),
         line(group(Severity::Warning, "performance", "all"), 0, 1),
     ];
-    let digest = Digest { from: minute(30).start(), lines };
+    let digest = Digest { from: minute(30).start(), lines, alerts: Named::default() };
     let (group, at) = (group(Severity::Critical, "system", "all"), minute(35).start());
     let id = Notification::id_of(&group, at);
     let (firing, resolved) = (Vec::new(), Vec::new());

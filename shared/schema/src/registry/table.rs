@@ -394,6 +394,10 @@ pub const METRICS: &[Definition] = &[
         "function_quarantined",
         "What was put to quarantine: log events, business events, spans, metrics, states.",
     ),
+    own_counter(
+        "function_events_refused",
+        "Security events of calls that the bus did not take; alert-evaluator finds them with its next tick.",
+    ),
     own_counter("function_retries", "Calls to AWS that were tried again, and messages that came again."),
     by(
         Source::Functions,

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use crate::alerting::engine::FILES;
 use crate::alerting::episode::Episode;
 use crate::alerting::history::{Muted, Record, SilenceTurned};
-use crate::alerting::notification::{Digest, DigestLine, Group, Notification, Reason};
+use crate::alerting::notification::{Digest, DigestLine, Group, Named, Notification, Reason};
 use crate::alerting::rules::Severity;
 
 use super::calendar::Calendar;
@@ -350,7 +350,7 @@ fn digest(told: &[Notification], from: Timestamp, now: Timestamp) -> Notificatio
         group,
         firing: Vec::new(),
         resolved: Vec::new(),
-        digest: Some(Digest { from, lines }),
+        digest: Some(Digest { from, lines, alerts: Named::of(told) }),
     }
 }
 

@@ -7,8 +7,8 @@ use super::silences::Silence;
 use super::*;
 use crate::Minute;
 use crate::alerting::episode::{Ended, Episode};
-use crate::alerting::history::Record;
-use crate::alerting::notification::Notification;
+use crate::alerting::history::{Notified, Record};
+use crate::alerting::notification::{MAX_NAMED, Notification};
 use crate::alerting::testing::episode;
 
 /// Seconds after 2026-11-23T10:00Z, a Monday.
@@ -495,6 +495,32 @@ fn a_storm_goes_on_as_long_as_there_is_too_much() {
             "390 new_alerts s2 +s2.c +s2.d",
         ]
     );
+}
+
+#[test]
+fn the_history_names_what_a_digest_counts_the_worst_first_and_as_much_as_it_has_room_for() {
+    let cap = StormCap { notifications: 1, within: Duration::from_secs(120) };
+    let mut play = Play::of(Policy { storm: Some(cap), ..policy() });
+    play.tick(0, "+warning.s1.a +s2.a +s2.b");
+    let [digest] = &play.tick(30, "")[..] else { panic!("one digest") };
+    let Notified { firing, resolved, beyond, .. } = Notified::of(digest);
+    assert_eq!(
+        (&firing[..], &resolved[..], beyond),
+        (&["s2.a", "s2.b", "warning.s1.a"].map(str::to_owned)[..], &[][..], 0)
+    );
+    play.tick(40, "-s2.a -warning.s1.a");
+    let [digest] = &play.tick(160, "")[..] else { panic!("another one") };
+    let Notified { firing, resolved, .. } = Notified::of(digest);
+    assert_eq!(
+        (&firing[..], &resolved[..]),
+        (&["s2.b".to_owned()][..], &["s2.a", "warning.s1.a"].map(str::to_owned)[..])
+    );
+
+    let many: Vec<String> = (0..3 * MAX_NAMED).map(|at| format!("+s{}.{at}", at % 2)).collect();
+    let mut play = Play::of(Policy { storm: Some(cap), ..policy() });
+    play.tick(0, &many.join(" "));
+    let notified = Notified::of(&play.tick(30, "")[0]);
+    assert_eq!((notified.firing.len(), notified.beyond), (MAX_NAMED, 2 * MAX_NAMED));
 }
 
 #[test]

@@ -4,9 +4,12 @@ mod kinds;
 mod mistakes;
 mod schema;
 
+use std::sync::Arc;
+
 use super::scenario::Mismatch;
 use super::*;
 use crate::alerting::DEFAULT_RULES;
+use crate::alerting::chosen::{Chooser, Chosen};
 use proptest::prelude::*;
 
 fn variables() -> Variables {
@@ -230,6 +233,36 @@ fn a_bad_file_leaves_the_last_good_rules_in_force() {
         assert!(in_force(&chosen.holds), "{why}");
         assert_eq!(chosen.accepted.as_ref(), accepted, "{why}");
         assert_eq!(chosen.problem.map_or(0, |problem| problem.problems.len()), mistakes, "{why}");
+    }
+}
+
+#[test]
+fn a_file_is_parsed_again_where_it_has_changed_and_only_there() {
+    let mut chooser = Chooser::new("config/rules.yaml", built_in(), variables());
+    let (other, typo) = (RULE.replace("gt: 3", "gt: 4"), RULE.replace("gt: 3", "qt: 3"));
+    let mut before: Option<Arc<Chosen<RuleSet>>> = None;
+    for (stored, last_good, is_same) in [
+        (Some(RULE), None, false),
+        (Some(RULE), Some(RULE), true),
+        (Some(other.as_str()), Some(RULE), false),
+        (Some(&typo), Some(&other), false),
+        (Some(&typo), Some(&other), true),
+        // Another instance has found another one to be in order meanwhile.
+        (Some(&typo), Some(RULE), false),
+        (None, Some(RULE), false),
+        (None, None, true),
+        (Some(RULE), None, false),
+    ] {
+        let chosen = chooser.choose(stored.map(str::as_bytes), last_good);
+        let stored = stored.map(str::as_bytes);
+        let anew = RuleSet::choose("config/rules.yaml", stored, last_good, &built_in(), &variables());
+        assert_eq!(*chosen, anew, "{stored:?} after {last_good:?}");
+        assert_eq!(
+            before.is_some_and(|before| Arc::ptr_eq(&before, &chosen)),
+            is_same,
+            "{stored:?} after {last_good:?}"
+        );
+        before = Some(chosen);
     }
 }
 
