@@ -445,7 +445,9 @@ fn words(description: &str) -> (BTreeMap<&str, &str>, String) {
         match word.split_once('=') {
             // One that can't be read stays where people see it.
             Some(("severity", value)) if severity(value).is_none() => rest.push(word),
-            Some((name @ ("severity" | "class" | "service" | "runbook" | "nodata" | "told-by"), value)) if !value.is_empty() => {
+            Some((name @ ("severity" | "class" | "service" | "runbook" | "nodata" | "told-by"), value))
+                if !value.is_empty() =>
+            {
                 said.insert(name, value);
             }
             _ => rest.push(word),
@@ -601,10 +603,7 @@ impl Alarms {
             }
             State::Ok => episodes.extend(known.firing.take().map(|episode| over(episode, change.end(None), change.at))),
             State::InsufficientData
-                if !is_quiet
-                    && known.without_data.is_none()
-                    && !change.is_new
-                    && !change.about.ignores_no_data =>
+                if !is_quiet && known.without_data.is_none() && !change.is_new && !change.about.ignores_no_data =>
             {
                 let episode = change.is_without_data();
                 if change.about.tells_no_data_at_once {
@@ -654,9 +653,7 @@ impl Alarms {
 
     /// Drops what nobody needs to remember at `now`.
     pub fn forget(&mut self, now: Timestamp) {
-        self.0.retain(|_, known| {
-            known.is_open() || now.duration_since(known.at) <= REMEMBERED
-        });
+        self.0.retain(|_, known| known.is_open() || now.duration_since(known.at) <= REMEMBERED);
     }
 }
 

@@ -213,8 +213,14 @@ mod tests {
             ("", "not an alert state"),
             ("{}", "not an alert state"),
             (r#"{"version": 2}"#, "not an alert state"),
-            (r#"{"version": 1, "old": true}"#, "alert state of version 1, this is version 2: nothing is evaluated until"),
-            (r#"{"version": 3, "new": true}"#, "alert state of version 3, this is version 2: nothing is evaluated until"),
+            (
+                r#"{"version": 1, "old": true}"#,
+                "alert state of version 1, this is version 2: nothing is evaluated until",
+            ),
+            (
+                r#"{"version": 3, "new": true}"#,
+                "alert state of version 3, this is version 2: nothing is evaluated until",
+            ),
         ] {
             let error = AlertState::parse(body.as_bytes()).unwrap_err().to_string();
             assert!(error.starts_with(expected), "{body}: {error}");

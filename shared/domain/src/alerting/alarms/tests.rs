@@ -263,8 +263,7 @@ fn of_two_stacks_in_an_account_each_tells_its_own_alarms() {
 fn the_id_of_a_change_is_made_of_what_cloudwatch_says() {
     // It is a stored key: it may not change with our names for things.
     let change = change("alarm");
-    let parts: [&[u8]; 5] =
-        [b"alarm", change.arn.as_bytes(), b"ALARM", b"", &change.at.as_millisecond().to_be_bytes()];
+    let parts: [&[u8]; 5] = [b"alarm", change.arn.as_bytes(), b"ALARM", b"", &change.at.as_millisecond().to_be_bytes()];
     assert_eq!(change.id(), keys::fingerprint(parts));
     for state in [State::Ok, State::Alarm, State::InsufficientData] {
         assert_eq!(json!(state), state.as_str());
