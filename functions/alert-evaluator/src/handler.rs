@@ -300,6 +300,9 @@ where
         let (mut changes, events) = state.take_in(inbox.new, now);
         let is_asked_for = || events.iter().any(|event| event.is_asked_for(&chosen.rules));
         if wall.is_some() && changes.is_empty() && !is_asked_for() {
+            if summary.taken_in == 0 {
+                self.clear(&inbox.keys).await?; // It came once more: nobody waits for what lies there.
+            }
             return Ok(Attempt::Kept);
         }
         let due = engine::due(Some(&state), now, recent.flushed_until, chosen.rules.evaluation_delay);
