@@ -50,6 +50,7 @@ fn config() -> Config {
         environment: "production".into(),
         region: "eu-west-1".into(),
         amazon_q: false,
+        ours: Default::default(),
     }
 }
 

@@ -107,7 +107,7 @@ fn each_function_may_do_what_its_ports_need_and_nothing_else() {
     let evaluate = || {
         let read =
             ["rollups/recent.json", "config/rules.yaml", "config/policy.yaml", "config/silences.yaml", "archive/*"];
-        let write = ["alerts/history/*", "quarantine/alert-events/*", "alerts/charts/*"];
+        let write = ["alerts/history/*", "quarantine/alert-events/*", "quarantine/notifications/*", "alerts/charts/*"];
         vec![
             on_bucket("GetObject", &read),
             on_bucket("GetObject", &["alerts/charts/*", "alerts/inbox/*", "state/alert-evaluator.json"]),
@@ -345,6 +345,8 @@ fn every_alarm_is_heard_and_each_about_a_function_is_about_the_one_it_speaks_of(
         let properties = &alarm["Properties"];
         let description = text(&properties["AlarmDescription"]);
         let severity = description.split_whitespace().find_map(|word| word.strip_prefix("severity="));
+        // Of two stacks in an account each tells its own.
+        assert!(description.split_whitespace().any(|word| word == "told-by=${AWS::StackName}"), "{id}: {description}");
         if properties["AlarmActions"].is_null() {
             assert_eq!(severity, Some("error"), "{id} does not say how bad it is");
         } else {

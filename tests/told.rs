@@ -287,6 +287,7 @@ fn alert_evaluator() -> Vec<Run> {
         environment: "test".into(),
         region: "eu-west-1".into(),
         amazon_q: false,
+        ours: Default::default(),
     };
     let made_on = |bucket: InMemoryBucket, recent: Option<RecentRollups>| {
         recent.into_iter().for_each(|recent| bucket.place(keys::RECENT_ROLLUPS, recent.to_object().body));

@@ -1,6 +1,9 @@
 //! Configuration from the environment, the same for both doors.
 
+use std::convert::Infallible;
+
 use aws::variables::{ConfigError, Variables};
+use domain::alerting::alarms::Ours;
 
 /// What the function has to know.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,12 +22,22 @@ pub struct Config {
     pub region: String,
     /// Whether subscribers of the topic by HTTPS are Amazon Q Developer in chat applications.
     pub amazon_q: bool,
+    /// Which alarms of CloudWatch it tells.
+    pub ours: Ours,
 }
 
 impl Config {
     /// The variables it reads, beside `AWS_REGION`, which Lambda sets.
-    pub const VARIABLES: [&str; 6] =
-        ["BUCKET_NAME", "ALERT_TOPIC_ARN", "HISTORY_LOG_GROUP", "DATABASE_INSTANCE", "ENVIRONMENT", "AMAZON_Q"];
+    pub const VARIABLES: [&str; 8] = [
+        "BUCKET_NAME",
+        "ALERT_TOPIC_ARN",
+        "HISTORY_LOG_GROUP",
+        "DATABASE_INSTANCE",
+        "ENVIRONMENT",
+        "AMAZON_Q",
+        "STACK_NAME",
+        "ALARM_PREFIXES",
+    ];
 
     /// Reads them; every problem is told at once.
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Config, ConfigError> {
@@ -36,6 +49,8 @@ impl Config {
         let environment = variables.required("ENVIRONMENT");
         let region = variables.required("AWS_REGION");
         let amazon_q = variables.optional_with("AMAZON_Q", on_or_off).unwrap_or_default();
+        let stack = variables.required("STACK_NAME");
+        let prefixes = variables.optional_with("ALARM_PREFIXES", listed).unwrap_or_default();
         variables.finish(|| {
             Some(Config {
                 bucket_name,
@@ -45,9 +60,16 @@ impl Config {
                 environment,
                 region,
                 amazon_q,
+                ours: Ours { stack, prefixes },
             })
         })
     }
+}
+
+/// What stands between commas.
+fn listed(text: &str) -> Result<Vec<String>, Infallible> {
+    let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+    Ok(parts.map(str::to_owned).collect())
 }
 
 fn on_or_off(text: &str) -> Result<bool, &'static str> {

@@ -8,10 +8,11 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail, ensure};
 use aws::measures;
 use domain::Minute;
 use domain::alerting::DEFAULT_RULES;
+use domain::alerting::alarms::Ours;
 use domain::alerting::chosen::{Chooser, Chosen};
 use domain::alerting::engine::{
     self, FileProblem, ForeignRead, NotDue, Outcome, POLICY_INVALID, RULES_INVALID, SILENCES_INVALID, Tick,
@@ -30,7 +31,7 @@ use domain::metrics::recent::RecentRollups;
 use domain::notifying::message::Sender;
 use domain::ports::{
     AppendLog, DeleteObjects, GetObject, ListDated, ListObjects, MAX_DELETED, MetricQuery, PortError, PresignObject,
-    Publish, PutObject, ReadMetrics, ReplaceObject, Replaced, Stored, Unanswered, Version,
+    Publish, PutObject, ReadMetrics, ReplaceObject, Replaced, Retry, Stored, Unanswered, Version,
 };
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
@@ -38,13 +39,17 @@ use serde::Serialize;
 
 use crate::Config;
 use crate::evidence::Known;
-use crate::sending::{Receivers, Sent};
+use crate::sending::{Receivers, SENDING, Sent};
 
 /// How often a tick that an event has brought about is tried again when other evaluators write in between. The event is
 /// kept, so that the next tick takes it in.
 const TRIES_OF_EVENTS: usize = 3;
 
-/// How long after the end of sending it is tried to note what was sent, when other evaluators write in between.
+/// Of [`SENDING`], how long CloudWatch is waited for. What it has not answered by then is unknown for this tick: alerts on
+/// our own metrics, and what waits to be told, do not wait for it.
+const READING: Duration = Duration::from_secs(8);
+
+/// How long after the end of sending it is tried to note what was sent, when other evaluators write in between or S3 fails.
 const SETTLING: Duration = Duration::from_secs(15);
 
 /// Mistakes in a file of the operators that are told and noted.
@@ -73,6 +78,7 @@ pub struct Evaluator<B, M, P, L> {
     ports: Ports<B, M, P, L>,
     sender: Sender,
     rules: Mutex<Chooser>,
+    ours: Ours,
 }
 
 /// What a tick did, for the log and for whoever invokes the function by hand.
@@ -92,7 +98,8 @@ pub struct Summary {
     pub waiting_for_metrics: bool,
     /// Whether the time for sending was up before all was sent; the next tick goes on.
     pub cut_short: bool,
-    /// Whether the event that came is kept, but was left to the next tick: too many came at once, or something failed.
+    /// Whether the event that came is kept, but was left to the next tick: nobody is told of it at once, too many came
+    /// at once, or something failed.
     pub kept: bool,
     /// Whether the event that came could not be read, and is in quarantine.
     pub quarantined: bool,
@@ -139,7 +146,7 @@ struct Committed {
 enum Attempt {
     /// There was nothing to do.
     Nothing(Summary),
-    /// Events have brought about enough ticks.
+    /// The event waits for the scheduled tick: nobody would be told more now, or events have brought about enough ticks.
     Kept,
     /// Another evaluator has written meanwhile.
     Conflict,
@@ -162,21 +169,23 @@ where
     pub fn new(ports: Ports<B, M, P, L>, config: &Config) -> anyhow::Result<Evaluator<B, M, P, L>> {
         let variables = Variables::from([("DATABASE_INSTANCE".to_owned(), config.database_instance.clone())]);
         let built_in = RuleSet::load("the built-in rules", DEFAULT_RULES, &variables)?;
-        let Config { environment, region, amazon_q, .. } = config.clone();
+        let Config { environment, region, amazon_q, ours, .. } = config.clone();
         let rules = Mutex::new(Chooser::new(keys::RULES, built_in, variables));
-        Ok(Evaluator { ports, sender: Sender { environment, region, amazon_q }, rules })
+        Ok(Evaluator { ports, sender: Sender { environment, region, amazon_q }, rules, ours })
     }
 
-    /// Keeps an event from outside, an alarm's or about security, and does a tick with it, unless events have brought
-    /// about [`inbox::MAX_TICKS`] within the minute: the scheduled tick takes in what is kept. `wall` is the wall clock's
-    /// time: an event that claims to be of a later one is of now.
+    /// Keeps an event from outside, an alarm's or about security, and does a tick with it, unless no alarm begins or ends
+    /// anything by it and no rule asks for it, or events have brought about [`inbox::MAX_TICKS`] within the minute: the
+    /// scheduled tick takes in what is kept. `wall` is the wall clock's time: an event that claims to be of a later one is
+    /// of now.
     ///
     /// # Errors
     ///
-    /// Where it could not be kept. Once it is, the next tick does what this one could not: a retry would only be in its
-    /// way. An event that can't be read is no error: it is in quarantine, and trying again would not help.
+    /// Where it could not be kept, or its tick failed for a reason that does not pass by itself (a state that can't be
+    /// read, a right that is missing), so that an alarm tells of it. Of what may pass it is none: the next tick does what
+    /// this one could not, and a retry would only be in its way. Nor is an event that can't be read: it is in quarantine.
     pub async fn receive(&self, event: &str, wall: Timestamp, send_until: Instant) -> anyhow::Result<Summary> {
-        let incoming = match Incoming::read(event) {
+        let incoming = match Incoming::receive(event, &self.ours) {
             Ok(incoming) => incoming,
             Err(error) => {
                 let object = inbox::quarantined(event.as_bytes(), &error);
@@ -188,9 +197,14 @@ where
             }
         };
         self.ports.bucket.put(&incoming.to_object()).await.context("an event is not kept")?;
-        let now = incoming.at().min(wall);
+        let kept = Summary { kept: true, ..Summary::default() };
+        if incoming.is_quiet() {
+            tracing::info!("an alarm that is not told here is kept; the next tick takes it in");
+            return Ok(kept);
+        }
+        let (now, read_until) = (incoming.at().min(wall), read_until(send_until));
         for _ in 0..TRIES_OF_EVENTS {
-            let ticked = match self.attempt(now, Some(wall)).await {
+            let ticked = match self.attempt(now, Some(wall), read_until).await {
                 Ok(Attempt::Nothing(summary)) => Ok(summary),
                 Ok(Attempt::Committed(committed)) => self.tell(*committed, send_until).await,
                 Ok(Attempt::Kept) => break,
@@ -200,13 +214,16 @@ where
                 }
                 Err(error) => Err(error),
             };
-            return Ok(ticked.unwrap_or_else(|error| {
-                tracing::error!(error = format!("{error:#}"), "the event is kept; the next tick does what is left");
-                Summary { kept: true, ..Summary::default() }
-            }));
+            return match ticked {
+                Err(error) if may_pass(&error) => {
+                    tracing::error!(error = format!("{error:#}"), "the event is kept; the next tick does what is left");
+                    Ok(kept)
+                }
+                ticked => ticked.context("the event is kept, but its tick failed"),
+            };
         }
         tracing::info!("the event is kept; the next tick takes it in");
-        Ok(Summary { kept: true, ..Summary::default() })
+        Ok(kept)
     }
 
     /// Does one tick that stands for `now`, and begins to send nothing once it is `send_until`. One that stands for an
@@ -215,10 +232,10 @@ where
     /// # Errors
     ///
     /// Where something could not be read, other evaluators were faster until `send_until`, not everything could be told,
-    /// or what was taken in could not be deleted. The next tick does what is left.
+    /// or nothing at all in time, or what was taken in could not be deleted. The next tick does what is left.
     pub async fn tick(&self, now: Timestamp, send_until: Instant) -> anyhow::Result<Summary> {
         loop {
-            match self.attempt(now, None).await? {
+            match self.attempt(now, None, read_until(send_until)).await? {
                 Attempt::Nothing(summary) => return Ok(summary),
                 Attempt::Committed(committed) => return self.tell(*committed, send_until).await,
                 // That nobody else is in the way for so long is sure: events bring about few ticks.
@@ -230,8 +247,14 @@ where
         }
     }
 
-    /// `wall` is the wall clock's time of the event that has brought it about, if one has.
-    async fn attempt(&self, now: Timestamp, wall: Option<Timestamp>) -> anyhow::Result<Attempt> {
+    /// `wall` is the wall clock's time of the event that has brought it about, if one has. CloudWatch is waited for until
+    /// `read_until`.
+    async fn attempt(
+        &self,
+        now: Timestamp,
+        wall: Option<Timestamp>,
+        read_until: tokio::time::Instant,
+    ) -> anyhow::Result<Attempt> {
         if let Some(wall) = wall
             && let (Some(state), _) = self.load_state().await?
             && !state.inbox.is_open(wall)
@@ -269,17 +292,6 @@ where
         state.accepted_policy = policy_of.accepted;
         state.accepted_silences = silences_of.accepted;
 
-        let due = engine::due(Some(&state), now, recent.flushed_until, chosen.holds.evaluation_delay);
-        if due == Err(NotDue::WaitingForMetrics) {
-            summary.waiting_for_metrics = true;
-            report_waiting(recent.flushed_until, now);
-        }
-        let due = due.ok();
-        (summary.evaluated, summary.skipped) = due.map_or((0, 0), |due| (due.to.since(due.from) + 1, due.skipped));
-        let (foreign, unanswered) = match due {
-            Some(due) => self.read_foreign(&engine::foreign_read(&chosen.holds, due)).await,
-            None => (ForeignValues::new(), BTreeMap::new()),
-        };
         for one in &inbox.new {
             if let Incoming::Security(event) = one
                 && inbox::is_too_old(event, now)
@@ -288,6 +300,24 @@ where
             }
         }
         let (mut changes, events) = state.take_in(inbox.new, now);
+        let is_asked_for = || events.iter().any(|event| event.is_asked_for(&chosen.holds));
+        if wall.is_some() && changes.is_empty() && !is_asked_for() {
+            if summary.taken_in == 0 {
+                self.clear(&inbox.keys).await?; // It came once more: nobody waits for what lies there.
+            }
+            return Ok(Attempt::Kept);
+        }
+        let due = engine::due(Some(&state), now, recent.flushed_until, chosen.holds.evaluation_delay);
+        if due == Err(NotDue::WaitingForMetrics) {
+            summary.waiting_for_metrics = true;
+            report_waiting(recent.flushed_until, now);
+        }
+        let due = due.ok();
+        (summary.evaluated, summary.skipped) = due.map_or((0, 0), |due| (due.to.since(due.from) + 1, due.skipped));
+        let (foreign, unanswered) = match due {
+            Some(due) => self.read_foreign(&engine::foreign_read(&chosen.holds, due), read_until).await,
+            None => (ForeignValues::new(), BTreeMap::new()),
+        };
         let tick = Tick {
             unanswered: &unanswered,
             events: &events,
@@ -300,13 +330,15 @@ where
         decide(&mut state, &policy_of.holds, &silences_of.holds, &changes, records, now);
 
         // An event may come long after it happened, and whoever sends has to have the time of a claim from now on.
-        let claimed = state.outbox.claim(wall.map_or(now, |wall| wall.max(now)));
+        let run = format!("{:016x}", RandomState::new().hash_one(0_u8));
+        let claimed = state.outbox.claim(wall.map_or(now, |wall| wall.max(now)), &run);
         if before.as_ref() == Some(&state) {
             self.clear(&inbox.keys).await?;
             return Ok(Attempt::Nothing(summary));
         }
         wall.into_iter().for_each(|wall| state.inbox.note_tick(wall));
-        let Some(version) = self.commit(&state, version.as_ref()).await? else { return Ok(Attempt::Conflict) };
+        let committed = self.commit_for(&run, state, version.as_ref()).await?;
+        let Some((state, version)) = committed else { return Ok(Attempt::Conflict) };
         let uncleared = self.clear(&inbox.keys).await.err();
         let committed = Committed { state, version, claimed, now, summary, uncleared, chosen, recent, foreign };
         Ok(Attempt::Committed(Box::new(committed)))
@@ -408,12 +440,19 @@ where
 
     /// What CloudWatch says, and of which series it says nothing: the rules that read one of these are in error, and
     /// the others go on.
-    async fn read_foreign(&self, read: &ForeignRead) -> (ForeignValues, BTreeMap<MetricQuery, Unanswered>) {
+    async fn read_foreign(
+        &self,
+        read: &ForeignRead,
+        until: tokio::time::Instant,
+    ) -> (ForeignValues, BTreeMap<MetricQuery, Unanswered>) {
         let (mut values, mut unanswered) = (ForeignValues::new(), BTreeMap::new());
         if read.queries.is_empty() {
             return (values, unanswered);
         }
-        let answers = self.ports.metrics.read_metrics(&read.queries, read.from, read.until).await;
+        let asked = self.ports.metrics.read_metrics(&read.queries, read.from, read.until);
+        let late = || Err(Unanswered { reason: "CloudWatch has not answered in time".to_owned() });
+        let answers = tokio::time::timeout_at(until, asked).await;
+        let answers = answers.unwrap_or_else(|_| read.queries.iter().map(|_| late()).collect());
         for (query, answer) in read.queries.iter().cloned().zip(answers) {
             match answer {
                 Ok(answer) => drop(values.insert(query, answer)),
@@ -435,6 +474,28 @@ where
         }
     }
 
+    /// Writes the state in which `run` has its claims, and answers how it is then; `None` where another evaluator has
+    /// written since it was read. What has claims of the run in it was written by it, whatever the answer was: one may be
+    /// lost, and the SDK's second try is refused because the first was taken.
+    async fn commit_for(
+        &self,
+        run: &str,
+        state: AlertState,
+        version: Option<&Version>,
+    ) -> anyhow::Result<Option<(AlertState, Version)>> {
+        let failed = match self.commit(&state, version).await {
+            Ok(Some(version)) => return Ok(Some((state, version))),
+            Ok(None) => None,
+            Err(error) if may_pass(&error) => Some(error),
+            Err(error) => return Err(error),
+        };
+        match self.load_state().await {
+            Ok((Some(stored), Some(version))) if stored.outbox.is_claimed_by(run) => Ok(Some((stored, version))),
+            Ok(_) => failed.map_or(Ok(None), Err),
+            Err(error) => Err(failed.unwrap_or(error)),
+        }
+    }
+
     /// Notes what was sent, in whatever the state is by now.
     async fn settle(
         &self,
@@ -447,21 +508,39 @@ where
         if claimed.is_empty() {
             return Ok(());
         }
-        let (mut state, mut version) = (state, Some(version));
+        let until = tokio::time::Instant::from_std(until);
+        let mut known = Some((state, Some(version)));
         loop {
-            state.outbox.settle(claimed, done);
-            if self.commit(&state, version.as_ref()).await?.is_some() {
-                return Ok(());
-            }
-            if Instant::now() >= until {
-                break;
+            let failed = match self.note(known.take(), claimed, done).await {
+                Ok(true) => return Ok(()),
+                Ok(false) => anyhow!("{} changes too often", keys::ALERT_STATE),
+                Err(error) if may_pass(&error) => error,
+                Err(error) => return Err(error),
+            };
+            if tokio::time::Instant::now() >= until {
+                return Err(failed.context("it could not be noted what was sent, which may be sent again"));
             }
             pause().await;
-            let (stored, stored_version) = self.load_state().await?;
-            state = stored.with_context(|| format!("{} is gone", keys::ALERT_STATE))?;
-            version = stored_version;
         }
-        bail!("{} changes too often to note what was sent, which may be sent again", keys::ALERT_STATE)
+    }
+
+    /// Notes once what was sent, in the state that is `known`, or else in the one that is stored. Answers whether nobody has
+    /// written in between. To note it twice changes nothing.
+    async fn note(
+        &self,
+        known: Option<(AlertState, Option<Version>)>,
+        claimed: &Claimed,
+        done: &BTreeSet<String>,
+    ) -> anyhow::Result<bool> {
+        let (mut state, version) = match known {
+            Some(known) => known,
+            None => {
+                let (stored, version) = self.load_state().await?;
+                (stored.with_context(|| format!("{} is gone", keys::ALERT_STATE))?, version)
+            }
+        };
+        state.outbox.settle(claimed, done);
+        Ok(self.commit(&state, version.as_ref()).await?.is_some())
     }
 }
 
@@ -482,6 +561,18 @@ fn told_of(problem: &InvalidRules) -> String {
         text.push_str(&format!("\nand {beyond} more mistakes"));
     }
     text
+}
+
+/// Until when a tick that sends until `send_until` waits for CloudWatch.
+fn read_until(send_until: Instant) -> tokio::time::Instant {
+    let kept_for_sending = SENDING.saturating_sub(READING);
+    tokio::time::Instant::from_std(send_until.checked_sub(kept_for_sending).unwrap_or(send_until))
+}
+
+/// Whether it may be otherwise at the next try: a call has failed in passing.
+fn may_pass(error: &anyhow::Error) -> bool {
+    let mut causes = error.chain().filter_map(|cause| cause.downcast_ref::<PortError>());
+    causes.any(|cause| cause.retry == Retry::Transient)
 }
 
 /// Between two tries: of two that are in each other's way one comes first.
@@ -536,8 +627,11 @@ fn report(summary: &Summary) {
     );
 }
 
-/// What could not be told fails the invocation, so that it is seen; the next tick tries again.
+/// What could not be told fails the invocation, so that it is seen; the next tick tries again. So does a run that had no
+/// time to tell anything: the next may have none either.
 fn failures_of(sent: Sent, claimed: &Claimed) -> anyhow::Result<()> {
+    let had_no_time = sent.cut_short && sent.done.is_empty() && sent.failures.is_empty();
+    ensure!(!had_no_time, "the time was up before anything could be told");
     let (failed, claimed) = (sent.failures.len(), claimed.notifications.len() + claimed.records.len());
     match sent.failures.into_iter().next() {
         None => Ok(()),

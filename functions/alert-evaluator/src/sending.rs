@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use aws::measures;
 use domain::alerting::history::{self, Batch};
 use domain::alerting::notification::Notification;
-use domain::alerting::outbox::{Claimed, HeldBack};
+use domain::alerting::outbox::{self, Claimed, HeldBack};
 use domain::notifying::message::{Sender, publication};
 use domain::ports::{AppendLog, GetObject, ListDated, Object, PortError, PresignObject, Publish, PutObject, Retry};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
@@ -78,9 +79,9 @@ where
                 break;
             }
             match self.tell(notification, known, evidence_until).await {
-                Ok(()) => {
+                Ok(is_published) => {
                     sent.done.insert(notification.id.clone());
-                    sent.published += 1;
+                    sent.published += usize::from(is_published);
                 }
                 Err(error) => {
                     held_back.add(notification);
@@ -103,10 +104,27 @@ where
         sent
     }
 
-    async fn tell(&self, notification: &Notification, known: Known<'_>, until: Instant) -> Result<(), PortError> {
+    /// Whether it is published. One that the topic refuses for what it is would be refused at each tick, and hold back
+    /// what comes after it of its group for ever: it is in quarantine then, and done.
+    async fn tell(&self, notification: &Notification, known: Known<'_>, until: Instant) -> Result<bool, PortError> {
         let until = until.min(Instant::now() + EVIDENCE_OF_ONE);
         let evidence = evidence::gather(self.bucket, known, notification, until).await;
-        self.topic.publish(&publication(notification, &evidence, self.sender)).await
+        let (id, group) = (&notification.id, notification.group.to_string());
+        match self.topic.publish(&publication(notification, &evidence, self.sender)).await {
+            Ok(()) => {
+                tracing::info!(id, group, "told");
+                Ok(true)
+            }
+            Err(error) if error.retry == Retry::Permanent => {
+                let object = outbox::refused(notification, &error);
+                self.bucket.put(&object).await?;
+                let (error, key) = (&error as &dyn std::error::Error, object.key);
+                tracing::error!(error, id, group, key, "a notification is refused for good, and in quarantine");
+                measures::quarantined(1);
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// All three places that have the history. A batch that comes again writes the same objects; the log has its lines

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use alert_evaluator::{Config, Evaluator, Ports, Summary};
 use domain::Minute;
+use domain::alerting::alarms::Ours;
 use domain::alerting::history::{Record, Transition, Turned};
 use domain::alerting::inbox::Incoming;
 use domain::alerting::state::AlertState;
@@ -66,6 +67,7 @@ fn setup() -> Setup {
         environment: "production".into(),
         region: "eu-west-1".into(),
         amazon_q: false,
+        ours: Ours { stack: "production".into(), prefixes: Vec::new() },
     };
     bucket.place(keys::POLICY, POLICY);
     Setup { evaluator: Evaluator::new(ports, &config).unwrap(), bucket, topic, log }
@@ -303,8 +305,53 @@ async fn of_a_flood_of_events_few_bring_about_ticks_and_the_scheduled_one_takes_
     assert_eq!((kept, setup.bucket.keys_under(keys::ALERT_INBOX).len()), (30, 30));
     let summary = setup.evaluator.tick(at("12:01:00"), soon()).await.unwrap();
     assert_eq!((summary.taken_in, setup.transitions().len()), (30, 40));
-    let event = sample("ok");
+    let event = sample("ok").replace("database-memory-low", "alarm-00");
     assert!(!setup.evaluator.receive(&event, at("12:01:01"), soon()).await.unwrap().kept);
+}
+
+#[tokio::test]
+async fn events_that_nobody_is_told_of_bring_about_no_ticks() {
+    let setup = setup();
+    let rules = "version: 1\nrules:\n- id: escalation\n  class: security\n  severity: critical\n  kind: event\n  \
+                 where: {event_type: permission_escalation}\n  when: {gt: 0}\n  resolve_after: 1h\n  window: {over: 5m}\n  group_by: [service]\n  \
+                 annotations: {summary: \"{{value}} escalations\"}\n";
+    setup.bucket.place(keys::RULES, rules);
+    let receive = async |event: String| setup.evaluator.receive(&event, at("12:00:00"), soon()).await.unwrap();
+    // A busy minute: logins that no rule asks for, alarms that are fine as they were, and those of others.
+    let mut kept = 0;
+    for number in 0..20 {
+        let login = sample("security").replace("permission_escalation", "login_succeeded");
+        kept += usize::from(receive(login.replace("\"id\": \"", &format!("\"id\": \"{number}-"))).await.kept);
+        kept += usize::from(receive(sample("ok").replace(ALARM, &format!("alarm-{number}"))).await.kept);
+        let scaling = sample("alarm").replace("severity=error class=performance service=contract runbook=", "see ");
+        kept += usize::from(receive(scaling.replace(ALARM, &format!("TargetTracking-{number}"))).await.kept);
+        let others = sample("alarm").replace("severity=error", "told-by=staging").replace(ALARM, "lines-late");
+        kept += usize::from(receive(others.replace(":14Z", &format!(":{:02}Z", 20 + number))).await.kept);
+    }
+    assert_eq!(kept, 80);
+    assert_eq!(setup.bucket.body(keys::ALERT_STATE), None, "no state is written");
+    let summary = receive(sample("security")).await;
+    assert_eq!((summary.kept, summary.sent), (false, 1));
+    assert_eq!(setup.subjects(), ["[CRITICAL] FIRING escalation (user)"]);
+    assert_eq!(setup.bucket.keys_under(keys::ALERT_INBOX), Vec::<String>::new(), "that one took them all in");
+}
+
+#[tokio::test]
+async fn what_does_not_pass_by_itself_is_an_error_and_the_event_is_kept() {
+    for stored in ["{}", "{\"version\": 1}"] {
+        let setup = setup();
+        setup.bucket.place(keys::ALERT_STATE, stored);
+        let error = setup.receive("alarm").await.unwrap_err();
+        let text = format!("{error:#}");
+        assert!(text.starts_with("the event is kept, but its tick failed: state/alert-evaluator.json: "), "{text}");
+        assert_eq!(setup.bucket.keys_under(keys::ALERT_INBOX).len(), 1);
+        assert_eq!(setup.bucket.body(keys::ALERT_STATE).unwrap(), stored.as_bytes(), "it is left as it is");
+    }
+    let setup = setup();
+    setup.topic.fail_next([Retry::Denied]);
+    setup.receive("alarm").await.unwrap_err();
+    setup.evaluator.tick(at("10:06:00"), soon()).await.unwrap();
+    assert_eq!(setup.subjects().len(), 1);
 }
 
 #[tokio::test]
@@ -323,10 +370,9 @@ async fn the_claim_of_an_event_that_came_late_lasts_from_now_on() {
     let mut writes = 0;
     setup.bucket.inject(move |what, _| {
         writes += usize::from(what == Operation::Replace);
-        (what == Operation::Replace && writes > 1).then_some(Moment::Before)
+        (what == Operation::Replace && writes > 1).then_some(Moment::Denied)
     });
-    let late = setup.evaluator.receive(&sample("alarm"), at("10:50:00"), soon()).await.unwrap();
-    assert!(late.kept);
+    setup.evaluator.receive(&sample("alarm"), at("10:50:00"), soon()).await.unwrap_err();
     setup.bucket.heal();
     setup.evaluator.tick(at("10:52:00"), soon()).await.unwrap();
     assert_eq!(setup.subjects().len(), 1, "whoever sends may be at it still");
@@ -370,7 +416,7 @@ async fn a_crash_between_any_two_effects_loses_no_event_and_counts_none_twice() 
                 seen += 1;
                 match seen - 1 {
                     at if at == crash_at => Some(moment),
-                    at if at > crash_at => Some(Moment::Before),
+                    at if at > crash_at => Some(Moment::Denied),
                     _ => None,
                 }
             });

@@ -5,9 +5,10 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use alert_evaluator::{Config, Evaluator, Ports, Summary};
+use alert_evaluator::{Config, Evaluator, Ports, SENDING, Summary};
 use aws::lambda::Tick;
 use domain::Minute;
+use domain::alerting::alarms::Ours;
 use domain::alerting::history::{Transition, Turned};
 use domain::alerting::lifecycle::Phase;
 use domain::alerting::outbox::CLAIM;
@@ -42,6 +43,7 @@ fn config() -> Config {
         environment: "production".into(),
         region: "eu-west-1".into(),
         amazon_q: false,
+        ours: Ours { stack: "production".into(), prefixes: Vec::new() },
     }
 }
 
@@ -315,14 +317,41 @@ async fn resolved_does_not_overtake_firing() {
     let mut setup = setup();
     setup.tick(0).await.unwrap();
     setup.errors(5, "contract", 5.0);
-    setup.topic.fail_next([Retry::Permanent]);
+    setup.topic.fail_next([Retry::Denied]);
     setup.tick(5).await.unwrap_err();
-    setup.topic.fail_next([Retry::Permanent]);
+    setup.topic.fail_next([Retry::Transient]);
     setup.tick(40).await.unwrap_err();
     assert_eq!(setup.subjects(), Vec::<String>::new());
     assert_eq!(setup.history().len(), 2, "the history does not wait for the topic");
     setup.tick(41).await.unwrap();
     assert_eq!(setup.subjects(), [FIRING, RESOLVED]);
+}
+
+#[tokio::test]
+async fn what_the_topic_refuses_for_good_is_in_quarantine_and_holds_nothing_back() {
+    let mut setup = setup();
+    setup.tick(0).await.unwrap();
+    setup.errors(5, "contract", 5.0);
+    setup.topic.fail_next([Retry::Permanent]);
+    let summary = setup.tick(5).await.unwrap();
+    assert_eq!((summary.transitions, summary.sent, summary.cut_short), (1, 0, false));
+    assert!(setup.state().outbox.is_empty());
+    let kept = setup.bucket.keys_under("quarantine/notifications/dt=2026-11-21/");
+    assert_eq!(kept.len(), 1);
+    setup.tick(40).await.unwrap();
+    assert_eq!(setup.subjects(), [RESOLVED]);
+
+    // Where it can't be kept, it waits.
+    setup.errors(45, "contract", 5.0);
+    setup.topic.fail_next([Retry::Permanent]);
+    setup.bucket.inject(|_, key| key.starts_with("quarantine/").then_some(Moment::Before));
+    setup.tick(45).await.unwrap_err();
+    setup.bucket.heal();
+    setup.tick(46).await.unwrap();
+    let told = setup.subjects();
+    let told: Vec<&str> = told.iter().map(String::as_str).filter(|told| told.contains("contract")).collect();
+    assert_eq!(told, [RESOLVED, FIRING]);
+    assert_eq!(setup.bucket.keys_under("quarantine/"), kept);
 }
 
 #[tokio::test]
@@ -413,6 +442,53 @@ async fn an_evaluator_that_comes_while_another_one_sends_leaves_it_alone() {
 }
 
 #[tokio::test]
+async fn what_was_sent_is_told_once_though_the_note_of_it_fails_in_passing() {
+    // The note itself, and the state that it is to be noted in.
+    for (operation, failing) in [(Operation::Replace, 2), (Operation::Replace, 3), (Operation::Get, 2)] {
+        for moment in [Moment::Before, Moment::After] {
+            let mut setup = setup();
+            setup.errors(0, "contract", 5.0);
+            let mut replaced = 0;
+            let mut seen = 0;
+            setup.bucket.inject(move |what, key| {
+                let is_state = key == keys::ALERT_STATE;
+                replaced += usize::from(is_state && what == Operation::Replace);
+                // Once the first of them has failed the second is read, and so on.
+                let is_first_note = is_state && what == Operation::Replace && replaced == 2;
+                seen += usize::from(is_state && what == operation);
+                (is_first_note || (is_state && what == operation && seen == failing)).then_some(moment)
+            });
+            setup.tick(0).await.unwrap();
+            setup.bucket.heal();
+            assert!(setup.state().outbox.is_empty(), "{operation:?} {failing} {moment:?}");
+            setup.flush(tick_for(0) + CLAIM);
+            setup.evaluator.tick(tick_for(0) + CLAIM, soon()).await.unwrap();
+            assert_eq!(setup.subjects(), [FIRING], "{operation:?} {failing} {moment:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_commit_whose_answer_is_lost_delays_nothing() {
+    let mut setup = setup();
+    setup.errors(0, "contract", 5.0);
+    let mut replaced = 0;
+    setup.bucket.inject(move |what, _| {
+        replaced += usize::from(what == Operation::Replace);
+        (what == Operation::Replace && replaced == 1).then_some(Moment::After)
+    });
+    assert_eq!(setup.tick(0).await.unwrap().sent, 1);
+    assert_eq!((setup.subjects(), setup.state().outbox.len()), (vec![FIRING.to_owned()], 0));
+    // What did not get there is an error, and nobody's.
+    let mut setup = self::setup();
+    setup.errors(0, "contract", 5.0);
+    setup.bucket.inject(|what, _| (what == Operation::Replace).then_some(Moment::Before));
+    let error = setup.tick(0).await.unwrap_err();
+    assert!(format!("{error:#}").starts_with("Replace state/alert-evaluator.json"), "{error:#}");
+    assert_eq!(setup.subjects(), Vec::<String>::new());
+}
+
+#[tokio::test]
 async fn a_crash_between_any_two_effects_loses_nothing() {
     let operations = {
         let mut setup = setup();
@@ -430,7 +506,7 @@ async fn a_crash_between_any_two_effects_loses_nothing() {
                 // From the crash on nothing gets through.
                 match seen - 1 {
                     at if at == crash_at => Some(moment),
-                    at if at > crash_at => Some(Moment::Before),
+                    at if at > crash_at => Some(Moment::Denied),
                     _ => None,
                 }
             });
@@ -508,6 +584,42 @@ async fn metrics_of_aws_are_read_and_their_absence_stops_no_other_rule() {
     assert_eq!(setup.subjects()[2..], ["[WARNING] RESOLVED evaluation_error (database_connections_high)"]);
 }
 
+/// CloudWatch that never answers.
+struct Hanging;
+
+impl ReadMetrics for Hanging {
+    async fn read_metrics(&self, _: &[MetricQuery], _: Minute, _: Minute) -> Vec<Result<MinuteValues, Unanswered>> {
+        std::future::pending().await
+    }
+}
+
+#[tokio::test]
+async fn while_cloudwatch_does_not_answer_the_others_are_told() {
+    let mut setup = setup();
+    setup.errors(0, "contract", 5.0);
+    setup.flush(tick_for(0));
+    let evaluator = evaluator(&setup.bucket, Hanging, setup.topic.clone(), &setup.log);
+    // The time for reading is up, that for sending is not.
+    let send_until = Instant::now() + SENDING - Duration::from_secs(8);
+    let summary = evaluator.tick(tick_for(0), send_until).await.unwrap();
+    assert_eq!((summary.sent, summary.cut_short), (1, false));
+    assert_eq!(setup.subjects(), [FIRING]);
+    let state = setup.state();
+    let alert = state.alerts.values().find(|alert| alert.rule == "database_connections_high").unwrap();
+    assert_eq!((alert.phase, alert.health), (Phase::Inactive {}, Health::Error));
+}
+
+#[tokio::test]
+async fn a_run_that_has_no_time_to_tell_anything_is_an_error() {
+    let mut setup = setup();
+    setup.errors(0, "contract", 5.0);
+    setup.flush(tick_for(0));
+    let error = setup.evaluator.tick(tick_for(0), Instant::now()).await.unwrap_err();
+    assert_eq!(format!("{error:#}"), "the time was up before anything could be told");
+    assert_eq!((setup.subjects().len(), setup.state().outbox.len()), (0, 2), "all of it waits, and nobody is at it");
+    assert_eq!(setup.tick(0).await.unwrap().sent, 1);
+}
+
 #[tokio::test]
 async fn what_is_stored_and_can_not_be_read_is_an_error_that_names_it() {
     for (key, body, expected) in [
@@ -542,11 +654,23 @@ fn an_event_without_a_time_is_refused() {
 }
 
 #[test]
+fn prefixes_of_alarms_stand_between_commas() {
+    for (text, prefixes) in [("", &[][..]), ("web-", &["web-"]), (" web-, ,db ", &["web-", "db"])] {
+        let lookup = |name: &str| match name {
+            "ALARM_PREFIXES" => Some(text.to_owned()),
+            "AMAZON_Q" => None,
+            _ => Some("x".to_owned()),
+        };
+        assert_eq!(Config::from_lookup(lookup).unwrap().ours.prefixes, prefixes, "{text}");
+    }
+}
+
+#[test]
 fn missing_variables_are_named_at_cold_start() {
     let error = Config::from_lookup(|name| (name == "ENVIRONMENT").then(|| "production".into())).unwrap_err();
     assert_eq!(
         error.to_string(),
         "configuration: BUCKET_NAME is not set; ALERT_TOPIC_ARN is not set; HISTORY_LOG_GROUP is not set; \
-         DATABASE_INSTANCE is not set; AWS_REGION is not set"
+         DATABASE_INSTANCE is not set; AWS_REGION is not set; STACK_NAME is not set"
     );
 }

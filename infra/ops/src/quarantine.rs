@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use anyhow::Context as _;
+use domain::alerting::outbox;
 use domain::logs::quarantine::Quarantined;
 use domain::metrics::prometheus;
 use domain::metrics::put::Refused;
@@ -30,6 +31,7 @@ pub(crate) async fn print(bucket: &(impl GetObject + ListObjects), out: &mut imp
                 Some(origin) => format!("{} {}", origin.log_group, origin.log_stream),
                 None if refused::is_refused(&held.reason) => "span".to_owned(),
                 None if held.reason == prometheus::request::REFUSED => "samples".to_owned(),
+                None if held.reason == outbox::QUARANTINE => "notification".to_owned(),
                 None => "whole delivery".to_owned(),
             };
             writeln!(out, "{key}\t{origin}\t{}", item.error)?;
@@ -59,6 +61,9 @@ mod tests {
         let spans = Quarantined::kept("spans/otlp", vec![("too old".to_owned(), b"{}".to_vec())]);
         let spans = spans.to_object("2026-11-21", "b1");
         bucket.place(&spans.key, spans.body);
+        let told = Quarantined::kept("notifications", vec![("publish: too long".to_owned(), b"{}".to_vec())]);
+        let told = told.to_object("2026-11-21", "n1");
+        bucket.place(&told.key, told.body);
         let mut out = Vec::new();
         print(&bucket, &mut out).await.unwrap();
         let out = String::from_utf8(out).unwrap();
@@ -66,6 +71,7 @@ mod tests {
         assert!(out.contains("quarantine/pending-metrics/dt=unknown/x.json\t-\t2 bytes"), "{out}");
         assert!(out.contains("quarantine/metrics/dt=2026-11-21/y.json\t0 metrics\ttoo old"), "{out}");
         assert!(out.contains("quarantine/prometheus/dt=2026-11-21/s1.json\tsamples\tlabel too long"), "{out}");
+        assert!(out.contains("quarantine/notifications/dt=2026-11-21/n1.json\tnotification\tpublish: too"), "{out}");
         assert!(out.contains("quarantine/spans/otlp/dt=2026-11-21/b1.json\tspan\ttoo old"), "{out}");
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use domain::ports::{
     DeleteObject, DeleteObjects, GetObject, ListDated, ListObjects, Listed, MAX_DELETED, Object, PortError,
-    PresignObject, PutObject, ReplaceObject, Replaced, Stored, Version,
+    PresignObject, PutObject, ReplaceObject, Replaced, Retry, Stored, Version,
 };
 use jiff::Timestamp;
 
@@ -37,6 +37,8 @@ pub enum Moment {
     Before,
     /// After it is done: the answer is lost.
     After,
+    /// Before anything is done, and with an error that does not pass: nobody tries again, as where the caller is gone.
+    Denied,
 }
 
 #[derive(Default)]
@@ -59,7 +61,8 @@ impl InMemoryBucket {
         InMemoryBucket::default()
     }
 
-    /// From now on asks `fault` at every operation whether, and when, to fail with a transient error.
+    /// From now on asks `fault` at every operation whether, and when, to fail; with a transient error but for
+    /// [`Moment::Denied`].
     pub fn inject(&self, fault: impl FnMut(Operation, &str) -> Option<Moment> + Send + 'static) {
         self.contents().fault = Some(Box::new(fault));
     }
@@ -107,9 +110,12 @@ impl InMemoryBucket {
         let mut contents = self.contents();
         contents.operations.push((operation, key.to_owned()));
         let moment = contents.fault.as_mut().and_then(|fault| fault(operation, key));
-        let fail = || Err(PortError::transient(format!("{operation:?} {key}"), "injected fault"));
+        let fail_with =
+            |retry| Err(PortError { action: format!("{operation:?} {key}"), retry, source: "injected fault".into() });
+        let fail = || fail_with(Retry::Transient);
         match moment {
             Some(Moment::Before) => fail(),
+            Some(Moment::Denied) => fail_with(Retry::Denied),
             Some(Moment::After) => {
                 work(&mut contents);
                 fail()

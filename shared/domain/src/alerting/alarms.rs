@@ -12,6 +12,7 @@
 //! | `runbook=https://...` | where to read what to do | none |
 //! | `nodata=ignore` | that missing data is no news | `INSUFFICIENT_DATA` is told after five minutes |
 //! | `nodata=now` | that missing data is told at once | the same |
+//! | `told-by=production` | the stack that tells it | each stack whose `AlarmPrefixes` let its name through |
 //!
 //! ALARM begins an episode and OK ends it. INSUFFICIENT_DATA does neither: it is what `nodata` is to our own rules, an
 //! alert of its own (`no_data`, labelled with the alarm), which ends with the next ALARM or OK. A composite alarm whose
@@ -63,6 +64,36 @@ pub enum State {
     Alarm,
     /// CloudWatch can not say.
     InsufficientData,
+}
+
+impl State {
+    /// As CloudWatch writes it.
+    fn as_str(self) -> &'static str {
+        match self {
+            State::Ok => "OK",
+            State::Alarm => "ALARM",
+            State::InsufficientData => "INSUFFICIENT_DATA",
+        }
+    }
+}
+
+/// Which alarms of an account one stack tells: two that live side by side hear of the same ones.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ours {
+    /// Name of the stack.
+    pub stack: String,
+    /// What the names of alarms begin with that say nothing of the stack that tells them; empty for all names.
+    pub prefixes: Vec<String>,
+}
+
+impl Ours {
+    /// Whether the stack tells `change`.
+    pub fn has(&self, change: &AlarmChange) -> bool {
+        match &change.about.told_by {
+            Some(stack) => *stack == self.stack,
+            None => self.prefixes.is_empty() || self.prefixes.iter().any(|prefix| change.name.starts_with(prefix)),
+        }
+    }
 }
 
 /// An alarm that has changed its state.
@@ -117,6 +148,12 @@ pub struct About {
     /// Whether Auto Scaling has made it for itself, and nobody says that people are to hear of it.
     #[serde(default)]
     pub is_scaling: bool,
+    /// The stack that tells it, where it says so.
+    #[serde(default)]
+    pub told_by: Option<String>,
+    /// Whether another stack tells it, and not this one.
+    #[serde(default)]
+    pub is_of_others: bool,
 }
 
 /// An alarm that is no more.
@@ -254,6 +291,11 @@ impl AlarmDeleted {
         Ok(AlarmDeleted { arn, at })
     }
 
+    /// Whether Auto Scaling had made it for itself, as its name says.
+    fn is_scaling(&self) -> bool {
+        self.arn.split_once(":alarm:").is_some_and(|(_, name)| name.starts_with(SCALING))
+    }
+
     /// A name of its own.
     pub fn id(&self) -> String {
         keys::fingerprint([b"alarm deleted".as_slice(), self.arn.as_bytes(), &self.at.as_millisecond().to_be_bytes()])
@@ -291,7 +333,7 @@ impl AlarmChange {
 
     /// A name of its own: the same change, by whichever door and however often, has the same one.
     pub fn id(&self) -> String {
-        let state = format!("{:?}", self.state);
+        let state = self.state.as_str();
         let suppressed = self.suppressed_by.as_deref().unwrap_or_default();
         let at = self.at.as_millisecond().to_be_bytes();
         keys::fingerprint([b"alarm".as_slice(), self.arn.as_bytes(), state.as_bytes(), suppressed.as_bytes(), &at])
@@ -300,6 +342,11 @@ impl AlarmChange {
     /// The alert of this alarm: the same for ever.
     pub fn fingerprint(&self) -> String {
         fingerprint(&self.arn)
+    }
+
+    /// Whether people hear nothing of it here: it begins nothing, and only ends what it began when that was not so.
+    pub fn is_quiet(&self) -> bool {
+        self.about.is_scaling || self.about.is_of_others
     }
 
     fn begins(&self) -> Episode {
@@ -385,6 +432,8 @@ fn about(arn: &str, region: &str, data: &Data) -> About {
         ignores_no_data: said.get("nodata") == Some(&"ignore"),
         tells_no_data_at_once: said.get("nodata") == Some(&"now"),
         is_scaling: data.alarm_name.starts_with(SCALING) && said.is_empty(),
+        told_by: said.get("told-by").map(|stack| (*stack).to_owned()),
+        is_of_others: false,
     }
 }
 
@@ -396,7 +445,9 @@ fn words(description: &str) -> (BTreeMap<&str, &str>, String) {
         match word.split_once('=') {
             // One that can't be read stays where people see it.
             Some(("severity", value)) if severity(value).is_none() => rest.push(word),
-            Some((name @ ("severity" | "class" | "service" | "runbook" | "nodata"), value)) if !value.is_empty() => {
+            Some((name @ ("severity" | "class" | "service" | "runbook" | "nodata" | "told-by"), value))
+                if !value.is_empty() =>
+            {
                 said.insert(name, value);
             }
             _ => rest.push(word),
@@ -511,6 +562,10 @@ impl Known {
         let (at, said_at) = (Timestamp::MIN, Timestamp::MIN);
         Known { at, said_at, firing: None, without_data: None, awaited: None }
     }
+
+    fn is_open(&self) -> bool {
+        [&self.firing, &self.without_data, &self.awaited].into_iter().any(Option::is_some)
+    }
 }
 
 /// `episode` as the alarm has ended it at the instant `changed`.
@@ -524,10 +579,11 @@ fn over(mut episode: Episode, ended: Ended, at: Timestamp) -> Episode {
 impl Alarms {
     /// What a change of state begins or ends. One that is older than what is known changes nothing.
     pub fn take(&mut self, change: &AlarmChange) -> Vec<Episode> {
-        if change.about.is_scaling {
+        let (fingerprint, is_quiet) = (change.fingerprint(), change.is_quiet());
+        if is_quiet && !self.0.get(&fingerprint).is_some_and(Known::is_open) {
             return Vec::new();
         }
-        let known = self.0.entry(change.fingerprint()).or_insert_with(Known::nothing);
+        let known = self.0.entry(fingerprint).or_insert_with(Known::nothing);
         if (change.at, change.said_at) < (known.at, known.said_at) {
             return Vec::new();
         }
@@ -540,14 +596,14 @@ impl Alarms {
             episodes.extend(told.map(|episode| over(episode, again, change.at)));
         }
         match change.state {
-            State::Alarm if change.suppressed_by.is_none() && known.firing.is_none() => {
+            State::Alarm if !is_quiet && change.suppressed_by.is_none() && known.firing.is_none() => {
                 let episode = change.begins();
                 known.firing = Some(episode.clone());
                 episodes.push(episode);
             }
             State::Ok => episodes.extend(known.firing.take().map(|episode| over(episode, change.end(None), change.at))),
             State::InsufficientData
-                if known.without_data.is_none() && !change.is_new && !change.about.ignores_no_data =>
+                if !is_quiet && known.without_data.is_none() && !change.is_new && !change.about.ignores_no_data =>
             {
                 let episode = change.is_without_data();
                 if change.about.tells_no_data_at_once {
@@ -564,7 +620,11 @@ impl Alarms {
 
     /// What the end of an alarm ends.
     pub fn delete(&mut self, deleted: &AlarmDeleted) -> Vec<Episode> {
-        let known = self.0.entry(fingerprint(&deleted.arn)).or_insert_with(Known::nothing);
+        let fingerprint = fingerprint(&deleted.arn);
+        if deleted.is_scaling() && !self.0.contains_key(&fingerprint) {
+            return Vec::new(); // It says nothing to people when it comes late, either.
+        }
+        let known = self.0.entry(fingerprint).or_insert_with(Known::nothing);
         if deleted.at < known.at {
             return Vec::new(); // It was made anew meanwhile.
         }
@@ -593,10 +653,7 @@ impl Alarms {
 
     /// Drops what nobody needs to remember at `now`.
     pub fn forget(&mut self, now: Timestamp) {
-        self.0.retain(|_, known| {
-            let is_open = [&known.firing, &known.without_data, &known.awaited].into_iter().any(Option::is_some);
-            is_open || now.duration_since(known.at) <= REMEMBERED
-        });
+        self.0.retain(|_, known| known.is_open() || now.duration_since(known.at) <= REMEMBERED);
     }
 }
 

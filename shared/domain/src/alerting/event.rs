@@ -15,8 +15,8 @@ use crate::Minute;
 use super::board::Held;
 use super::datapoints::Verdict;
 use super::evaluation::{Finding, OTHER, is_firing, span};
-use super::rules::kind::Event;
-use super::rules::{Labels, Rule};
+use super::rules::kind::{Event, Kind};
+use super::rules::{Labels, Rule, RuleSet};
 use super::state::{Health, fingerprint};
 
 /// How many groups a rule counts apart. Events of further ones are counted together, as `other`.
@@ -50,6 +50,12 @@ impl SecurityEvent {
         let mut fields = self.fields.clone();
         fields.extend(own.map(|(name, value)| (name.to_owned(), value.clone())));
         fields
+    }
+
+    /// Whether any of `rules` counts it.
+    pub fn is_asked_for(&self, rules: &RuleSet) -> bool {
+        let fields = self.all_fields();
+        rules.rules.iter().any(|rule| matches!(&rule.kind, Kind::Event(event) if event.matches(&fields)))
     }
 }
 

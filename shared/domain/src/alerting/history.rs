@@ -28,7 +28,7 @@ use super::notification::{Group, Named, Notification, Reason};
 pub enum Record {
     /// An alert fires, or is over.
     Transition(Transition),
-    /// It was decided that something is to be told.
+    /// It was decided that something is to be told. That it went out, the evaluator's own log tells, by the same id.
     Notified(Notified),
     /// An alert that would have been told is not.
     Muted(Muted),
@@ -147,7 +147,7 @@ impl Record {
     fn message(&self) -> String {
         match self {
             Record::Transition(Transition { rule, turned, .. }) => format!("alert {rule} {}", turned.as_str()),
-            Record::Notified(Notified { group, reason, .. }) => format!("told of {group}: {}", reason.text()),
+            Record::Notified(Notified { group, reason, .. }) => format!("to be told of {group}: {}", reason.text()),
             Record::Muted(Muted { rule, by, .. }) => format!("alert {rule} not told: {by}"),
             Record::Silence(SilenceTurned { silence, began: true, .. }) => format!("silence {silence} in force"),
             Record::Silence(SilenceTurned { silence, .. }) => format!("silence {silence} over"),
@@ -394,7 +394,7 @@ mod tests {
                 "config/rules.yaml in force",
                 "config/rules.yaml is gone, what is built in is in force",
                 "config/rules.yaml refused",
-                "told of error/business/a: it began to fire",
+                "to be told of error/business/a: it began to fire",
             ]
         );
     }

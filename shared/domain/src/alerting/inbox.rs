@@ -11,11 +11,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::keys;
-use crate::logs::quarantine::Quarantined;
+use crate::logs::quarantine::{self, Quarantined};
 use crate::logs::security;
 use crate::ports::Object;
 
-use super::alarms::{self, AlarmChange, AlarmDeleted, AlarmError, Alarms};
+use super::alarms::{self, AlarmChange, AlarmDeleted, AlarmError, Alarms, Ours};
 use super::episode::Episode;
 use super::event::SecurityEvent;
 
@@ -85,15 +85,33 @@ impl Incoming {
     ///
     /// Where it is neither a change nor the end of an alarm nor a security event.
     pub fn read(event: &str) -> Result<Incoming, IncomingError> {
+        Incoming::of(&serde_json::from_str(event)?)
+    }
+
+    /// The same for the stack that receives the event: an alarm that another one tells is marked so, unless the alarm
+    /// has named our function among its actions.
+    ///
+    /// # Errors
+    ///
+    /// As [`Incoming::read`].
+    pub fn receive(event: &str, ours: &Ours) -> Result<Incoming, IncomingError> {
         let event: Value = serde_json::from_str(event)?;
-        if let Ok(kept) = Incoming::deserialize(&event) {
+        let mut incoming = Incoming::of(&event)?;
+        if let Incoming::Alarm(change) = &mut incoming {
+            change.about.is_of_others = !alarms::is_direct(&event) && !ours.has(change);
+        }
+        Ok(incoming)
+    }
+
+    fn of(event: &Value) -> Result<Incoming, IncomingError> {
+        if let Ok(kept) = Incoming::deserialize(event) {
             return kept.checked();
         }
         let text = |name: &str| event.get(name).and_then(Value::as_str).unwrap_or_default();
         match text("detail-type") {
-            alarms::DETAIL_TYPE => Ok(Incoming::Alarm(AlarmChange::read(&event)?)),
-            _ if alarms::is_direct(&event) => Ok(Incoming::Alarm(AlarmChange::read(&event)?)),
-            alarms::CHANGED_DETAIL_TYPE => Ok(Incoming::Deleted(AlarmDeleted::read(&event)?)),
+            alarms::DETAIL_TYPE => Ok(Incoming::Alarm(AlarmChange::read(event)?)),
+            _ if alarms::is_direct(event) => Ok(Incoming::Alarm(AlarmChange::read(event)?)),
+            alarms::CHANGED_DETAIL_TYPE => Ok(Incoming::Deleted(AlarmDeleted::read(event)?)),
             security::DETAIL_TYPE if text("source") == security::SOURCE => {
                 Incoming::Security(security::SecurityEvent::deserialize(&event["detail"])?).checked()
             }
@@ -108,6 +126,11 @@ impl Incoming {
             Incoming::Security(event) => Ok(Incoming::Security(event.bounded())),
             other => Ok(other),
         }
+    }
+
+    /// Whether people never hear of it here at once, so that it waits for the next tick.
+    pub fn is_quiet(&self) -> bool {
+        matches!(self, Incoming::Alarm(change) if change.is_quiet())
     }
 
     /// A name of its own: the same event has the same one, by whichever door and however often it comes.
@@ -148,12 +171,10 @@ pub fn id_in(key: &str) -> Option<&str> {
 /// The object that keeps, with what is wrong with it, an event that can not be read. Its day is that which the event
 /// itself tells.
 pub fn quarantined(event: &[u8], error: &(dyn std::error::Error + 'static)) -> Object {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    let told: Vec<String> = causes.map(ToString::to_string).collect();
     let time = serde_json::from_slice::<Value>(event).ok();
     let time = time.as_ref().and_then(|event| event.get("time")?.as_str());
     let day = time.and_then(|time| time.get(..10)?.parse::<jiff::civil::Date>().ok()).map(|day| day.to_string());
-    let kept = Quarantined::kept(QUARANTINE, vec![(told.join(": "), event.to_vec())]);
+    let kept = Quarantined::kept(QUARANTINE, vec![(quarantine::reason(error), event.to_vec())]);
     Object::json(keys::quarantine(QUARANTINE, day.as_deref(), &keys::fingerprint([event])), &kept)
 }
 
@@ -315,6 +336,26 @@ mod tests {
         // The id that a publisher chose can not lead out of the folder.
         let odd = Incoming::Security(security("../../state/alert-evaluator", "10:00:00"));
         assert!(!odd.to_object().key.contains(".."), "{}", odd.to_object().key);
+    }
+
+    #[test]
+    fn an_alarm_of_another_stack_is_quiet_unless_it_names_us_among_its_actions() {
+        let sample = |name: &str| {
+            let file = format!("{}/../../events/alert-evaluator-events/{name}.json", env!("CARGO_MANIFEST_DIR"));
+            std::fs::read_to_string(file).unwrap().replace("severity=error", "told-by=staging severity=error")
+        };
+        for (name, stack, is_quiet) in [
+            ("alarm", "production", true),
+            ("alarm", "staging", false),
+            ("alarm-direct", "production", false),
+            ("security", "production", false),
+        ] {
+            let ours = Ours { stack: stack.to_owned(), prefixes: Vec::new() };
+            let incoming = Incoming::receive(&sample(name), &ours).unwrap();
+            assert_eq!(incoming.is_quiet(), is_quiet, "{name} {stack}");
+            let kept = String::from_utf8(incoming.to_object().body).unwrap();
+            assert_eq!(Incoming::read(&kept).unwrap(), incoming, "the inbox keeps the mark");
+        }
     }
 
     #[test]

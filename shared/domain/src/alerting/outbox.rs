@@ -9,8 +9,15 @@ use std::collections::BTreeSet;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::Minute;
+use crate::logs::quarantine::{self, Quarantined};
+use crate::ports::Object;
+
 use super::history::{Batch, Record};
 use super::notification::{Group, Notification};
+
+/// The folder in quarantine of notifications that the topic refuses for good.
+pub const QUARANTINE: &str = "notifications";
 
 /// How long a claim holds, from the time that a tick stands for. Its function is surely over by then: the
 /// schedule hands a tick over at most 60 s late, Lambda starts it at most 60 s later, and it may run for 50 s.
@@ -38,6 +45,9 @@ struct Held<T> {
     what: T,
     /// Until then whoever claimed it may be at work.
     claimed_until: Option<Timestamp>,
+    /// The run that did.
+    #[serde(default)]
+    claimed_by: Option<String>,
 }
 
 /// What a tick has to do.
@@ -76,22 +86,22 @@ impl HeldBack {
 impl Outbox {
     /// Adds what the history has to note, all that was decided together.
     pub fn record(&mut self, records: Vec<Record>) {
-        let held = Batch::of(records).into_iter().map(|what| Held { what, claimed_until: None });
+        let held = Batch::of(records).into_iter().map(|what| Held { what, claimed_until: None, claimed_by: None });
         self.records.extend(held);
     }
 
     /// Adds what is to be told.
     pub fn notify(&mut self, notification: Notification) {
-        self.notifications.push(Held { what: notification, claimed_until: None });
+        self.notifications.push(Held { what: notification, claimed_until: None, claimed_by: None });
     }
 
-    /// Claims what nobody else is at, up to [`MAX_BATCHES`] and [`MAX_CLAIMED`], and answers it. What concerns a group
-    /// of which an earlier notification is being sent, or waits for one, stays.
-    pub fn claim(&mut self, now: Timestamp) -> Claimed {
+    /// Claims for `run`, a name of its own, what nobody else is at, up to [`MAX_BATCHES`] and [`MAX_CLAIMED`], and answers
+    /// it. What concerns a group of which an earlier notification is being sent, or waits for one, stays.
+    pub fn claim(&mut self, now: Timestamp, run: &str) -> Claimed {
         let mut claimed = Claimed::default();
         for held in &mut self.records {
             if held.is_free(now) && claimed.records.len() < MAX_BATCHES {
-                claimed.records.push(held.claim(now));
+                claimed.records.push(held.claim(now, run));
             }
         }
         let mut held_back = HeldBack::default();
@@ -100,12 +110,19 @@ impl Outbox {
                 break;
             }
             if held.is_free(now) && held_back.lets_through(&held.what) {
-                claimed.notifications.push(held.claim(now));
+                claimed.notifications.push(held.claim(now, run));
             } else {
                 held_back.add(&held.what);
             }
         }
         claimed
+    }
+
+    /// Whether `run` has claimed anything: its commit has succeeded, whatever it was answered.
+    pub fn is_claimed_by(&self, run: &str) -> bool {
+        let records = self.records.iter().map(|held| &held.claimed_by);
+        let mut claims = records.chain(self.notifications.iter().map(|held| &held.claimed_by));
+        claims.any(|by| by.as_deref() == Some(run))
     }
 
     /// Notes what became of what was claimed: that with an id in `done` leaves, the rest can be claimed again at once.
@@ -134,15 +151,24 @@ impl<T: Clone> Held<T> {
         self.claimed_until.is_none_or(|until| until <= now)
     }
 
-    fn claim(&mut self, now: Timestamp) -> T {
+    fn claim(&mut self, now: Timestamp, run: &str) -> T {
         // A moment that no calendar can show can't be waited for.
         self.claimed_until = now.checked_add(CLAIM).ok();
+        self.claimed_by = Some(run.to_owned());
         self.what.clone()
     }
 
     fn release(&mut self) {
-        self.claimed_until = None;
+        (self.claimed_until, self.claimed_by) = (None, None);
     }
+}
+
+/// The object that keeps a notification that the topic refuses for good, with the reason: it is told by nobody any more.
+pub fn refused(notification: &Notification, error: &(dyn std::error::Error + 'static)) -> Object {
+    // What is plain data is always JSON.
+    let told = serde_json::to_vec(notification).unwrap_or_default();
+    let kept = Quarantined::kept(QUARANTINE, vec![(quarantine::reason(error), told)]);
+    kept.to_object(&Minute::of(notification.at).day(), &notification.id)
 }
 
 #[cfg(test)]
@@ -172,12 +198,42 @@ mod tests {
     fn what_one_evaluator_sends_another_leaves_alone_until_the_claim_ends() {
         let mut outbox = outbox(&["a", "b"]);
         outbox.record(vec![Record::Transition(episode("a", 0).transition())]);
-        let claimed = outbox.claim(at("10:00:00"));
+        let claimed = outbox.claim(at("10:00:00"), "a");
         assert_eq!((services(&claimed), claimed.records.len()), (vec!["a", "b"], 1));
-        assert!(outbox.claim(at("10:00:00")).is_empty());
-        assert!(outbox.claim(at("10:02:59")).is_empty());
-        let claimed = outbox.claim(at("10:03:00"));
+        assert!(outbox.claim(at("10:00:00"), "a").is_empty());
+        assert!(outbox.claim(at("10:02:59"), "a").is_empty());
+        let claimed = outbox.claim(at("10:03:00"), "a");
         assert_eq!((services(&claimed), claimed.records.len()), (vec!["a", "b"], 1), "after a crash");
+    }
+
+    #[test]
+    fn a_run_finds_its_own_claim_until_it_is_settled_or_taken_over() {
+        let mut outbox = outbox(&["a", "b"]);
+        assert!(!outbox.is_claimed_by("a"));
+        let claimed = outbox.claim(at("10:00:00"), "a");
+        assert!(outbox.is_claimed_by("a") && !outbox.is_claimed_by("b"));
+        let mut settled = outbox.clone();
+        settled.settle(&claimed, &BTreeSet::new());
+        assert!(!settled.is_claimed_by("a"));
+        outbox.claim(at("10:03:00"), "b");
+        assert!(outbox.is_claimed_by("b") && !outbox.is_claimed_by("a"));
+        // As the version before wrote it.
+        let text = serde_json::to_string(&settled).unwrap();
+        assert!(text.contains(r#","claimed_by":null"#), "{text}");
+        let before = text.replace(r#","claimed_by":null"#, "");
+        assert_eq!(serde_json::from_str::<Outbox>(&before).unwrap(), settled);
+    }
+
+    #[test]
+    fn what_the_topic_refuses_is_kept_with_the_reason() {
+        let notification = notification("a", 0);
+        let error = crate::ports::PortError::permanent("publish", "InvalidParameter");
+        let object = refused(&notification, &error);
+        assert_eq!(object.key, format!("quarantine/notifications/dt=2026-11-21/{}.json", notification.id));
+        let kept: Quarantined = serde_json::from_slice(&object.body).unwrap();
+        assert_eq!(kept.items[0].error, "publish: InvalidParameter");
+        let told: Notification = serde_json::from_slice(&kept.items[0].original.bytes().unwrap()).unwrap();
+        assert_eq!(told, notification);
     }
 
     #[test]
@@ -187,10 +243,10 @@ mod tests {
         outbox.record(vec![Record::Transition(episode("a", 0).transition())]);
         outbox.record(vec![Record::Transition(episode("b", 0).transition())]);
         outbox.record(Vec::new());
-        let claimed = outbox.claim(at("10:00:00"));
+        let claimed = outbox.claim(at("10:00:00"), "a");
         let done = [claimed.notifications[0].id.clone(), claimed.records[1].id()].into();
         outbox.settle(&claimed, &done);
-        let again = outbox.claim(at("10:00:01"));
+        let again = outbox.claim(at("10:00:01"), "a");
         assert_eq!((services(&again), &again.records[..]), (vec!["b"], &claimed.records[..1]));
     }
 
@@ -198,17 +254,17 @@ mod tests {
     fn a_storm_is_sent_over_several_ticks_in_order() {
         let names: Vec<String> = (0..MAX_CLAIMED + 1).map(|number| format!("rule_{number}")).collect();
         let mut outbox = outbox(&names.iter().map(String::as_str).collect::<Vec<_>>());
-        assert_eq!(services(&outbox.claim(at("10:00:00"))), names[..MAX_CLAIMED]);
-        assert_eq!(services(&outbox.claim(at("10:01:00"))), names[MAX_CLAIMED..]);
+        assert_eq!(services(&outbox.claim(at("10:00:00"), "a")), names[..MAX_CLAIMED]);
+        assert_eq!(services(&outbox.claim(at("10:01:00"), "a")), names[MAX_CLAIMED..]);
     }
 
     #[test]
     fn a_later_notification_of_the_same_group_does_not_overtake() {
         let mut outbox = outbox(&["a"]);
-        outbox.claim(at("10:00:00"));
+        outbox.claim(at("10:00:00"), "a");
         outbox.notify(notification("a", 5));
         outbox.notify(notification("b", 5));
-        assert_eq!(services(&outbox.claim(at("10:01:00"))), ["b"]);
+        assert_eq!(services(&outbox.claim(at("10:01:00"), "a")), ["b"]);
     }
 
     /// One that stands for the groups of these services.
@@ -229,16 +285,16 @@ mod tests {
         ] {
             let mut outbox = Outbox::default();
             digests.into_iter().for_each(|one| outbox.notify(one));
-            outbox.claim(at("10:00:00"));
+            outbox.claim(at("10:00:00"), "a");
             ["a", "b", "c"].into_iter().for_each(|service| outbox.notify(notification(service, 5)));
-            assert_eq!(services(&outbox.claim(at("10:01:00"))), claimed);
+            assert_eq!(services(&outbox.claim(at("10:01:00"), "a")), claimed);
         }
         let mut outbox = outbox(&["a"]);
-        outbox.claim(at("10:00:00"));
+        outbox.claim(at("10:00:00"), "a");
         outbox.notify(digest(&["a", "b"], 5));
         outbox.notify(notification("b", 6));
         outbox.notify(notification("c", 6));
-        assert_eq!(services(&outbox.claim(at("10:01:00"))), ["c"], "b waits for the digest, which waits for a");
+        assert_eq!(services(&outbox.claim(at("10:01:00"), "a")), ["c"], "b waits for the digest, which waits for a");
     }
 
     proptest! {
@@ -270,7 +326,7 @@ mod tests {
             };
             for (new, crashes, works) in steps {
                 waiting.by_ref().take(new).for_each(|one| outbox.notify(one));
-                let claimed = outbox.claim(now);
+                let claimed = outbox.claim(now, "a");
                 if !crashes {
                     send(&mut outbox, &claimed, &works, &mut told);
                 }
@@ -279,7 +335,7 @@ mod tests {
             waiting.for_each(|one| outbox.notify(one));
             for _ in 0..=decided.len() {
                 now = now.checked_add(CLAIM).unwrap();
-                let claimed = outbox.claim(now);
+                let claimed = outbox.claim(now, "a");
                 send(&mut outbox, &claimed, &[], &mut told);
             }
             prop_assert!(outbox.is_empty());

@@ -110,7 +110,10 @@ pub enum StateError {
     #[error("not an alert state")]
     Json(#[from] serde_json::Error),
     /// Written by another version.
-    #[error("alert state of version {0}, this is version {VERSION}")]
+    #[error(
+        "alert state of version {0}, this is version {VERSION}: nothing is evaluated until it is moved away, see \
+         \"Update\" in docs/operating-alerts.md"
+    )]
     Version(u32),
 }
 
@@ -210,10 +213,21 @@ mod tests {
             ("", "not an alert state"),
             ("{}", "not an alert state"),
             (r#"{"version": 2}"#, "not an alert state"),
-            (r#"{"version": 3, "new": true}"#, "alert state of version 3, this is version 2"),
+            (
+                r#"{"version": 1, "old": true}"#,
+                "alert state of version 1, this is version 2: nothing is evaluated until",
+            ),
+            (
+                r#"{"version": 3, "new": true}"#,
+                "alert state of version 3, this is version 2: nothing is evaluated until",
+            ),
         ] {
-            assert_eq!(AlertState::parse(body.as_bytes()).unwrap_err().to_string(), expected, "{body}");
+            let error = AlertState::parse(body.as_bytes()).unwrap_err().to_string();
+            assert!(error.starts_with(expected), "{body}: {error}");
         }
+        // The step that the error names is there.
+        let operating = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/operating-alerts.md");
+        assert!(std::fs::read_to_string(operating).unwrap().contains("\n## Update\n"));
     }
 
     #[test]

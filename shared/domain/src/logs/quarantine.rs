@@ -26,6 +26,12 @@ pub struct Quarantined {
     pub items: Vec<Item>,
 }
 
+/// What is wrong, with all its causes, as an item says it.
+pub fn reason(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
 impl Quarantined {
     /// Things that came without an origin in a log stream, each with what is wrong with it.
     pub fn kept(reason: &str, things: Vec<(String, Vec<u8>)>) -> Quarantined {

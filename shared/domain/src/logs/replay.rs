@@ -9,6 +9,7 @@ use std::io;
 
 use crate::alerting::history;
 use crate::alerting::inbox::{self, Incoming};
+use crate::alerting::outbox;
 use crate::events;
 use crate::keys;
 use crate::logs::archive;
@@ -59,6 +60,9 @@ pub enum ReplayError {
     /// Samples that Prometheus would not take, or counters that could not be read.
     #[error("samples that Prometheus has refused are not sent again: each tick sends what it counts in total")]
     RefusedSamples,
+    /// A notification that SNS would not take.
+    #[error("a notification that was refused is not sent again: what fires is repeated, and the history has it")]
+    RefusedNotification,
     /// Somebody has changed it.
     #[error("the original bytes are not base64 any more")]
     Original(#[from] base64::DecodeError),
@@ -95,6 +99,9 @@ pub fn object(pipeline: &mut Pipeline, key: &str, body: &[u8]) -> Result<Replay,
     let held: Quarantined = serde_json::from_slice(body)?;
     if held.reason == inbox::QUARANTINE {
         return alert_event(&held);
+    }
+    if held.reason == outbox::QUARANTINE {
+        return Err(ReplayError::RefusedNotification);
     }
     if let Some(again) = refused::again(key, &held) {
         return Ok(spans(again?));

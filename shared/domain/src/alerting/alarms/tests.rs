@@ -184,6 +184,14 @@ fn an_alarm_that_is_deleted_ends_all_that_it_began() {
     alarms.take(&without);
     assert_eq!(alarms.overdue(deleted.at + SignedDuration::from_hours(1)), []);
 
+    // Of one that nobody knows it is remembered, as its ALARM may come late; not of those of Auto Scaling.
+    for (name, known) in [("database-memory-low", 1), ("TargetTracking-service/contract-AlarmHigh-1", 0)] {
+        let mut alarms = Alarms::default();
+        let arn = deleted.arn.replace("database-memory-low", name);
+        assert_eq!(alarms.delete(&AlarmDeleted { arn, ..deleted }), []);
+        assert_eq!(alarms.0.len(), known, "{name}");
+    }
+
     for operation in ["update", "create", ""] {
         event["detail"]["operation"] = json!(operation);
         let error = AlarmDeleted::read(&event).unwrap_err().to_string();
@@ -198,6 +206,68 @@ fn alarms_that_scale_something_are_not_told_unless_they_say_so() {
     assert_eq!(Alarms::default().take(&AlarmChange::read(&event).unwrap()).len(), 1, "its description has our words");
     event["detail"]["configuration"]["description"] = json!("DO NOT EDIT OR DELETE. For TargetTrackingScaling policy");
     assert_eq!(Alarms::default().take(&AlarmChange::read(&event).unwrap()), []);
+}
+
+#[test]
+fn an_alarm_that_is_told_no_longer_ends_what_it_began_and_begins_nothing() {
+    let quiet = |name: &str, about: fn(&mut About)| {
+        let mut change = change(name);
+        about(&mut change.about);
+        change
+    };
+    // Auto Scaling's alarm lost its words; the alarm's name left the prefixes.
+    for about in [|about: &mut About| about.is_scaling = true, |about: &mut About| about.is_of_others = true] {
+        let mut alarms = Alarms::default();
+        assert_eq!(alarms.take(&quiet("alarm", about)), []);
+        assert_eq!(alarms, Alarms::default(), "nothing is remembered of it");
+        alarms.take(&change("alarm"));
+        let ended = alarms.take(&quiet("ok", about));
+        assert!(matches!(&ended[..], [episode] if !episode.is_firing()), "{ended:?}");
+
+        let mut alarms = Alarms::default();
+        alarms.take(&change("alarm"));
+        let without = quiet("insufficient-data", about);
+        assert_eq!(alarms.take(&without), []);
+        assert_eq!(alarms.overdue(without.at + SignedDuration::from_hours(1)), [], "it is told no longer");
+    }
+}
+
+#[test]
+fn of_two_stacks_in_an_account_each_tells_its_own_alarms() {
+    let of = |name: &str, description: &str| {
+        let mut event = sample("alarm");
+        event["detail"]["alarmName"] = json!(name);
+        event["detail"]["configuration"]["description"] = json!(description);
+        AlarmChange::read(&event).unwrap()
+    };
+    let ours = |prefixes: &[&str]| Ours {
+        stack: "production".to_owned(),
+        prefixes: prefixes.iter().map(|prefix| (*prefix).to_owned()).collect(),
+    };
+    for (name, description, prefixes, is_ours) in [
+        ("database-memory-low", "", &[][..], true),
+        ("database-memory-low", "", &["web-", "database-"], true),
+        ("database-memory-low", "", &["web-"], false),
+        ("staging-lines-late", "severity=error told-by=staging", &[], false),
+        ("staging-lines-late", "told-by=staging", &["staging-"], false),
+        ("production-lines-late", "told-by=production severity=error", &["web-"], true),
+        ("production-lines-late", "told-by=", &["web-"], false),
+    ] {
+        let change = of(name, description);
+        assert_eq!(ours(prefixes).has(&change), is_ours, "{name} {description} {prefixes:?}");
+    }
+    assert!(!of("x", "Lines are late. told-by=staging").about.summary.contains("told-by"));
+}
+
+#[test]
+fn the_id_of_a_change_is_made_of_what_cloudwatch_says() {
+    // It is a stored key: it may not change with our names for things.
+    let change = change("alarm");
+    let parts: [&[u8]; 5] = [b"alarm", change.arn.as_bytes(), b"ALARM", b"", &change.at.as_millisecond().to_be_bytes()];
+    assert_eq!(change.id(), keys::fingerprint(parts));
+    for state in [State::Ok, State::Alarm, State::InsufficientData] {
+        assert_eq!(json!(state), state.as_str());
+    }
 }
 
 #[test]
