@@ -12,6 +12,7 @@
 //! | `runbook=https://...` | where to read what to do | none |
 //! | `nodata=ignore` | that missing data is no news | `INSUFFICIENT_DATA` is told after five minutes |
 //! | `nodata=now` | that missing data is told at once | the same |
+//! | `told=no` | that people hear nothing of it: another alarm rests on it | they do |
 //!
 //! ALARM begins an episode and OK ends it. INSUFFICIENT_DATA does neither: it is what `nodata` is to our own rules, an
 //! alert of its own (`no_data`, labelled with the alarm), which ends with the next ALARM or OK. A composite alarm whose
@@ -117,6 +118,9 @@ pub struct About {
     /// Whether Auto Scaling has made it for itself, and nobody says that people are to hear of it.
     #[serde(default)]
     pub is_scaling: bool,
+    /// Whether people are to hear nothing of it.
+    #[serde(default)]
+    pub is_untold: bool,
 }
 
 /// An alarm that is no more.
@@ -385,6 +389,7 @@ fn about(arn: &str, region: &str, data: &Data) -> About {
         ignores_no_data: said.get("nodata") == Some(&"ignore"),
         tells_no_data_at_once: said.get("nodata") == Some(&"now"),
         is_scaling: data.alarm_name.starts_with(SCALING) && said.is_empty(),
+        is_untold: said.get("told") == Some(&"no"),
     }
 }
 
@@ -396,7 +401,9 @@ fn words(description: &str) -> (BTreeMap<&str, &str>, String) {
         match word.split_once('=') {
             // One that can't be read stays where people see it.
             Some(("severity", value)) if severity(value).is_none() => rest.push(word),
-            Some((name @ ("severity" | "class" | "service" | "runbook" | "nodata"), value)) if !value.is_empty() => {
+            Some((name @ ("severity" | "class" | "service" | "runbook" | "nodata" | "told"), value))
+                if !value.is_empty() =>
+            {
                 said.insert(name, value);
             }
             _ => rest.push(word),
@@ -524,7 +531,7 @@ fn over(mut episode: Episode, ended: Ended, at: Timestamp) -> Episode {
 impl Alarms {
     /// What a change of state begins or ends. One that is older than what is known changes nothing.
     pub fn take(&mut self, change: &AlarmChange) -> Vec<Episode> {
-        if change.about.is_scaling {
+        if change.about.is_scaling || change.about.is_untold {
             return Vec::new();
         }
         let known = self.0.entry(change.fingerprint()).or_insert_with(Known::nothing);
