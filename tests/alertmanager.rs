@@ -302,11 +302,11 @@ fn known_differences() -> BTreeMap<&'static str, [Vec<Message>; 2]> {
 async fn compare() -> Result<(), String> {
     let webhook = Webhook::start().await;
     let policy = policy(Timestamp::now());
-    let server = Alertmanager::start(&alertmanager::config(&policy, &webhook.url).unwrap()).await;
+    let server = Alertmanager::start(&alertmanager::config(&policy, &webhook.url).unwrap().body).await;
     // A moment later, so that a silence from the very beginning is not in the past.
     let (start, began) = (after(Timestamp::now(), 1), Instant::now() + Duration::from_secs(1));
     let silences = silences(start);
-    for silence in alertmanager::silences(&silences, start) {
+    for silence in alertmanager::silences(&silences, start).body {
         server.post("/api/v2/silences", &silence).await;
     }
     let mut expected = ours(&policy, &silences, start);
@@ -358,7 +358,7 @@ fn amtool_takes_the_exported_configuration() {
     fs::create_dir_all(workspace::scratch()).unwrap();
     let check = |name: &str, policy: &Policy| {
         let file = workspace::scratch().join(format!("alertmanager-{}-{name}.yml", std::process::id()));
-        fs::write(&file, alertmanager::config(policy, "http://127.0.0.1:9/hook").unwrap()).unwrap();
+        fs::write(&file, alertmanager::config(policy, "http://127.0.0.1:9/hook").unwrap().body).unwrap();
         let output = Command::new("amtool").arg("check-config").arg(&file).output().unwrap();
         let config = fs::read_to_string(&file).unwrap();
         fs::remove_file(&file).unwrap();

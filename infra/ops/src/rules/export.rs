@@ -8,6 +8,8 @@ use clap::Subcommand;
 use domain::alerting::duration;
 use domain::alerting::export::{Note, alertmanager, cloudwatch, prometheus};
 use domain::alerting::policy::Policy;
+use domain::alerting::policy::silences::Silences;
+use jiff::Timestamp;
 
 use super::RuleFile;
 
@@ -32,8 +34,11 @@ pub(crate) enum Format {
         /// The policy's YAML file; the built-in policy without it
         file: Option<PathBuf>,
         /// Where it sends what is told
-        #[arg(long, default_value = "http://127.0.0.1:9099/")]
+        #[arg(long, default_value = "http://127.0.0.1:9099/", value_parser = web_address)]
         webhook_url: String,
+        /// Print the silences of this file instead that are not over, each as `POST /api/v2/silences` takes it
+        #[arg(long, value_name = "SILENCES_FILE", conflicts_with = "file")]
+        silences: Option<PathBuf>,
     },
     /// A CloudFormation template with an alarm for each rule and known group
     Cloudwatch {
@@ -55,6 +60,23 @@ fn values(text: &str) -> Result<(String, Vec<String>), String> {
     Ok((name, values))
 }
 
+/// An address that Alertmanager takes.
+fn web_address(text: &str) -> Result<String, String> {
+    let rest = ["http://", "https://"].iter().find_map(|scheme| text.strip_prefix(scheme));
+    let authority = rest.and_then(|rest| rest.split(['/', '?', '#']).next()).unwrap_or_default();
+    let (host, port) = match authority.rsplit_once('@').map_or(authority, |(_, host)| host) {
+        // An address of IPv6 has colons of its own.
+        host if host.ends_with(']') => (host, None),
+        host => host.rsplit_once(':').map_or((host, None), |(host, port)| (host, Some(port))),
+    };
+    let is_port = port.is_none_or(|port| port.parse::<u16>().is_ok());
+    let is_plain = !text.contains(|c: char| c.is_whitespace() || c.is_control());
+    if host.is_empty() || !is_port || !is_plain {
+        return Err("not like https://alerts.example.com/hook".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
 /// Prints the file, and beside it (on standard error) what it says otherwise.
 pub(crate) fn export(format: &Format, out: &mut impl Write, told: &mut impl Write) -> anyhow::Result<bool> {
     match format {
@@ -65,7 +87,8 @@ pub(crate) fn export(format: &Format, out: &mut impl Write, told: &mut impl Writ
             match tests {
                 Some(rule_file) => {
                     let tests = prometheus::unit_tests(&rules, &exported, rule_file, environment, *longest);
-                    write!(out, "{tests}")?;
+                    write!(out, "{}", tests.text)?;
+                    tell(&tests.notes, told)?;
                 }
                 None => {
                     write!(out, "{}", exported.text)?;
@@ -73,7 +96,16 @@ pub(crate) fn export(format: &Format, out: &mut impl Write, told: &mut impl Writ
                 }
             }
         }
-        Format::Alertmanager { file, webhook_url } => {
+        Format::Alertmanager { silences: Some(file), .. } => {
+            let name = file.display().to_string();
+            let silences = Silences::load(&name, &std::fs::read_to_string(file).with_context(|| name.clone())?)?;
+            let exported = alertmanager::silences(&silences, Timestamp::now());
+            for body in exported.body {
+                writeln!(out, "{body}")?;
+            }
+            exported.notes.iter().try_for_each(|note| writeln!(told, "{note}"))?;
+        }
+        Format::Alertmanager { file, webhook_url, silences: None } => {
             let policy = match file {
                 Some(file) => {
                     let name = file.display().to_string();
@@ -81,10 +113,9 @@ pub(crate) fn export(format: &Format, out: &mut impl Write, told: &mut impl Writ
                 }
                 None => Policy::built_in(),
             };
-            write!(out, "{}", alertmanager::config(&policy, webhook_url)?)?;
-            if policy.storm.is_some() {
-                writeln!(told, "left out: the storm cap, for which Alertmanager has no word")?;
-            }
+            let exported = alertmanager::config(&policy, webhook_url)?;
+            write!(out, "{}", exported.body)?;
+            exported.notes.iter().try_for_each(|note| writeln!(told, "{note}"))?;
         }
         Format::Cloudwatch { rules: file, values } => {
             let mut known = cloudwatch::Values::new();
@@ -118,6 +149,39 @@ mod tests {
         for text in ["service", "service=", "service=api,", "=api"] {
             assert!(values(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_webhook_is_somewhere_on_the_web() {
+        for text in
+            ["http://127.0.0.1:9099/", "https://a.b", "https://u:p@a.b:8443/x?y", "http://[::1]:80/", "http://[::1]"]
+        {
+            assert_eq!(web_address(text), Ok(text.to_owned()));
+        }
+        for text in
+            ["", "not a url", "ftp://x", "http://", "https:///x", "http://:80/", "http://a:b/", "http://a b/", "//a"]
+        {
+            assert!(web_address(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn silences_are_printed_one_a_line() {
+        let path = std::env::temp_dir().join(format!("ops-{}-silences.yaml", std::process::id()));
+        let text = "version: 1\nsilences:\n\
+            - {id: a, matchers: [rule=x], author: me, comment: why, starts: '2026-11-21T10:00:00Z', ends: '2026-11-21T11:00:00Z'}\n\
+            - {id: b, matchers: [rule=y], author: me, comment: why, starts: '2026-11-21T10:00:00Z', ends: '2099-11-21T11:00:00Z'}\n\
+            - {id: c, matchers: [fingerprint=z], author: me, comment: why, starts: '2026-11-21T10:00:00Z', ends: '2099-11-21T11:00:00Z'}\n";
+        std::fs::write(&path, text).unwrap();
+        let format = Format::Alertmanager { file: None, webhook_url: String::new(), silences: Some(path.clone()) };
+        let (mut out, mut told) = (Vec::new(), Vec::new());
+        let printed = export(&format, &mut out, &mut told);
+        std::fs::remove_file(&path).unwrap();
+        assert!(printed.unwrap());
+        let body: serde_json::Value = serde_json::from_slice(&out).unwrap();
+        assert_eq!(body["matchers"][0]["value"], "y");
+        let told = String::from_utf8(told).unwrap();
+        assert!(told.starts_with("left out: the silence c asks for the label fingerprint"), "{told}");
     }
 
     #[test]

@@ -13,6 +13,7 @@
 //! | `nodata=ignore` | that missing data is no news | `INSUFFICIENT_DATA` is told after five minutes |
 //! | `nodata=now` | that missing data is told at once | the same |
 //! | `told-by=production` | the stack that tells it | each stack whose `AlarmPrefixes` let its name through |
+//! | `told=no` | that people hear nothing of it: another alarm rests on it | they do |
 //!
 //! ALARM begins an episode and OK ends it. INSUFFICIENT_DATA does neither: it is what `nodata` is to our own rules, an
 //! alert of its own (`no_data`, labelled with the alarm), which ends with the next ALARM or OK. A composite alarm whose
@@ -154,6 +155,9 @@ pub struct About {
     /// Whether another stack tells it, and not this one.
     #[serde(default)]
     pub is_of_others: bool,
+    /// Whether people are to hear nothing of it.
+    #[serde(default)]
+    pub is_untold: bool,
 }
 
 /// An alarm that is no more.
@@ -346,7 +350,7 @@ impl AlarmChange {
 
     /// Whether people hear nothing of it here: it begins nothing, and only ends what it began when that was not so.
     pub fn is_quiet(&self) -> bool {
-        self.about.is_scaling || self.about.is_of_others
+        self.about.is_scaling || self.about.is_untold || self.about.is_of_others
     }
 
     fn begins(&self) -> Episode {
@@ -434,6 +438,7 @@ fn about(arn: &str, region: &str, data: &Data) -> About {
         is_scaling: data.alarm_name.starts_with(SCALING) && said.is_empty(),
         told_by: said.get("told-by").map(|stack| (*stack).to_owned()),
         is_of_others: false,
+        is_untold: said.get("told") == Some(&"no"),
     }
 }
 
@@ -445,7 +450,7 @@ fn words(description: &str) -> (BTreeMap<&str, &str>, String) {
         match word.split_once('=') {
             // One that can't be read stays where people see it.
             Some(("severity", value)) if severity(value).is_none() => rest.push(word),
-            Some((name @ ("severity" | "class" | "service" | "runbook" | "nodata" | "told-by"), value))
+            Some((name @ ("severity" | "class" | "service" | "runbook" | "nodata" | "told" | "told-by"), value))
                 if !value.is_empty() =>
             {
                 said.insert(name, value);

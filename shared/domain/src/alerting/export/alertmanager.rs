@@ -1,7 +1,8 @@
 //! The notification policy as the configuration of an Alertmanager, and silences as its API takes them.
 //!
 //! Alerts have to come with the labels `alertname` (the rule's id), `severity`, `class`, `service`, and those of their
-//! groups. What Alertmanager has no word for, the storm cap, is left out.
+//! groups. What Alertmanager has no word for, the storm cap, is left out; and no alert of another source has the label
+//! `fingerprint`.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -30,13 +31,24 @@ const MAX_ROUTES: usize = 200;
 )]
 pub struct TooManyRoutes;
 
-/// `alertmanager.yml` of a policy: what is told goes to a webhook.
+/// What Alertmanager takes, and what it does otherwise than the policy or the silences say.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Exported<T> {
+    /// For Alertmanager.
+    pub body: T,
+    /// Sentences for the operator.
+    pub notes: Vec<String>,
+}
+
+/// `alertmanager.yml` of a policy: what is told goes to a webhook. The notes stand in it as comments.
 ///
 /// # Errors
 /// The calendars need too many routes.
-pub fn config(policy: &Policy, webhook_url: &str) -> Result<String, TooManyRoutes> {
+pub fn config(policy: &Policy, webhook_url: &str) -> Result<Exported<String>, TooManyRoutes> {
     let mut text =
         String::from("# Made of the notification policy (docs/notifications.md). Needs Alertmanager 0.25.\n");
+    let notes = differences(policy);
+    notes.iter().for_each(|note| line(&mut text, 0, &format!("# {}", note.escape_debug())));
     let timings = &policy.timings;
     text.push_str("route:\n");
     // No alert of ours is without a severity.
@@ -68,13 +80,38 @@ pub fn config(policy: &Policy, webhook_url: &str) -> Result<String, TooManyRoute
         "receivers:\n- name: {RECEIVER}\n  webhook_configs:\n  - url: {}\n    send_resolved: true\n",
         quoted(webhook_url)
     );
-    Ok(text)
+    Ok(Exported { body: text, notes })
 }
 
-/// What an Alertmanager's `POST /api/v2/silences` takes, for each silence that is not over at `now`.
-pub fn silences(silences: &Silences, now: Timestamp) -> Vec<Value> {
+fn differences(policy: &Policy) -> Vec<String> {
+    let storm =
+        policy.storm.is_some().then(|| "left out: the storm cap, for which Alertmanager has no word".to_owned());
+    let calendars = policy.calendars.iter().filter(|calendar| asks_for_fingerprint(&calendar.matchers));
+    let calendars = calendars.map(|calendar| format!("differs: the calendar {} asks for {ABSENT}", calendar.name));
+    let inhibits = |rule: &&Inhibition| {
+        let equal = rule.equal.iter().any(|label| label == FINGERPRINT);
+        equal || asks_for_fingerprint(&rule.source) || asks_for_fingerprint(&rule.target)
+    };
+    let inhibits =
+        policy.inhibitions.iter().filter(inhibits).map(|_| format!("differs: an inhibition asks for {ABSENT}"));
+    storm.into_iter().chain(calendars).chain(inhibits).collect()
+}
+
+/// The label of ours that no alert has which comes from elsewhere, a rule of Prometheus say.
+const FINGERPRINT: &str = "fingerprint";
+const ABSENT: &str = "the label fingerprint, which alerts of Prometheus do not have";
+
+fn asks_for_fingerprint(matchers: &[Matcher]) -> bool {
+    matchers.iter().any(|matcher| matcher.label == FINGERPRINT)
+}
+
+/// What an Alertmanager's `POST /api/v2/silences` takes, for each silence that is not over at `now`. Those that ask for a
+/// fingerprint are left out: they would mute nothing there, or too much.
+pub fn silences(silences: &Silences, now: Timestamp) -> Exported<Vec<Value>> {
     let coming = silences.list().iter().filter(|silence| silence.stage(now) != Stage::Expired);
-    coming.map(silence).collect()
+    let (absent, said): (Vec<_>, Vec<_>) = coming.partition(|silence| asks_for_fingerprint(&silence.matchers));
+    let notes = absent.iter().map(|silence| format!("left out: the silence {} asks for {ABSENT}", silence.id));
+    Exported { body: said.into_iter().map(silence).collect(), notes: notes.collect() }
 }
 
 fn silence(silence: &Silence) -> Value {
@@ -254,7 +291,7 @@ mod tests {
              - {weekdays: [saturday, \"monday:friday\"], days_of_month: [\"1:7\", \"-1\"], months: [\"may:august\", 1], \
              years: [\"2026:2027\"]}\n",
         );
-        let text = config(&policy, "http://127.0.0.1:9/x").unwrap();
+        let text = config(&policy, "http://127.0.0.1:9/x").unwrap().body;
         let (_, text) = text.split_once("- matchers: [\"severity=\\\"info\\\"\"]\n").unwrap();
         assert_eq!(
             text,
@@ -310,12 +347,27 @@ receivers:
     }
 
     #[test]
+    fn what_asks_for_a_fingerprint_is_told() {
+        let policy = policy(&calendar("nights", "fingerprint=x"));
+        let Exported { body, notes } = config(&policy, "http://127.0.0.1:9/").unwrap();
+        let expected =
+            "differs: the calendar nights asks for the label fingerprint, which alerts of Prometheus do not have";
+        assert!(notes.contains(&expected.to_owned()) && body.contains(&format!("# {expected}\n")), "{body}");
+        assert!(!config(&Policy::built_in(), "http://127.0.0.1:9/").unwrap().body.contains("fingerprint"));
+        let text = "version: 1\nsilences:\n\
+            - {id: a, matchers: [service=api, fingerprint!=x], author: me, comment: why, starts: '2026-11-21T10:00:00Z', ends: '2026-11-21T11:00:00Z'}\n";
+        let all = Silences::load("silences.yaml", text).unwrap();
+        let made = silences(&all, "2026-11-21T09:00:00Z".parse().unwrap());
+        assert_eq!((made.body.len(), made.notes.len()), (0, 1), "it would mute x as well: {:?}", made.notes);
+    }
+
+    #[test]
     fn silences_are_as_the_api_takes_them() {
         let text = "version: 1\nsilences:\n\
             - {id: a, matchers: [rule=x, 'service!~\"a|b\"'], author: me, comment: why, starts: '2026-11-21T10:00:00Z', ends: '2026-11-21T11:00:00Z'}\n\
             - {id: b, matchers: [class=security], author: me, comment: why, starts: '2026-11-21T10:00:00Z', ends: '2026-11-21T12:00:00Z'}\n";
         let all = Silences::load("silences.yaml", text).unwrap();
-        let made = silences(&all, "2026-11-21T09:00:00Z".parse().unwrap());
+        let made = silences(&all, "2026-11-21T09:00:00Z".parse().unwrap()).body;
         assert_eq!(
             made[0],
             json!({
@@ -331,6 +383,6 @@ receivers:
             })
         );
         assert_eq!(made[1]["matchers"].as_array().unwrap().len(), 1);
-        assert_eq!(silences(&all, "2026-11-21T11:00:00Z".parse().unwrap()).len(), 1);
+        assert_eq!(silences(&all, "2026-11-21T11:00:00Z".parse().unwrap()).body.len(), 1);
     }
 }

@@ -11,7 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use crate::alerting::condition::{Comparison, Condition};
-use crate::alerting::rules::{Labels, Rule, RuleSet};
+use crate::alerting::rules::{Labels, Rule, RuleSet, Severity};
+use crate::keys;
 
 use super::{Note, number};
 
@@ -29,6 +30,8 @@ const LONGEST_EVALUATION_OF_SHORT_PERIODS: i64 = 86_400;
 /// Characters of a composite alarm's rule, and other alarms that it may speak of.
 const LONGEST_ALARM_RULE: usize = 10_240;
 const MAX_CHILDREN: usize = 100;
+/// Characters of an alarm's name after that of the stack and a hyphen: 255 together, of which a stack may have 128.
+const LONGEST_NAME: usize = 126;
 /// Characters of an alarm's description.
 const LONGEST_DESCRIPTION: usize = 1_024;
 /// Resources of a template.
@@ -48,8 +51,9 @@ pub struct Template {
 struct Alarm {
     /// What tells it apart from the others of the rule: values of labels, `page`, `page-1h`.
     suffix: Vec<String>,
-    /// Labels of the group that it is for.
+    /// Labels of the alert that it is, or is a part of.
     labels: Labels,
+    severity: Severity,
     /// Whether it is the alert, and not only a part that a composite alarm rests on.
     is_alert: bool,
     watches: Watches,
@@ -62,6 +66,8 @@ enum Watches {
     Series(Series),
     /// Other alarms: `ALARM("${AWS::StackName}-a") AND ...`, with the resources that it speaks of.
     Alarms { rule: String, resources: BTreeSet<String> },
+    /// Alarms before it among those of its rule, by their number: both of any pair.
+    Pairs(Vec<[usize; 2]>),
 }
 
 /// What an alarm on metrics watches, and how.
@@ -81,7 +87,15 @@ type Exported = BTreeMap<String, Vec<Alert>>;
 #[derive(Debug, Clone, PartialEq)]
 struct Alert {
     labels: Labels,
+    made: Made,
+}
+
+/// What an alarm is called in the template.
+#[derive(Debug, Clone, PartialEq)]
+struct Made {
+    /// Its name after the stack's.
     name: String,
+    /// The logical id of its resource.
     resource: String,
 }
 
@@ -91,6 +105,7 @@ pub fn template(rules: &RuleSet, source: &str, values: &Values) -> Template {
     let mut notes = Vec::new();
     let mut exported = Exported::new();
     let mut resources = serde_json::Map::new();
+    let mut names = BTreeSet::new();
     for rule in rules.in_order() {
         let context = kinds::Context { rule, values, exported: &exported };
         let alarms = context.alarms().and_then(|(alarms, differs)| {
@@ -99,14 +114,16 @@ pub fn template(rules: &RuleSet, source: &str, values: &Values) -> Template {
         });
         match alarms {
             Ok((alarms, differs)) => {
-                let mut alerts = Vec::new();
+                let mut made: Vec<Made> = Vec::new();
                 for alarm in &alarms {
-                    let (name, resource) = (alarm.name(rule), unused(&resources, alarm.resource(rule)));
-                    resources.insert(resource.clone(), alarm.resource_body(rule, &name));
-                    if alarm.is_alert {
-                        alerts.push(Alert { labels: alarm.labels.clone(), name, resource });
-                    }
+                    let name = unused(&alarm.name(rule), "-", |name| names.contains(name));
+                    names.insert(name.clone());
+                    let resource = unused(&alarm.resource(rule), "", |name| resources.contains_key(name));
+                    resources.insert(resource.clone(), alarm.resource_body(rule, &name, &made));
+                    made.push(Made { name, resource });
                 }
+                let alerts = alarms.iter().zip(made).filter(|(alarm, _)| alarm.is_alert);
+                let alerts = alerts.map(|(alarm, made)| Alert { labels: alarm.labels.clone(), made }).collect();
                 exported.insert(rule.id.clone(), alerts);
                 notes.extend(differs.into_iter().map(|what| Note::differs(&rule.id, what)));
             }
@@ -134,11 +151,23 @@ pub fn template(rules: &RuleSet, source: &str, values: &Values) -> Template {
     Template { body, notes }
 }
 
-/// `name`, with a number where another resource has it already.
-fn unused(resources: &serde_json::Map<String, Value>, name: String) -> String {
-    let numbered = (2..).map(|number| format!("{name}{number}"));
-    let mut candidates = std::iter::once(name.clone()).chain(numbered);
-    candidates.find(|candidate| !resources.contains_key(candidate)).unwrap_or(name)
+/// `name`, with a number where another has it already.
+fn unused(name: &str, before_number: &str, is_used: impl Fn(&str) -> bool) -> String {
+    let numbered = (2_u64..).map(|number| format!("{name}{before_number}{number}"));
+    let mut candidates = std::iter::once(name.to_owned()).chain(numbered);
+    candidates.find(|candidate| !is_used(candidate)).unwrap_or_default()
+}
+
+/// `word=value`, unless the value would not be read as one word.
+fn word(name: &str, value: &str) -> String {
+    if value.is_empty() || value.contains(char::is_whitespace) { String::new() } else { format!(" {name}={value}") }
+}
+
+impl Made {
+    /// `ALARM("${AWS::StackName}-a")`
+    fn is_in_alarm(&self) -> String {
+        format!("ALARM(\"{}\")", full_name(&self.name))
+    }
 }
 
 impl Alarm {
@@ -147,7 +176,13 @@ impl Alarm {
         let parts: Vec<&str> =
             std::iter::once(rule.id.as_str()).chain(self.suffix.iter().map(String::as_str)).collect();
         // What `Fn::Sub` would read as a variable of its own, and what would end a name in an alarm's rule.
-        parts.join("-").replace("${", "$-{").replace(['"', '\\'], "-").replace(char::is_control, "-")
+        let name = parts.join("-").replace("${", "$-{").replace(['"', '\\'], "-").replace(char::is_control, "-");
+        if name.chars().count() <= LONGEST_NAME - 4 {
+            return name; // There is room for a number.
+        }
+        let hash = keys::fingerprint([name.as_bytes()]);
+        let begin: String = name.chars().take(LONGEST_NAME - 5 - hash.len()).collect();
+        format!("{begin}-{hash}")
     }
 
     /// The logical id of its resource, as far as letters and digits go.
@@ -161,7 +196,8 @@ impl Alarm {
         words.map(capitalised).collect()
     }
 
-    fn resource_body(&self, rule: &Rule, name: &str) -> Value {
+    /// `before` are the alarms of the rule that stand before it.
+    fn resource_body(&self, rule: &Rule, name: &str, before: &[Made]) -> Value {
         let mut properties = serde_json::Map::new();
         properties.insert("AlarmName".to_owned(), json!({ "Fn::Sub": full_name(name) }));
         properties.insert("AlarmDescription".to_owned(), Value::from(self.description(rule)));
@@ -170,28 +206,44 @@ impl Alarm {
                 properties.insert(actions.to_owned(), json!([{ "Ref": "AlarmTopicArn" }]));
             }
         }
-        match &self.watches {
+        let (alarm_rule, resources) = match &self.watches {
             Watches::Series(series) => {
                 properties.extend(series.properties());
-                json!({ "Type": "AWS::CloudWatch::Alarm", "Properties": properties })
+                return json!({ "Type": "AWS::CloudWatch::Alarm", "Properties": properties });
             }
-            Watches::Alarms { rule, resources } => {
-                properties.insert("AlarmRule".to_owned(), json!({ "Fn::Sub": rule }));
-                // A composite alarm is refused as long as those that it speaks of are not there.
-                json!({ "Type": "AWS::CloudWatch::CompositeAlarm", "DependsOn": resources, "Properties": properties })
+            Watches::Alarms { rule, resources } => (rule.clone(), resources.clone()),
+            Watches::Pairs(pairs) => {
+                let both = |[one, two]: &[usize; 2]| {
+                    format!("({} AND {})", before[*one].is_in_alarm(), before[*two].is_in_alarm())
+                };
+                let parts = pairs.iter().flatten().map(|number| before[*number].resource.clone());
+                (pairs.iter().map(both).collect::<Vec<_>>().join(" OR "), parts.collect())
             }
-        }
+        };
+        properties.insert("AlarmRule".to_owned(), json!({ "Fn::Sub": alarm_rule }));
+        // A composite alarm is refused as long as those that it speaks of are not there.
+        json!({ "Type": "AWS::CloudWatch::CompositeAlarm", "DependsOn": resources, "Properties": properties })
     }
 
+    /// What it is, with the words that the evaluator reads ([`crate::alerting::alarms`]) at the end: of two words of one
+    /// name the last is taken.
     fn description(&self, rule: &Rule) -> String {
-        let label = |name: &str| self.labels.get(name).cloned().unwrap_or_else(|| format!("<{name}>"));
-        let mut text = rule.summary.filled("<value>", label);
-        text.push_str(&format!(" [severity={} class={} rule={}]", rule.severity.as_str(), rule.class, rule.id));
-        text.extend(rule.runbook_url.iter().map(|url| format!(" {url}")));
-        if !self.is_alert {
-            text = format!("A part of {}, which tells nobody by itself.", rule.id);
-        }
-        text.chars().take(LONGEST_DESCRIPTION).collect()
+        let (text, words) = if self.is_alert {
+            let label = |name: &str| self.labels.get(name).cloned().unwrap_or_else(|| format!("<{name}>"));
+            let service = rule.service(&self.labels);
+            let runbook = rule.runbook_url.as_deref().unwrap_or_default();
+            let words = [
+                ("severity", self.severity.as_str()),
+                ("class", rule.class.as_str()),
+                ("service", &service),
+                ("runbook", runbook),
+            ];
+            (rule.summary.filled("<value>", label), words.map(|(name, value)| word(name, value)).concat())
+        } else {
+            (format!("A part of {}, which tells nobody by itself.", rule.id), word("told", "no"))
+        };
+        let room = LONGEST_DESCRIPTION.saturating_sub(words.chars().count());
+        text.chars().take(room).chain(words.chars()).take(LONGEST_DESCRIPTION).collect()
     }
 }
 

@@ -18,7 +18,7 @@ mod kinds;
 mod promql;
 mod unit_tests;
 
-pub use unit_tests::unit_tests;
+pub use unit_tests::{UnitTests, unit_tests};
 
 /// The name of the group of rules.
 const GROUP: &str = "land-contracts";
@@ -75,7 +75,7 @@ fn label_names(rule: &Rule) -> BTreeSet<String> {
 fn file(source: &str, notes: &[Note], alerts: &[Alert]) -> String {
     let mut text = format!(
         "# Made by `cargo ops rules export prometheus` from {source}: change it there.\n\
-         # For Prometheus 2.42 and later (keep_firing_for).\n"
+         # For Prometheus 2.42 and later (keep_firing_for). It looks at what was a minute ago: by then all samples have come.\n"
     );
     for (left_out, title) in
         [(true, "Not in here, since Prometheus can't say it:"), (false, "Said otherwise than in the rules:")]
@@ -115,6 +115,11 @@ impl Alert {
             }
         }
     }
+}
+
+/// A text of ours where Prometheus expands templates: it has none.
+fn plain(text: &str) -> String {
+    text.replace("{{", r#"{{ "{{" }}"#)
 }
 
 /// A text in YAML: JSON's quotes are among its own.

@@ -62,6 +62,11 @@ impl Summary {
         if text.trim().is_empty() { Err(InvalidSummary::Empty) } else { Ok(Summary(parts)) }
     }
 
+    /// Whether the value is in it.
+    pub fn says_value(&self) -> bool {
+        self.0.contains(&Part::Value)
+    }
+
     /// The sentence.
     pub fn render(&self, value: Option<f64>, labels: &Labels) -> String {
         let value = value.map_or_else(|| "no data".to_owned(), display_value);

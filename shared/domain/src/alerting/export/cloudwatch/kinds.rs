@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 
 use crate::alerting::condition::{Comparison, Condition};
-use crate::alerting::rules::kind::{Burn, BurnAlert, Composite, Event, Indicator, Kind, Slo, Threshold};
+use crate::alerting::rules::kind::{BURN, Burn, BurnAlert, Composite, Event, Indicator, Kind, Slo, Threshold};
 use crate::alerting::rules::logic::Logic;
 use crate::alerting::rules::{Labels, Missing, Query, Rule, Source, Statistic};
 
 use super::super::{duration, one_of};
 use super::math::{Math, Unsayable, arithmetic, events, is_enumerated};
-use super::{Alarm, Alert, Exported, LONGEST_ALARM_RULE, MAX_CHILDREN, Series, Values, Watches, full_name};
+use super::{Alarm, Alert, Exported, LONGEST_ALARM_RULE, MAX_CHILDREN, Made, Series, Values, Watches};
 
 /// A rule, and what was exported before it.
 #[derive(Debug, Clone, Copy)]
@@ -32,7 +32,7 @@ impl Context<'_> {
                 }
                 Kind::Slo(slo) => {
                     for alert in &slo.alerts {
-                        alarms.extend(self.burn_alarms(slo, alert, &labels)?);
+                        self.burn_alarms(slo, alert, &labels, &mut alarms)?;
                     }
                 }
                 Kind::Absence(absence) => {
@@ -58,7 +58,7 @@ impl Context<'_> {
     }
 
     fn alarm(&self, labels: Labels, watches: Watches) -> Alarm {
-        Alarm { suffix: self.suffix(&labels), labels, is_alert: true, watches }
+        Alarm { suffix: self.suffix(&labels), labels, severity: self.rule.severity, is_alert: true, watches }
     }
 
     /// The values of a group in the order in which the rule names its labels.
@@ -158,28 +158,29 @@ impl Context<'_> {
     }
 
     /// An alarm for each window, and one that puts them together.
-    fn burn_alarms(&self, slo: &Slo, alert: &BurnAlert, labels: &Labels) -> Result<Vec<Alarm>, Unsayable> {
-        let mut alarms = Vec::new();
+    fn burn_alarms(
+        &self,
+        slo: &Slo,
+        alert: &BurnAlert,
+        labels: &Labels,
+        alarms: &mut Vec<Alarm>,
+    ) -> Result<(), Unsayable> {
         let mut pairs = Vec::new();
-        let mut resources = BTreeSet::new();
+        let burning: Labels = labels.clone().into_iter().chain([(BURN.to_owned(), alert.label.to_owned())]).collect();
+        let alarm = |suffix: Vec<String>, is_alert: bool, watches: Watches| {
+            let suffix = self.suffix(labels).into_iter().chain(suffix).collect();
+            Alarm { suffix, labels: burning.clone(), severity: alert.severity, is_alert, watches }
+        };
         for burn in &alert.burns {
-            let mut pair = Vec::new();
+            pairs.push([alarms.len(), alarms.len() + 1]);
             for (minutes, samples) in [(burn.long, slo.min_samples), (burn.short, 0)] {
                 let series = self.burn_rate(slo, *burn, minutes, samples, labels)?;
-                let mut suffix = self.suffix(labels);
-                suffix.extend([alert.label.to_owned(), format!("{}x-{}", burn.factor, duration(minutes))]);
-                let part = Alarm { suffix, labels: labels.clone(), is_alert: false, watches: Watches::Series(series) };
-                pair.push(format!("ALARM(\"{}\")", full_name(&part.name(self.rule))));
-                resources.insert(part.resource(self.rule));
-                alarms.push(part);
+                let window = format!("{}x-{}", burn.factor, duration(minutes));
+                alarms.push(alarm(vec![alert.label.to_owned(), window], false, Watches::Series(series)));
             }
-            pairs.push(format!("({})", pair.join(" AND ")));
         }
-        let watches = Watches::Alarms { rule: pairs.join(" OR "), resources };
-        let mut suffix = self.suffix(labels);
-        suffix.push(alert.label.to_owned());
-        alarms.push(Alarm { suffix, labels: labels.clone(), is_alert: true, watches });
-        Ok(alarms)
+        alarms.push(alarm(vec![alert.label.to_owned()], true, Watches::Pairs(pairs)));
+        Ok(())
     }
 
     /// The share that is bad, against what would burn the budget so fast.
@@ -209,7 +210,7 @@ impl Context<'_> {
             }
         };
         math.expression = if samples > 0 { format!("({share}) / ({all} >= {samples})") } else { share };
-        let condition = Condition { comparison: Comparison::Gt, threshold: burn.factor * slo.budget() };
+        let condition = Condition { comparison: Comparison::Gte, threshold: burn.factor * slo.budget() };
         Series { math, condition, periods: 1, breaching: 1, missing: "notBreaching" }.check()
     }
 
@@ -273,9 +274,9 @@ impl Context<'_> {
         let alerts = self.exported.get(rule).ok_or_else(|| format!("it speaks of {rule}, which is not in here"))?;
         let same =
             |alert: &&Alert| labels.iter().all(|(name, value)| alert.labels.get(name).is_none_or(|own| own == value));
-        let meant: Vec<&Alert> = alerts.iter().filter(same).collect();
-        resources.extend(meant.iter().map(|alert| alert.resource.clone()));
-        let alarms: Vec<String> = meant.iter().map(|alert| format!("ALARM(\"{}\")", full_name(&alert.name))).collect();
+        let meant: Vec<&Made> = alerts.iter().filter(same).map(|alert| &alert.made).collect();
+        resources.extend(meant.iter().map(|made| made.resource.clone()));
+        let alarms: Vec<String> = meant.iter().map(|made| made.is_in_alarm()).collect();
         Ok(match alarms.as_slice() {
             [] => "FALSE".to_owned(),
             [one] => one.clone(),

@@ -1,6 +1,7 @@
 //! What of each rule is in the template, and what is told of the rest.
 
 use super::*;
+use crate::alerting::alarms::{AlarmChange, Alarms};
 use crate::alerting::rules::Variables;
 
 fn exported(rules: &str, values: &[(&str, &[&str])]) -> Template {
@@ -33,7 +34,7 @@ fn a_single_series_is_a_plain_alarm_and_arithmetic_is_metric_math() {
     assert_eq!((&alarm["Period"], &alarm["EvaluationPeriods"]), (&json!(300), &json!(1)));
     assert_eq!(alarm["Dimensions"], json!([{ "Name": "service", "Value": "api" }]));
     assert_eq!(alarm["AlarmName"], json!({ "Fn::Sub": "${AWS::StackName}-cpu-api" }));
-    assert_eq!(alarm["AlarmDescription"], "<value> of it [severity=error class=c rule=cpu]");
+    assert_eq!(alarm["AlarmDescription"], "<value> of it severity=error class=c service=api");
     assert!(plain.notes.is_empty(), "{:?}", plain.notes);
 
     let p95 = metric(
@@ -227,4 +228,80 @@ fn names_can_not_break_out_of_where_they_stand() {
         alarm_rule,
         "(ALARM(\"${AWS::StackName}-cpu-a-) OR ALARM(-b\") OR ALARM(\"${AWS::StackName}-cpu-$-{x}\"))"
     );
+}
+
+/// An exported description as the evaluator reads it, of the alarm `resource`.
+fn read_back(template: &Template, resource: &str) -> AlarmChange {
+    let description = &template.body["Resources"][resource]["Properties"]["AlarmDescription"];
+    let event = json!({
+        "time": "2026-11-21T10:05:14Z", "region": "eu-west-1",
+        "resources": ["arn:aws:cloudwatch:eu-west-1:123456789012:alarm:x"],
+        "detail": {
+            "alarmName": "x",
+            "state": { "value": "ALARM", "timestamp": "2026-11-21T10:05:14.120+0000", "reason": "" },
+            "previousState": { "value": "OK" },
+            "configuration": { "description": description },
+        },
+    });
+    AlarmChange::read(&event).unwrap_or_else(|error| panic!("{error}: {description}"))
+}
+
+#[test]
+fn the_evaluator_reads_what_an_exported_alarm_says_of_itself() {
+    let slo = "- {id: slo, kind: slo, class: sla, objective: 99.9, bad: {metric: api_requests, where: {status_code: 500}}, \
+               total: {metric: api_requests}, group_by: [service], burn: [{severity: error, factor: 14.4, long: 1h, short: \
+               5m}, {severity: warning, factor: 1, long: 3d, short: 6h}], annotations: {summary: \"{{labels.service}} burns \
+               ({{labels.burn}})\", runbook_url: \"https://wiki.company.com/slo\"}}\n";
+    let template = exported(slo, &[("service", &["api"])]);
+    for (resource, severity, label) in
+        [("SloApiPage", Severity::Error, "page"), ("SloApiTicket", Severity::Warning, "ticket")]
+    {
+        let change = read_back(&template, resource);
+        let about = &change.about;
+        assert_eq!((about.severity, about.class.as_str(), about.service.as_str()), (severity, "sla", "api"));
+        assert_eq!(about.runbook_url.as_deref(), Some("https://wiki.company.com/slo"));
+        assert_eq!(about.summary, format!("api burns ({label})"));
+        assert_eq!(Alarms::default().take(&change).len(), 1);
+    }
+    for part in ["SloApiPage144x1h", "SloApiPage144x5m", "SloApiTicket1x3d"] {
+        assert_eq!(Alarms::default().take(&read_back(&template, part)), [], "{part} tells nobody");
+    }
+    let service = "a service".to_owned();
+    let long = metric("cpu", &format!("{CPU}, window: {{over: 5m}}, group_by: [service]"))
+        .replace("{{value}} of it", &format!("severity=info {{{{labels.service}}}} {}", "x".repeat(900)));
+    for value in [service.as_str(), &"y".repeat(500)] {
+        let template = exported(&long, &[("service", &[value])]);
+        let resource = template.body["Resources"].as_object().unwrap().keys().next().unwrap();
+        let about = read_back(&template, resource).about;
+        assert_ne!(about.severity, Severity::Info, "what stands at the end is taken");
+        assert!(about.service == value || about.service == "all", "{}", about.service);
+    }
+}
+
+/// Names differ where only letters and digits are alike, and what speaks of an alarm speaks of it by the name that it got.
+#[test]
+fn an_alarm_is_spoken_of_by_the_name_that_it_got() {
+    let slo = "- {id: slo, kind: slo, class: c, objective: 99.9, bad: {metric: api_requests, where: {status_code: 500}}, \
+               total: {metric: api_requests}, group_by: [service], burn: [{severity: critical, factor: 2, long: 1h, short: \
+               5m}], annotations: {summary: s}}\n";
+    let long = "z".repeat(1_024);
+    let template = exported(slo, &[("service", &["api.v1", "api-v1", "a\"b", "a\\b", &long])]);
+    let resources = template.body["Resources"].as_object().unwrap();
+    assert_eq!(resources.len(), 15);
+    let mut names = std::collections::BTreeSet::new();
+    let name = |body: &Value| body["Properties"]["AlarmName"]["Fn::Sub"].as_str().unwrap().to_owned();
+    for (resource, body) in resources {
+        let name = name(body);
+        assert!(name.len() <= "${AWS::StackName}".len() + 127, "{name}");
+        assert!(names.insert(name), "{resource}");
+        let Some(parts) = body["DependsOn"].as_array() else { continue };
+        let alarms = parts.iter().map(|part| resources[part.as_str().unwrap()].clone());
+        let rule = body["Properties"]["AlarmRule"]["Fn::Sub"].as_str().unwrap();
+        assert_eq!(parts.len(), 2);
+        for alarm in alarms {
+            let name = alarm["Properties"]["AlarmName"]["Fn::Sub"].as_str().unwrap().to_owned();
+            assert!(rule.contains(&format!("ALARM(\"{name}\")")), "{rule} {name}");
+        }
+    }
+    assert_eq!(resources["SloApiV1Page2"]["DependsOn"], json!(["SloApiV1Page2x1h2", "SloApiV1Page2x5m2"]));
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::alerting::condition::{Comparison, Condition};
+use crate::alerting::condition::Condition;
 use crate::alerting::rules::kind::{
     Absence, BURN, BurnAlert, Composite, Event, Heartbeat, Indicator, Kind, Slo, Threshold,
 };
@@ -12,8 +12,8 @@ use crate::metrics::prometheus::IDLE_MINUTES;
 use crate::metrics::registry::{self, Kind as MetricKind};
 
 use super::super::{number, one_of};
-use super::promql::{self, Scope, Unsayable, a_second_less, aggregated, arithmetic, holds};
-use super::{Alert, quoted};
+use super::promql::{self, Scope, Unsayable, aggregated, arithmetic, holds, just_under};
+use super::{Alert, plain, quoted};
 
 /// A rule, and what was exported before it.
 #[derive(Debug, Clone, Copy)]
@@ -23,6 +23,9 @@ pub(super) struct Context<'a> {
     /// Rules that are in the file, with the names of their alerts' labels.
     pub exported: &'a BTreeMap<String, BTreeSet<String>>,
 }
+
+/// Stands for the value where there is none. Alerts fire with it all the same.
+const NO_VALUE: &str = "NaN";
 
 /// An expression, and what is otherwise about it.
 type Said = (String, Vec<String>);
@@ -45,6 +48,13 @@ impl Context<'_> {
         Ok((vec![self.alert(expression, self.rule.severity.as_str(), None)], differs))
     }
 
+    /// Told where the summary has a value that is not the rule's.
+    fn value_differs(&self, differs: &mut Vec<String>, what: impl Into<String>) {
+        if self.rule.summary.says_value() {
+            differs.push(what.into());
+        }
+    }
+
     fn scope(&self) -> Scope<'_> {
         Scope { environment: self.environment, by: &self.rule.group_by }
     }
@@ -52,18 +62,18 @@ impl Context<'_> {
     fn alert(&self, expression: String, severity: &str, burn: Option<&str>) -> Alert {
         let rule = self.rule;
         let mut labels =
-            Labels::from([("severity".to_owned(), severity.to_owned()), ("class".to_owned(), rule.class.clone())]);
+            Labels::from([("severity".to_owned(), severity.to_owned()), ("class".to_owned(), plain(&rule.class))]);
         if !rule.group_by.iter().any(|name| name == "service") {
-            labels.insert("service".to_owned(), rule.service(&Labels::new()));
+            labels.insert("service".to_owned(), plain(&rule.service(&Labels::new())));
         }
-        labels.extend(self.environment.map(|value| ("environment".to_owned(), value.to_owned())));
+        labels.extend(self.environment.map(|value| ("environment".to_owned(), plain(value))));
         labels.extend(burn.map(|burn| (BURN.to_owned(), burn.to_owned())));
         let summary = rule.summary.filled(r#"{{ printf "%.2f" $value }}"#, |name| match burn {
             Some(burn) if name == BURN => burn.to_owned(),
             _ => format!("{{{{ $labels.{name} }}}}"),
         });
         let mut annotations = Labels::from([("summary".to_owned(), summary)]);
-        annotations.extend(rule.runbook_url.iter().map(|url| ("runbook_url".to_owned(), url.clone())));
+        annotations.extend(rule.runbook_url.iter().map(|url| ("runbook_url".to_owned(), plain(url))));
         Alert {
             name: rule.id.clone(),
             expression,
@@ -104,7 +114,7 @@ impl Context<'_> {
         let breaches = |condition: Condition| match threshold.n {
             1 => holds(&term, condition),
             n => {
-                let range = format!("{}:1m", a_second_less(n as i64));
+                let range = format!("{}:1m", just_under(n as i64));
                 format!("count_over_time(({})[{range}]) >= {}", holds(&term, condition), threshold.m)
             }
         };
@@ -115,20 +125,25 @@ impl Context<'_> {
         }
         if threshold.n > 1 {
             // So that the value is that of the expression, and not how many minutes breach.
-            let newest = format!("last_over_time(({value})[{}:1m])", a_second_less(threshold.n as i64));
+            let newest = format!("last_over_time(({value})[{}:1m])", just_under(threshold.n as i64));
             parts = vec![format!("{newest} and ({})", parts.join(" or "))];
-            if threshold.missing == Missing::Breaching {
-                differs.push("minutes without a value do not count among the breaching ones".to_owned());
+            let is_always_there = scope.by.is_empty() && threshold.queries.values().all(|query| query.fill_zero);
+            if !is_always_there {
+                let n = threshold.n;
+                differs.push(format!("its {n} minutes are the last {n}, and those without a value do not breach"));
             }
         }
         match threshold.missing {
             Missing::NotBreaching => {}
-            Missing::Breaching => parts.push(format!("({})", self.absent(threshold, &term)?)),
+            Missing::Breaching => parts.push(format!("({NO_VALUE} * {})", self.absent(threshold, &term)?)),
             Missing::Ignore | Missing::NoData | Missing::Missing => {
                 // What fires goes on where nothing is known.
-                parts.push(format!("({} unless {} {term})", self.firing(), scope.on()));
+                parts.push(format!("({NO_VALUE} * {} unless {} {term})", self.firing(), scope.on()));
                 differs.push("a pending alert without a value begins again".to_owned());
             }
+        }
+        if threshold.missing != Missing::NotBreaching {
+            self.value_differs(&mut differs, "while it fires without a value, its summary says NaN for it");
         }
         if matches!(threshold.missing, Missing::NoData | Missing::Missing) {
             differs.push("there is no alert about a lack of data".to_owned());
@@ -163,7 +178,7 @@ impl Context<'_> {
         }
         let came: Result<Vec<String>, Unsayable> =
             threshold.queries.values().map(|query| scope.came(query, crate::metrics::recent::SPAN_MINUTES)).collect();
-        Ok(format!("({}) unless {} {value}", came?.join(" or "), scope.on()))
+        Ok(format!("(({}) unless {} {value})", came?.join(" or "), scope.on()))
     }
 
     fn slo(&self, slo: &Slo) -> Result<(Vec<Alert>, Vec<String>), Unsayable> {
@@ -182,7 +197,7 @@ impl Context<'_> {
                 0 => String::new(),
                 samples => format!("\n  and {} >= {samples}", scope.count(total(slo), burn.long)?),
             };
-            pairs.push(format!("({} > {factor}\n  and {} > {factor}{enough})", long?, short?));
+            pairs.push(format!("({} >= {factor}\n  and {} >= {factor}{enough})", long?, short?));
         }
         Ok(self.alert(pairs.join("\nor\n"), alert.severity.as_str(), Some(alert.label)))
     }
@@ -205,14 +220,18 @@ impl Context<'_> {
         let scope = self.scope();
         let (known, heard) =
             (scope.came(&absence.query, absence.forget_after)?, scope.came(&absence.query, absence.after)?);
-        Ok((format!("{known} unless {} {heard}", scope.on()), late(&absence.query)))
+        let mut differs = late(&absence.query);
+        self.value_differs(&mut differs, silent_for(absence.after));
+        Ok((format!("{} * {known} unless {} {heard}", absence.after, scope.on()), differs))
     }
 
     fn heartbeat(&self, heartbeat: &Heartbeat) -> Result<Said, Unsayable> {
-        let heard = self.scope().came(&heartbeat.query, heartbeat.every + heartbeat.grace)?;
+        let silent = heartbeat.every + heartbeat.grace;
+        let heard = self.scope().came(&heartbeat.query, silent)?;
         let mut differs = late(&heartbeat.query);
+        self.value_differs(&mut differs, silent_for(silent));
         differs.push("it fires from the beginning where nothing was ever heard".to_owned());
-        Ok((format!("absent({heard})"), differs))
+        Ok((format!("{silent} * absent({heard})"), differs))
     }
 
     fn composite(&self, composite: &Composite) -> Result<String, Unsayable> {
@@ -279,9 +298,18 @@ impl Context<'_> {
         let query =
             Query { source: Source::Own(metric), statistic: Statistic::Sum, filters, fill_zero: false, min_samples: 0 };
         let scope = self.scope();
-        let fires = holds(&scope.count(&query, event.window)?, event.when);
-        let goes_on = Condition { comparison: Comparison::Gt, threshold: 0.0 };
-        let goes_on = self.while_firing(&holds(&scope.count(&query, event.resolve_after)?, goes_on));
+        let (recent, kept) = (scope.count(&query, event.window)?, scope.count(&query, event.resolve_after)?);
+        let fires = holds(&recent, event.when);
+        let on = scope.on();
+        // The value is that of the window as long as the alert lasts.
+        let goes_on = if event.resolve_after == event.window {
+            format!("{recent} > 0")
+        } else if event.resolve_after <= IDLE_MINUTES {
+            format!("{recent} and {on} {kept} > 0")
+        } else {
+            format!("({recent} or 0 * {kept}) and {on} {kept} > 0") // Its series may have ended.
+        };
+        let goes_on = self.while_firing(&goes_on);
         let differs = vec!["events are counted by the minute, a minute or two after they came".to_owned()];
         Ok((format!("{fires}\nor\n{goes_on}"), differs))
     }
@@ -296,6 +324,11 @@ fn total(slo: &Slo) -> &Query {
 
 fn is_gauge(query: &Query) -> bool {
     matches!(&query.source, Source::Own(metric) if metric.kind == MetricKind::Gauge)
+}
+
+/// What the value is of an alert about silence, which has no other.
+fn silent_for(minutes: i64) -> String {
+    format!("the value in its summary is always {minutes}: for so many minutes at least nothing came")
 }
 
 /// By how much silence is seen later than it is there.

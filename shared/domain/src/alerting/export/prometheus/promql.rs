@@ -1,10 +1,16 @@
-//! Expressions in PromQL. Every rate is summed over the series that nobody asked to tell apart, so that a division has
-//! the same labels on both sides (defect 48).
+//! Expressions in PromQL. All that is counted is summed over the series that nobody asked to tell apart, so that a
+//! division has the same labels on both sides (defect 48).
+//!
+//! Remote write puts a sample a minute, on the whole minute, and Prometheus evaluates at a second of its own. So a window
+//! of ten minutes of a counter is the difference between its last sample and the least of those that it had half a minute
+//! before each of ten samples (the zero before its first value is one). `increase` would see nine minutes and scale them
+//! up to ten, and say nothing of a window of one. All ranges end a minute ago, for a sample comes a while after the time
+//! that it has.
 
 use crate::alerting::condition::{Comparison, Condition};
 use crate::alerting::expression::{Expression, Function, Operator};
 use crate::alerting::rules::{Filter, Query, Source, Statistic};
-use crate::metrics::prometheus::scaled;
+use crate::metrics::prometheus::{IDLE_MINUTES, scaled};
 use crate::metrics::registry::{Definition, Kind};
 
 use super::super::{duration, number};
@@ -89,9 +95,8 @@ impl Scope<'_> {
             (Kind::Histogram | Kind::Timer, Statistic::Percentile(percent)) => {
                 let (family, selector) = (metric.prometheus_name(), self.selector(query, None));
                 let by: Vec<String> = ["le".to_owned()].into_iter().chain(self.by.iter().cloned()).collect();
-                let rates = format!("rate({family}_bucket{selector}[{}])", duration(minutes));
-                let quantile =
-                    format!("histogram_quantile({}, {})", number(percent / 100.0), aggregated("sum", &by, &rates));
+                let buckets = aggregated("sum", &by, &grown(&format!("{family}_bucket{selector}"), minutes));
+                let quantile = format!("histogram_quantile({}, {buckets})", number(percent / 100.0));
                 Ok(unscaled(metric, &quantile))
             }
             (Kind::Histogram | Kind::Timer, Statistic::Minimum | Statistic::Maximum) => {
@@ -105,12 +110,12 @@ impl Scope<'_> {
         let metric = own(query)?;
         let suffix = if metric.kind == Kind::Counter { "" } else { "_count" };
         let (family, selector) = (metric.prometheus_name(), self.selector(query, None));
-        Ok(self.aggregated("sum", &format!("increase({family}{suffix}{selector}[{}])", duration(minutes))))
+        Ok(self.aggregated("sum", &grown(&format!("{family}{suffix}{selector}"), minutes)))
     }
 
     fn sum(&self, metric: &Definition, query: &Query, minutes: i64) -> String {
         let (family, selector) = (metric.prometheus_name(), self.selector(query, None));
-        self.aggregated("sum", &format!("increase({family}_sum{selector}[{}])", duration(minutes)))
+        self.aggregated("sum", &grown(&format!("{family}_sum{selector}"), minutes))
     }
 
     /// How many values are at most `limit`, which has to be the bound of a bucket.
@@ -132,13 +137,13 @@ impl Scope<'_> {
         let bound = if scaled.fract() == 0.0 { format!(r"{plain}(\.0)?") } else { plain };
         let selector = self.selector(query, Some(format!("le=~{}", quoted(&bound))));
         let family = metric.prometheus_name();
-        Ok(self.aggregated("sum", &format!("increase({family}_bucket{selector}[{}])", duration(minutes))))
+        Ok(self.aggregated("sum", &grown(&format!("{family}_bucket{selector}"), minutes)))
     }
 
-    /// A gauge over a window. It is a second short: Prometheus 2 counts samples at both ends of a range.
+    /// A gauge over a window, which has as many samples as minutes.
     fn gauge(&self, metric: &Definition, query: &Query, minutes: i64) -> String {
         let (family, selector) = (metric.prometheus_name(), self.selector(query, None));
-        format!("{family}{selector}[{}]", a_second_less(minutes))
+        format!("{family}{selector}[{}] {SETTLED}", just_under(minutes))
     }
 
     fn over_time(&self, function: &str, metric: &Definition, query: &Query, minutes: i64) -> String {
@@ -165,9 +170,26 @@ impl Scope<'_> {
     }
 }
 
-/// `4m59s` for five minutes.
-pub(super) fn a_second_less(minutes: i64) -> String {
-    if minutes <= 1 { "59s".to_owned() } else { format!("{}m59s", minutes - 1) }
+/// So long ago ends each range: the flusher begins within the minute that its samples are stamped with.
+const SETTLED: &str = "offset 1m";
+
+/// A range that has as many whole minutes in it, whenever it ends: `4m59s999ms` for five. (A millisecond short, as
+/// Prometheus 2 counts samples at both ends.)
+pub(super) fn just_under(minutes: i64) -> String {
+    if minutes <= 1 { "59s999ms".to_owned() } else { format!("{}59s999ms", duration(minutes - 1)) }
+}
+
+/// By how much each of the counters that `series` selects has grown in `minutes`.
+fn grown(series: &str, minutes: i64) -> String {
+    let range = format!("{series}[{}] {SETTLED}", just_under(minutes + 1));
+    if minutes <= IDLE_MINUTES {
+        // One that has ended and begun again with zero has not grown for so long before it ended.
+        return format!("last_over_time({range}) - min_over_time(({series} offset 90s)[{}:1m])", just_under(minutes));
+    }
+    // Days are too many steps for that. Here the first value of a series may stay a minute too long, and what has begun
+    // again in between is scaled.
+    let scaled = format!("increase({range}) * {minutes} / {}", minutes + 1);
+    format!("last_over_time({range}) - min_over_time({range}) unless resets({range}) > 0 or {scaled}")
 }
 
 /// `sum by (service) (...)`
@@ -366,7 +388,7 @@ mod tests {
         for (text, expected) in [
             ("1.5", true),
             ("sum by (service) (increase(x_total[5m]))", true),
-            ("avg(avg_over_time(x[4m59s]))", true),
+            ("avg(avg_over_time(x[4m59s999ms] offset 1m))", true),
             ("(a + b)", true),
             ("(a) + (b)", false),
             ("1000 * histogram_quantile(0.95, x)", false),

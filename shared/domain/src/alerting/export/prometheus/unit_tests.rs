@@ -1,8 +1,8 @@
 //! The rules' own tests as a file for `promtool test rules`.
 //!
 //! A minute of a test is a sample a minute later, at the end of it: counters begin with the zero that remote write sends
-//! before the first value, so what a minute counted is in any window that has both its ends. What `ALERTS` says then is
-//! what the test expects of that minute.
+//! before the first value, so what a minute counted is in any window that has both its ends. What `ALERTS` says another
+//! minute later, when the rules look at it, is what the test expects of that minute.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,17 @@ use crate::metrics::prometheus::scaled;
 use crate::metrics::registry::{self, Definition, Kind as MetricKind};
 use crate::metrics::series::{Dimensions, SeriesKey};
 
+use super::super::Note;
 use super::{RuleFile, label_names, quoted};
+
+/// A file for promtool, and what is not in it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct UnitTests {
+    /// The YAML. The notes stand in it as comments.
+    pub text: String,
+    /// Tests that are left out.
+    pub notes: Vec<Note>,
+}
 
 /// The tests of the rules that `exported` has, for the rule file that is called `rule_file`. Those of more than `longest`
 /// minutes are left out, which is told: promtool evaluates all rules of the file in each of them, and windows of days
@@ -24,7 +34,8 @@ pub fn unit_tests(
     rule_file: &str,
     environment: Option<&str>,
     longest: i64,
-) -> String {
+) -> UnitTests {
+    let mut notes = Vec::new();
     let mut text = format!(
         "# Made by `cargo ops rules export prometheus --tests`: the tests that the rules carry.\n\
          rule_files:\n- {}\nevaluation_interval: 1m\ntests:",
@@ -39,7 +50,9 @@ pub fn unit_tests(
             let minutes = written.minutes();
             let long = (minutes > longest).then(|| format!("it plays {}", super::super::duration(minutes)));
             if let Some(why) = by_itself.or(long) {
-                text.push_str(&format!("\n# Not here: {}, test {}: {why}.\n", rule.id, number + 1));
+                let what = format!("test {}: {why}", number + 1);
+                text.push_str(&format!("\n# Not here: {}, {what}.\n", rule.id));
+                notes.push(Note::left_out(&rule.id, what));
                 continue;
             }
             text.push_str(&written.test(number + 1));
@@ -47,7 +60,7 @@ pub fn unit_tests(
         }
     }
     text.push_str(if any { "" } else { " []\n" });
-    text
+    UnitTests { text, notes }
 }
 
 struct Written<'a> {
@@ -107,7 +120,7 @@ impl Written<'_> {
         text
     }
 
-    /// `ALERTS` of the rule a minute later: firing or pending, or nothing.
+    /// `ALERTS` of the rule when it has looked at the minute: firing or pending, or nothing.
     fn expectation(&self, minute: i64, burn: Option<&str>, phase: &str) -> String {
         let burn = burn.map(|burn| format!(", {BURN}={}", quoted(burn))).unwrap_or_default();
         let expression = format!("group by (alertstate) (ALERTS{{alertname={}{burn}}})", quoted(&self.rule.id));
@@ -119,7 +132,9 @@ impl Written<'_> {
             _ => "[]".to_owned(),
         };
         let expression = quoted(&expression);
-        format!("\n  - expr: {expression}\n    eval_time: {}m\n    exp_samples: {samples}", minute + 1)
+        // Samples are looked at a minute after their time, other alerts at once.
+        let later = if matches!(self.rule.kind, Kind::Composite(_)) { 1 } else { 2 };
+        format!("\n  - expr: {expression}\n    eval_time: {}m\n    exp_samples: {samples}", minute + later)
     }
 
     /// The first minute of which Prometheus can say what the rule does. Before it, the engine knows that it does not know
