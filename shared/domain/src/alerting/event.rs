@@ -41,18 +41,13 @@ pub struct SecurityEvent {
     pub level: String,
     /// How many they are; at least 1.
     pub count: u64,
-    /// What else is known; personal data are masked.
-    #[serde(default)]
-    pub fields: Labels,
 }
 
 impl SecurityEvent {
-    /// All fields that rules may ask for.
-    fn all_fields(&self) -> Labels {
+    /// What rules may ask for.
+    fn fields(&self) -> Labels {
         let own = [("event_type", &self.event_type), ("service", &self.service), ("level", &self.level)];
-        let mut fields = self.fields.clone();
-        fields.extend(own.map(|(name, value)| (name.to_owned(), value.clone())));
-        fields
+        own.map(|(name, value)| (name.to_owned(), value.clone())).into()
     }
 }
 
@@ -78,7 +73,7 @@ pub(super) fn count(
     counts: &mut Counts,
 ) {
     for happened in events {
-        let fields = happened.all_fields();
+        let fields = happened.fields();
         if !event.matches(&fields) {
             continue;
         }
