@@ -80,9 +80,10 @@ fn ipv6_end(text: &str, at: usize) -> Option<usize> {
     if bytes[at..at + run].iter().filter(|byte| **byte == b':').count() < 2 {
         return None;
     }
-    let is_end = |end: &usize| {
-        let next = |by: usize| bytes.get(end + by).is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_');
-        !next(0) && !(bytes.get(*end) == Some(&b'.') && next(1))
+    let is_end = |end: &usize| match &bytes[*end..] {
+        [b'.', next, ..] => !next.is_ascii_digit(),
+        [next, ..] => !is_of_word(next),
+        [] => true,
     };
     let is_address = |end: &usize| {
         let word = &text[at..*end];
@@ -95,12 +96,15 @@ fn ipv6_end(text: &str, at: usize) -> Option<usize> {
 /// Whether a letter, a digit or `_` ends what is `before`. One that is the end of an escape (`\n` in a JSON text within a
 /// text) ends no word.
 fn is_within_word(before: &[u8]) -> bool {
-    let is_of_word = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
     match before {
         [.., b'\\', _] => false,
         [.., last] => is_of_word(last),
         [] => false,
     }
+}
+
+fn is_of_word(byte: &u8) -> bool {
+    byte.is_ascii_alphanumeric() || *byte == b'_'
 }
 
 #[cfg(test)]
@@ -123,6 +127,7 @@ mod tests {
             ("http://10.0.0.1:8080/a (10.0.0.0/8)", "http://[address]:8080/a ([address]/8)"),
             ("010.001.002.003 с93.184.216.34ю", "[address] с[address]ю"),
             ("from=[2001:DB8::1]:443 fe80::1%eth0", "from=[[address]]:443 [address]%eth0"),
+            ("2001:db8::1.Refused 93.184.216.34.Refused", "[address].Refused [address].Refused"),
             ("ip:2001:db8::1. ip6:2001:db8:0:1:2:3:4:5", "ip:[address]. ip6:[address]"),
             ("2001:db8:0:0:0:0:0:1:443, ::ffff:93.184.216.34", "[address]:443, [address]"),
             ("fe80:: is, 2001:db8::/32", "[address] is, [address]/32"),
