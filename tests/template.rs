@@ -313,9 +313,12 @@ fn an_evaluator_that_stops_sending_has_time_to_note_what_it_sent() {
 #[test]
 fn a_notifier_that_stops_waiting_for_slack_has_time_for_its_last_call_and_its_note() {
     let run = functions()["slack-notifier"]["Properties"]["Timeout"].as_u64().unwrap();
-    let (posting, call) = (slack_notifier::POSTING.as_secs(), aws::OPERATION_TIMEOUT.as_secs());
-    // The last call of Slack may begin when the time is up; it takes less than one of the SDK may.
-    assert!(posting + call < run, "{posting} s of posting, a call of {call} s at its end, {run} s run");
+    let (posting, noting) = (slack_notifier::POSTING.as_secs(), slack_notifier::NOTING.as_secs());
+    // What is begun late is two calls of ten seconds after a secret that took all its time; the notifier's own test plays
+    // who else may be slow.
+    let secret = aws::OPERATION_TIMEOUT.as_secs().max(posting);
+    assert!(secret + 2 * 10 < posting + noting, "{posting} s of posting, {noting} s until the note is there");
+    assert!(posting + noting < run, "{posting} s of posting, {noting} s until the note is there, {run} s run");
 }
 
 #[test]

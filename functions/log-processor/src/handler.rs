@@ -3,13 +3,12 @@
 
 use anyhow::Context as _;
 use aws::measures;
-use domain::alerting::inbox::Incoming;
 use domain::logs::pipeline::{Outcome, Processed};
-use domain::logs::security::SecurityEvent;
-use domain::ports::{BusEvent, PutEvents, PutObject};
+use domain::ports::{PutEvents, PutObject};
 use serde::Serialize;
 
 use crate::Pipelines;
+use crate::telling::Teller;
 
 /// What became of the lines of a delivery, for the log and for who invokes the function by hand.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -38,11 +37,15 @@ pub async fn handle(
     bus: &impl PutEvents,
     pipelines: &Pipelines,
 ) -> anyhow::Result<Summary> {
-    keep(pipelines.run(|pipeline| pipeline.process(event)), bucket, bus).await
+    keep(pipelines.run(|pipeline| pipeline.process(event)), bucket, &Teller::new(bus)).await
 }
 
 /// Writes what a delivery comes to.
-pub(crate) async fn keep(outcome: Outcome, bucket: &impl PutObject, bus: &impl PutEvents) -> anyhow::Result<Summary> {
+pub(crate) async fn keep<B: PutEvents>(
+    outcome: Outcome,
+    bucket: &impl PutObject,
+    teller: &Teller<'_, B>,
+) -> anyhow::Result<Summary> {
     match outcome {
         Outcome::Control => {
             tracing::info!("control message acknowledged");
@@ -59,13 +62,17 @@ pub(crate) async fn keep(outcome: Outcome, bucket: &impl PutObject, bus: &impl P
             measures::quarantined(1);
             Ok(Summary { quarantined_deliveries: 1, ..Summary::default() })
         }
-        Outcome::Batch(processed) => store(&processed, bucket, bus).await,
+        Outcome::Batch(processed) => store(&processed, bucket, teller).await,
     }
 }
 
 /// Lines first, then what counts them: metrics never speak of a line that is not kept. What the lines say of security
 /// goes out at last, so that a bus which is away holds nothing back: the events are left in the evaluator's inbox then.
-async fn store(processed: &Processed, bucket: &impl PutObject, bus: &impl PutEvents) -> anyhow::Result<Summary> {
+async fn store<B: PutEvents>(
+    processed: &Processed,
+    bucket: &impl PutObject,
+    teller: &Teller<'_, B>,
+) -> anyhow::Result<Summary> {
     let (batch_id, lines) = (&processed.batch_id, processed.lines);
     // A run that fails tells it too: that its lines grow old is what the age is for.
     measures::took_in(lines.received, processed.bytes);
@@ -74,26 +81,7 @@ async fn store(processed: &Processed, bucket: &impl PutObject, bus: &impl PutEve
         bucket.put(object).await.with_context(|| format!("batch {batch_id} is not stored completely"))?;
     }
     measures::quarantined(lines.quarantined);
-    if !processed.security.is_empty() {
-        let events: Vec<BusEvent> = processed.security.iter().map(SecurityEvent::to_bus).collect();
-        match bus.put_events(&events).await {
-            Ok(()) => tracing::info!(batch_id, events = events.len(), "security events told"),
-            Err(error) => {
-                // A bus that is away must not stop a shard. The evaluator finds them with its next tick, and counts once
-                // what the bus has taken after all.
-                let error = &error as &dyn std::error::Error;
-                tracing::error!(error, batch_id, events = events.len(), "the bus takes no security events: they wait");
-                measures::events_refused(events.len());
-                for event in &processed.security {
-                    let object = Incoming::Security(event.clone()).to_object();
-                    bucket
-                        .put(&object)
-                        .await
-                        .with_context(|| format!("security events of batch {batch_id} are not told"))?;
-                }
-            }
-        }
-    }
+    teller.tell(processed, bucket).await?;
     if lines.quarantined > 0 {
         tracing::error!(batch_id, lines = lines.quarantined, key = processed.quarantine[0].key, "lines quarantined");
     }

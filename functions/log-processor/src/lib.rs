@@ -5,6 +5,7 @@ mod config;
 mod handler;
 mod start;
 mod stream;
+mod telling;
 
 pub use aws::pipelines::Pipelines;
 pub use config::Config;

@@ -15,6 +15,7 @@ use serde_json::json;
 
 use crate::Summary;
 use crate::handler::keep;
+use crate::telling::Teller;
 
 /// Records under way at the same time: each waits for its PUTs, and holds its objects meanwhile.
 const CONCURRENCY: usize = 4;
@@ -45,18 +46,20 @@ pub struct RecordData {
     pub data: String,
 }
 
-/// Processes each record by itself. One that can not be opened is kept in quarantine, and is done; one whose
-/// objects could not be written, or whose security events were not taken, is answered as a failure, for Lambda to send it again. Lambda goes on from the first
-/// of them; what it sends again along with it, and was done, is written again to the same keys.
+/// Processes each record by itself. One that can not be opened is kept in quarantine, and is done; one whose objects
+/// could not be written is answered as a failure, for Lambda to send it again. (What its lines say of security is an
+/// object only where the bus does not take it.) Lambda goes on from the first of them; what it sends again along with it,
+/// and was done, is written again to the same keys.
 pub async fn handle_stream(
     event: &StreamEvent,
     bucket: &impl PutObject,
     bus: &impl PutEvents,
     pipelines: &Pipelines,
 ) -> BatchResponse {
+    let teller = &Teller::new(bus);
     let records = stream::iter(&event.records).map(|record| async move {
         let RecordData { sequence_number, data } = &record.kinesis;
-        let kept = keep(pipelines.run(|pipeline| open(data, pipeline)), bucket, bus).await;
+        let kept = keep(pipelines.run(|pipeline| open(data, pipeline)), bucket, teller).await;
         kept.map_err(|error| {
             tracing::error!(sequence_number, error = format!("{error:#}"), "record not done, Lambda sends it again");
             BatchItemFailure { item_identifier: sequence_number.clone() }

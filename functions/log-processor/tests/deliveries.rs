@@ -209,7 +209,6 @@ async fn what_lines_say_of_security_is_told_once_a_type_and_without_anything_per
         calls[0].iter().map(|event| serde_json::from_str(&event.detail).unwrap()).collect();
     let summary: Vec<_> = told.iter().map(|event| (event.event_type.as_str(), event.count, &*event.service)).collect();
     assert_eq!(summary, [("login_failed", 2, "user"), ("permission_escalation", 1, "user")]);
-    assert_eq!(told[0].fields["reason"]["bad_password"], 2);
     let mut waited: Vec<Incoming> =
         waiting.into_iter().map(|body| Incoming::read(&String::from_utf8(body).unwrap()).unwrap()).collect();
     waited.sort_by_key(|event| event.at());
@@ -219,7 +218,7 @@ async fn what_lines_say_of_security_is_told_once_a_type_and_without_anything_per
         "the same, so that it counts once"
     );
     let text = calls[0].iter().map(|event| event.detail.as_str()).collect::<String>();
-    assert!(!text.contains("anna") && !text.contains("93.184.216.34"), "{text}");
+    assert!(!["anna", "93.184.216.34", "bad_password"].iter().any(|told| text.contains(told)), "{text}");
 
     // Most batches say nothing of it, and cost no call.
     handle(&self::event("schema-v1"), &bucket, &RecordedEvents::new(), &pipelines()).await.unwrap();

@@ -3,9 +3,12 @@
 #![allow(clippy::unwrap_used, reason = "a test panics where it fails")]
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use aws::lambda::BatchResponse;
 use domain::logs::quarantine::Quarantined;
+use domain::ports::{BusEvent, PortError, PutEvents};
 use log_processor::{Pipelines, StreamEvent, handle, handle_stream};
 use serde_json::json;
 use testkit::memory_bucket::Moment;
@@ -117,4 +120,36 @@ async fn a_quarantine_that_can_not_be_written_is_a_failure_not_a_loss() {
     let (event, bucket) = (event("truncated-gzip"), InMemoryBucket::new());
     bucket.inject(|_, key| key.starts_with("quarantine/").then_some(Moment::Before));
     assert_eq!(failed(&run(&event, &bucket).await), [sequence_number(&event, 1)]);
+}
+
+/// A bus that never answers, and counts who asks.
+#[derive(Default)]
+struct Hanging(AtomicUsize);
+
+impl PutEvents for Hanging {
+    async fn put_events(&self, _: &[BusEvent]) -> Result<(), PortError> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        std::future::pending().await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bus_that_does_not_answer_stops_no_shard() {
+    // 25 seconds a record, and the run was killed before it was through.
+    let record = |number: usize| {
+        let line = json!({"level": "CRITICAL", "category": "security", "message": "m", "details": {"event_type": "t"}});
+        let (line, stream) = (line.to_string(), format!("task/{number}"));
+        let delivery = testkit::subscription::delivery("/aws/ecs/production/user", &stream, &[(1_000, line.as_str())]);
+        json!({"kinesis": {"sequenceNumber": number.to_string(), "data": delivery["awslogs"]["data"]}})
+    };
+    let records: Vec<_> = (0..40).map(record).collect();
+    let event: StreamEvent = serde_json::from_value(json!({ "Records": records })).unwrap();
+    let (bucket, bus) = (InMemoryBucket::new(), Hanging::default());
+    let began = tokio::time::Instant::now();
+    let response = handle_stream(&event, &bucket, &bus, &Pipelines::new(settings())).await;
+    assert_eq!(response, BatchResponse::default());
+    assert_eq!((bucket.keys_under("archive/").len(), bucket.keys_under("alerts/inbox/").len()), (40, 40));
+    // By the paused clock, which only the waiting for the bus moves on.
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    assert_eq!(bus.0.load(Ordering::Relaxed), 4, "those at work when it was found out");
 }

@@ -5,7 +5,7 @@ use aws::variables::{ConfigError, Variables};
 /// What the function has to know.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
-    /// The bucket in which it remembers what a bot has posted.
+    /// The bucket in which it remembers what was posted.
     pub bucket_name: String,
     /// The secret that says how to get into Slack (see [`domain::notifying::slack::access`]).
     pub secret_arn: String,

@@ -1,7 +1,7 @@
 //! One SNS event: each message into Slack's words, and posted.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use aws_lambda_events::sns::{SnsEvent, SnsMessage};
@@ -13,11 +13,15 @@ use domain::notifying::slack::thread::{self, Step, Thread};
 use domain::ports::{CallSlack, GetObject, ReadSecret, ReplaceObject, Replaced, Version};
 use serde::Serialize;
 use serde_json::Value;
+use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::posting::{Place, Refusal, send};
+use crate::posting::{NOTING, Place, Refusal, send};
 
 /// How often the note of what was posted is tried again when somebody else writes in between.
 const NOTE_TRIES: usize = 3;
+
+/// How long the note of what was posted before is waited for: without it a message is posted by itself.
+const LOOKING_UP: Duration = Duration::from_secs(5);
 
 /// Stands for the channel of a webhook, which is known to Slack alone. No channel is called so.
 const WEBHOOK: &str = "(webhook)";
@@ -99,11 +103,15 @@ where
         };
         let access = self.access().await?;
         let mut told = self.post(&access, &body, document.as_ref(), until).await;
-        if let Err(Refusal::Locked(why)) = &told {
+        if let Err(Refusal::Locked(why)) = &told
+            && Instant::now() < until
+        {
             // The secret may have been rotated since it was read.
             let read = self.read_access().await.with_context(|| format!("Slack does not let us in: {why}"))?;
             if read == access {
                 tracing::error!(why, "Slack does not let us in, and the secret holds what it held before");
+            } else if Instant::now() >= until {
+                return Err(anyhow!("Slack does not let us in: {why}; the secret has changed, but no time is left"));
             } else {
                 tracing::info!(why, "Slack does not let us in; the secret has changed");
                 told = self.post(&read, &body, document.as_ref(), until).await;
@@ -117,7 +125,7 @@ where
             Err(Refusal::Locked(why)) => {
                 return Err(anyhow!("Slack does not let us in: {why}; secret {} has to be renewed", self.secret_id));
             }
-            Err(Refusal::Gone(why)) => return Err(anyhow!("Slack refuses the message: {why}")),
+            Err(Refusal::Refused(why)) => return Err(anyhow!("Slack refuses the message: {why}")),
         }
         Ok(())
     }
@@ -169,28 +177,32 @@ where
             match (send(&self.slack, access, place, body, until).await, place) {
                 (Ok(posted), Place::Channel) => told = Told::Began(posted),
                 (Ok(_), _) => {}
-                (Err(Refusal::Gone(why)), Place::Instead(_) | Place::Below(..)) => {
-                    tracing::warn!(why, "the message that began a thread is gone; a new one is posted");
+                // Whatever Slack has against its old place, people are to be told.
+                (Err(Refusal::Refused(why)), Place::Instead(_) | Place::Below(..)) if Instant::now() < until => {
+                    tracing::warn!(why, "Slack takes no more of a thread; a new one is begun");
                     told = Told::Began(send(&self.slack, access, Place::Channel, body, until).await?);
                     break;
                 }
                 (Err(refusal), _) => return Err(refusal),
             }
         }
-        self.note(&key, channel, document, &told, thread, version).await;
+        let noted = self.note(&key, channel, document, &told, thread, version);
+        if timeout_at(until + NOTING, noted).await.is_err() {
+            tracing::warn!(key, "no time is left to note that a message was posted; it may be posted again");
+        }
         Ok(true)
     }
 
     async fn load_thread(&self, key: &str, channel: &str) -> (Thread, Option<Version>) {
-        match self.bucket.get(key).await {
-            Ok(Some(stored)) => (Thread::parse(&stored.body, channel), Some(stored.version)),
-            Ok(None) => (Thread::new(channel), None),
-            Err(error) => {
-                let error = &error as &dyn std::error::Error;
-                tracing::warn!(error, "what was posted before is not known; the message is posted by itself");
-                (Thread::new(channel), None)
-            }
-        }
+        let found = timeout(LOOKING_UP, self.bucket.get(key)).await;
+        let error: &dyn std::error::Error = match &found {
+            Ok(Ok(Some(stored))) => return (Thread::parse(&stored.body, channel), Some(stored.version.clone())),
+            Ok(Ok(None)) => return (Thread::new(channel), None),
+            Ok(Err(error)) => error,
+            Err(late) => late,
+        };
+        tracing::warn!(error, "what was posted before is not known; the message is posted by itself");
+        (Thread::new(channel), None)
     }
 
     async fn note(

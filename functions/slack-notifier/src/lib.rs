@@ -6,4 +6,4 @@ mod posting;
 
 pub use config::Config;
 pub use handler::{Notifier, Summary};
-pub use posting::POSTING;
+pub use posting::{NOTING, POSTING};

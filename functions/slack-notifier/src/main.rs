@@ -1,14 +1,13 @@
 //! slack-notifier: triggered by the alert topic. Reads one secret, posts to Slack, and remembers in the bucket
 //! (`state/slack/`) what was posted.
 
-use std::time::Instant;
-
 use anyhow::Context as _;
 use aws::s3_bucket::S3Bucket;
 use aws::secrets::Secrets;
 use aws::slack::Slack;
 use aws_lambda_events::sns::SnsEvent;
 use slack_notifier::{Config, Notifier, POSTING};
+use tokio::time::Instant;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {

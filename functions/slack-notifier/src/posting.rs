@@ -1,6 +1,6 @@
 //! Calls of Slack, each tried as often as it makes sense in the time that there is.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::anyhow;
 use domain::notifying::slack::access::Access;
@@ -8,10 +8,15 @@ use domain::notifying::slack::answer::{self, Posted, Verdict};
 use domain::notifying::slack::without_blocks;
 use domain::ports::{Answered, CallSlack, Retry, SecretText, SlackCall};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
-/// How long a run goes on trying to post, from its beginning. The last call that is begun then, and the note of what was
-/// posted, have to fit into what is left of the function's time.
+/// How long a run goes on trying to post, from its beginning. Beyond, a message that nobody was told yet is tried once,
+/// and what was begun is told to its end: that are two calls, of ten seconds each at most, before the note.
 pub const POSTING: Duration = Duration::from_secs(20);
+
+/// How long after that it may take until it is noted what was posted. It leaves a few seconds of the function's minute,
+/// since a run that is killed is taken for one that has posted nothing.
+pub const NOTING: Duration = Duration::from_secs(35);
 
 /// How often no answer is borne in a run: what got none may have been posted, and each further try posts it again.
 const UNANSWERED: u32 = 2;
@@ -21,8 +26,8 @@ const UNANSWERED: u32 = 2;
 pub(crate) enum Refusal {
     /// The webhook or the token is not valid.
     Locked(String),
-    /// The message that was to be changed or answered is not there.
-    Gone(String),
+    /// Slack does not take it, or not there: the message that was to be changed or answered is gone, or its channel.
+    Refused(String),
     /// Anything else; trying again in this run does not help.
     Failed(anyhow::Error),
 }
@@ -47,10 +52,13 @@ pub(crate) async fn send(
     until: Instant,
 ) -> Result<Option<Posted>, Refusal> {
     match attempt(slack, access, place, message, until).await {
+        Err(Failure::Blocks(told)) if Instant::now() >= until => {
+            Err(Refusal::Failed(anyhow!("no time is left to post the text of a message without its blocks: {told}")))
+        }
         Err(Failure::Blocks(told)) => {
             tracing::error!(told, "Slack does not take the blocks of a message; its text is posted");
             match attempt(slack, access, place, &without_blocks(message), until).await {
-                Err(Failure::Blocks(told)) => Err(Refusal::Failed(anyhow!("Slack refuses the message: {told}"))),
+                Err(Failure::Blocks(told)) => Err(Refusal::Refused(told)),
                 Err(Failure::Other(refusal)) => Err(refusal),
                 Ok(posted) => Ok(posted),
             }
@@ -78,14 +86,16 @@ async fn attempt(
         tried += 1;
         let (after, error) = match slack.call(&call).await {
             Ok(answered) => match verdict(&answered) {
-                Verdict::Done { posted } => return Ok(posted),
+                Verdict::Done { posted } => {
+                    if posted.is_none() && call.token.is_some() {
+                        tracing::warn!("Slack has taken a message, but its answer does not tell where it is");
+                    }
+                    return Ok(posted);
+                }
                 Verdict::Later { after, told } => (after, anyhow!("Slack wants to be asked later: {told}")),
                 Verdict::Locked(told) => return Err(Failure::Other(Refusal::Locked(told))),
-                Verdict::Gone(told) => return Err(Failure::Other(Refusal::Gone(told))),
                 Verdict::Blocks(told) => return Err(Failure::Blocks(told)),
-                Verdict::Refused(told) => {
-                    return Err(Failure::Other(Refusal::Failed(anyhow!("Slack refuses the message: {told}"))));
-                }
+                Verdict::Refused(told) => return Err(Failure::Other(Refusal::Refused(told))),
             },
             Err(error) if error.retry == Retry::Permanent => return Err(Failure::Other(Refusal::Failed(error.into()))),
             Err(error) => {

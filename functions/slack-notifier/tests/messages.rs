@@ -5,16 +5,20 @@
 mod slack_double;
 
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use aws::slack::Slack;
 use aws_lambda_events::sns::SnsEvent;
-use domain::ports::{Answered, CallSlack, PortError, ReadSecret, SecretText, SlackCall};
+use domain::ports::{
+    Answered, CallSlack, GetObject, Object, PortError, ReadSecret, ReplaceObject, Replaced, SecretText, SlackCall,
+    Stored, Version,
+};
 use serde_json::Value;
 use slack_double::SlackDouble;
-use slack_notifier::{Config, Notifier, Summary};
+use slack_notifier::{Config, Notifier, POSTING, Summary};
 use testkit::memory_bucket::Moment;
 use testkit::{InMemoryBucket, Operation, event_file};
+use tokio::time::{Instant, sleep};
 
 const KEY: &str = "secret-key";
 
@@ -197,16 +201,112 @@ async fn what_gets_no_answer_is_tried_once_more_and_then_left_to_lambda() {
 }
 
 #[tokio::test]
-async fn where_the_first_message_is_gone_there_is_a_new_one() {
+async fn where_slack_takes_no_more_of_a_thread_there_is_a_new_one() {
+    // The channel was made anew under its name, so that the note has the id of the old one.
+    const GONE: [&str; 4] = [
+        r#"{"ok":false,"error":"message_not_found"}"#,
+        r#"{"ok":false,"error":"channel_not_found"}"#,
+        r#"{"ok":false,"error":"is_archived"}"#,
+        r#"{"ok":false,"error":"of_a_kind_that_nobody_knows"}"#,
+    ];
+    for gone in GONE {
+        let world = World::with_bot().await;
+        world.posted("firing").await;
+        world.slack.answer_next([(200, gone)]);
+        assert_eq!(world.posted("more").await.0, ONE_ALERT, "{gone}");
+        let told = world.slack.told();
+        assert_eq!(told, ["chat.postMessage", "chat.update 1763720000.000000", "chat.postMessage"], "{gone}");
+        // What follows belongs to the new one.
+        world.posted("resolved").await;
+        assert_eq!(world.slack.told()[3], "chat.update 1763720000.000001");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_is_lost_is_no_refusal() {
     let world = World::with_bot().await;
-    world.posted("firing").await;
-    world.slack.answer_next([(200, r#"{"ok":false,"error":"message_not_found"}"#)]);
-    assert_eq!(world.posted("more").await.0, ONE_ALERT);
-    let told = world.slack.told();
-    assert_eq!(told, ["chat.postMessage", "chat.update 1763720000.000000", "chat.postMessage"]);
-    // What follows belongs to the new one.
-    world.posted("resolved").await;
-    assert_eq!(world.slack.told()[3], "chat.update 1763720000.000001");
+    world.slack.answer_next([(200, "")]);
+    assert_eq!(world.posted("firing").await.0, ONE_ALERT);
+    assert_eq!(world.posted("firing").await.0.repeated, 1);
+}
+
+/// A Slack that takes nine seconds for each answer: the first are as scripted, the others that all is well.
+#[derive(Clone, Default)]
+struct Late(Arc<Mutex<(Vec<&'static str>, Vec<&'static str>)>>);
+
+impl CallSlack for Late {
+    async fn call(&self, call: &SlackCall) -> Result<Answered, PortError> {
+        let method = if call.url.expose().ends_with("update") { "update" } else { "post" };
+        sleep(Duration::from_secs(9)).await;
+        let mut state = self.0.lock().unwrap();
+        state.1.push(method);
+        let fine = r#"{"ok":true,"channel":"C","ts":"1.2"}"#;
+        let answer = if state.0.is_empty() { fine } else { state.0.remove(0) };
+        Ok(Answered { status: 200, retry_after: None, body: answer.as_bytes().to_vec() })
+    }
+}
+
+/// A bucket, or a secret, that answers after so long.
+#[derive(Clone)]
+struct Slow<T>(T, Duration);
+
+impl ReadSecret for Slow<Secret> {
+    async fn read_secret(&self, id: &str) -> Result<SecretText, PortError> {
+        sleep(self.1).await;
+        self.0.read_secret(id).await
+    }
+}
+
+impl GetObject for Slow<InMemoryBucket> {
+    async fn get(&self, key: &str) -> Result<Option<Stored>, PortError> {
+        sleep(self.1).await;
+        self.0.get(key).await
+    }
+}
+
+impl ReplaceObject for Slow<InMemoryBucket> {
+    async fn replace(&self, object: &Object, version: Option<&Version>) -> Result<Replaced, PortError> {
+        sleep(self.1).await;
+        self.0.replace(object, version).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_ends_before_it_is_killed_whoever_is_slow() {
+    let blocks = r#"{"ok":false,"error":"invalid_blocks"}"#;
+    let gone = r#"{"ok":false,"error":"message_not_found"}"#;
+    let locked = r#"{"ok":false,"error":"invalid_auth"}"#;
+    for (answers, secret, bucket, calls, is_told) in [
+        // At once, but for Slack: all that there is.
+        (vec![], 0, 0, vec!["update", "post"], true),
+        (vec![blocks], 0, 0, vec!["update", "update", "post"], true),
+        (vec![gone], 0, 0, vec!["update", "post"], true),
+        // With two answers the time is over: no third way is tried, but what is begun is told to its end.
+        (vec![blocks, gone], 0, 3, vec!["update", "update"], false),
+        (vec![], 25, 4, vec!["update", "post"], true),
+        (vec![blocks], 25, 4, vec!["update"], false),
+        (vec![gone], 25, 4, vec!["update"], false),
+        (vec![locked], 25, 4, vec!["update"], false),
+        // What was posted before is waited for, but not for ever; then it is a message by itself.
+        (vec![], 25, 25, vec!["post"], true),
+        (vec![blocks], 25, 25, vec!["post"], false),
+    ] {
+        let bot = r#"{"bot_token": "xoxb-1", "channel": "C"}"#.to_owned();
+        let kept = InMemoryBucket::new();
+        let before = Notifier::new(Secret::of(bot.clone()), "slack", Late::default(), kept.clone());
+        before.handle(&event("firing"), Instant::now() + POSTING).await.unwrap();
+        let slack = Late::default();
+        slack.0.lock().unwrap().0.clone_from(&answers);
+        let (secret, bucket) = (Duration::from_secs(secret), Duration::from_secs(bucket));
+        let notifier = Notifier::new(Slow(Secret::of(bot), secret), "slack", slack.clone(), Slow(kept, bucket));
+        let began = Instant::now();
+        let summary = notifier.handle(&event("more"), began + POSTING).await;
+        let case = format!("{answers:?} {secret:?} {bucket:?}: {summary:?}");
+        assert_eq!(slack.0.lock().unwrap().1, calls, "{case}");
+        assert_eq!(summary.is_ok(), is_told, "{case}");
+        // By the paused clock. Lambda kills it after a minute.
+        assert!(began.elapsed() <= Duration::from_secs(56), "{case} {:?}", began.elapsed());
+    }
 }
 
 #[tokio::test]

@@ -18,8 +18,9 @@ use hyper_util::rt::TokioExecutor;
 /// How long a post may take, from the connection to the answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How much of an answer is read, in bytes.
-const MAX_ANSWER: usize = 64 * 1024;
+/// How much of an answer is read, in bytes. Slack tells the whole message back, with six bytes for a letter that is not
+/// ASCII, and nothing of an answer that is too long can be read.
+const MAX_ANSWER: usize = 1024 * 1024;
 
 /// How much of an answer is told in an error, in characters.
 #[cfg(any(feature = "otlp", feature = "remote_write"))]

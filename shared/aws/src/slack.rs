@@ -121,6 +121,16 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn an_answer_that_tells_a_long_message_back_is_read() {
+        // 12,000 letters of Cyrillic, as Slack writes them.
+        let body = format!(r#"{{"ok":true,"message":{{"text":"{}"}}}}"#, r"\u0434".repeat(13_000));
+        let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+        let (url, _server) = server(Box::leak(answer.into_boxed_str())).await;
+        let answered = Slack::new().unwrap().call(&call(&url, None)).await.unwrap();
+        assert!(answered.body == body.as_bytes(), "{} of {} bytes", answered.body.len(), body.len());
+    }
+
+    #[tokio::test]
     async fn a_refusal_is_an_answer() {
         let (url, _server) =
             server("HTTP/1.1 429 Too Many Requests\r\nretry-after: 30\r\ncontent-length: 4\r\n\r\nslow").await;

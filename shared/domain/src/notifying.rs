@@ -8,6 +8,8 @@ pub mod document;
 
 pub mod evidence;
 
+pub mod addresses;
+
 pub mod chart;
 
 pub mod email;

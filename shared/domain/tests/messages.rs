@@ -168,7 +168,9 @@ that are told together; severities, classes and services of a digest) the attrib
 that asks for any of them is met: so the end of an alert reaches whoever got its beginning. The rule of a digest is
 `several`, which is also the last value where there are more than 50: who filters by rule should ask for it as well.
 
-Log lines are those of the archive, so they are masked. Links to charts are signed with the credentials of the function,
+Log lines are those of the archive, so they are masked. The archive keeps addresses of networks, messages do not show
+them: in log lines, labels, summaries and charts an address is `[address]`. Names of rules and alarms, and messages that
+CloudWatch sends itself, are told as they are. Links to charts are signed with the credentials of the function,
 and end with them after some hours. Amazon Q Developer subscribes by HTTPS, so other HTTPS subscribers of the topic get
 its schema as well: they take the document by SQS or Lambda. CloudWatch's own alarms, which it knows, come by the same topic.
 

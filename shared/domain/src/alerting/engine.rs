@@ -260,7 +260,7 @@ impl Work<'_> {
         let first = self.state.events.until.unwrap_or(now);
         let last = now.max(first);
         // Once for all rules.
-        let events: Vec<(&SecurityEvent, Labels)> = events.iter().map(|event| (event, event.all_fields())).collect();
+        let events: Vec<(&SecurityEvent, Labels)> = events.iter().map(|event| (event, event.fields())).collect();
         for rule in rules {
             let Kind::Event(kind) = &rule.kind else { continue };
             let mut counts = self.state.events.counts.remove(&rule.id).unwrap_or_default();

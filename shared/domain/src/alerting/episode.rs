@@ -93,6 +93,11 @@ impl Episode {
         self.ended.is_none()
     }
 
+    /// Whether it is an alarm of CloudWatch. Its name is whatever its owner has called it, also like a rule of ours.
+    pub fn is_alarm(&self) -> bool {
+        matches!(self.origin, Origin::Alarm { .. })
+    }
+
     /// The same, ended.
     pub fn ended(self, ended: Ended) -> Episode {
         Episode { ended: Some(ended), ..self }

@@ -38,23 +38,18 @@ pub struct SecurityEvent {
     pub level: String,
     /// How many they are; at least 1.
     pub count: u64,
-    /// What else is known; personal data are masked.
-    #[serde(default)]
-    pub fields: Labels,
 }
 
 impl SecurityEvent {
-    /// All fields that rules may ask for.
-    pub(super) fn all_fields(&self) -> Labels {
+    /// What rules may ask for.
+    pub(super) fn fields(&self) -> Labels {
         let own = [("event_type", &self.event_type), ("service", &self.service), ("level", &self.level)];
-        let mut fields = self.fields.clone();
-        fields.extend(own.map(|(name, value)| (name.to_owned(), value.clone())));
-        fields
+        own.map(|(name, value)| (name.to_owned(), value.clone())).into()
     }
 
     /// Whether any of `rules` counts it.
     pub fn is_asked_for(&self, rules: &RuleSet) -> bool {
-        let fields = self.all_fields();
+        let fields = self.fields();
         rules.rules.iter().any(|rule| matches!(&rule.kind, Kind::Event(event) if event.matches(&fields)))
     }
 }

@@ -48,7 +48,8 @@ pub struct Configured {
     pub file: String,
     /// Hash of its bytes; `None` where there is none, and what is built in holds.
     pub hash: Option<String>,
-    /// What is wrong with it, where it is refused: the last good one stays in force.
+    /// What is wrong with it, where it is refused: the last good one stays in force, or what is built in where none
+    /// was ever accepted.
     pub refused: Option<String>,
 }
 

@@ -71,7 +71,7 @@ pub fn body(document: &AlertDocument) -> String {
             keywords: vec![severity.to_owned(), clip(&class, 75), clip(&service, 75)],
         },
         metadata: Metadata {
-            thread_id: thread_id(document),
+            thread_id: document.thread(),
             summary: clip(&escaped(&headline), MAX_TITLE),
             event_type: format!("alert {}", document.status.as_str()),
             related_resources: document.alerts().take(MAX_TOLD).map(|alert| clip(&alert.name(), MAX_STEP)).collect(),
@@ -85,12 +85,6 @@ pub fn body(document: &AlertDocument) -> String {
         },
     };
     serde_json::to_string(&notification).expect("texts and maps with text keys always serialise")
-}
-
-/// What is told of one group stays together.
-fn thread_id(document: &AlertDocument) -> String {
-    let parts = [document.environment.as_bytes(), document.severity.as_str().as_bytes(), document.class.as_bytes()];
-    crate::keys::fingerprint(parts.into_iter().chain([document.service.as_bytes()]))
 }
 
 fn description(document: &AlertDocument) -> String {
@@ -181,7 +175,11 @@ mod tests {
         assert!(steps[1].as_str().unwrap().contains("#xray:traces/1-5759e988-bd862e3fe1be46a994272793|Trace"));
         let thread = |document: &AlertDocument| parsed(document)["metadata"]["threadId"].clone();
         assert_eq!(thread(&document(&notification())), thread(&document(&resolved())));
-        assert_ne!(thread(&document(&notification())), thread(&document(&digest())));
+        let mut alone = digest();
+        alone.group = notification().group;
+        for digest in [digest(), alone] {
+            assert_ne!(thread(&document(&notification())), thread(&document(&digest)));
+        }
         for notification in [notification(), resolved(), several(), digest()] {
             let body = parsed(&document(&notification));
             assert!(!body["content"]["description"].as_str().unwrap().is_empty());

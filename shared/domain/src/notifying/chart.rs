@@ -17,6 +17,7 @@ use crate::reporting::html::scale::{Frame, Px, ticks};
 use crate::reporting::numbers::compact;
 use crate::reporting::report::Interval;
 
+use super::addresses::masked;
 use super::wording::{clip, one_line, span, time};
 
 const WIDTH: f64 = 720.0;
@@ -107,7 +108,7 @@ fn name_of(episode: &Episode) -> String {
     let values: Vec<&str> = episode.labels.values().map(String::as_str).collect();
     let name =
         if values.is_empty() { episode.rule.clone() } else { format!("{} ({})", episode.rule, values.join(", ")) };
-    clip(&one_line(&name), MAX_TITLE)
+    clip(&one_line(&masked(&name)), MAX_TITLE)
 }
 
 /// How much came in that minute.

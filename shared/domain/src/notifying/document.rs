@@ -11,7 +11,9 @@ use crate::alerting::episode::{Episode, Origin};
 use crate::alerting::history::Turned;
 use crate::alerting::notification::{Group, Notification, Reason};
 use crate::alerting::rules::Severity;
+use crate::keys;
 
+use super::addresses::masked;
 use super::evidence::{AlertEvidence, Evidence};
 use super::message::Sender;
 use super::wording::{clip, counted, span};
@@ -240,6 +242,14 @@ impl AlertDocument {
         }
     }
 
+    /// What names the thread that it belongs to: all that is told of a group has the same one. A digest has one of its
+    /// own, also where what it is about has all of a group in common.
+    pub(super) fn thread(&self) -> String {
+        let group = [self.environment.as_str(), self.severity.as_str(), &self.class, &self.service];
+        let digest = (self.reason == Reason::Digest).then_some("digest");
+        keys::fingerprint(group.into_iter().chain(digest).map(str::as_bytes))
+    }
+
     /// All alerts that it tells of, those that fire first.
     pub fn alerts(&self) -> impl Iterator<Item = &Alert> {
         self.firing.iter().chain(&self.resolved)
@@ -293,6 +303,8 @@ impl AlertDocument {
 impl Alert {
     fn within(episode: &Episode, evidence: &Evidence, room: Room) -> Alert {
         let cut = |text: &str| clip(text, room.text);
+        // Whatever a line or a rule has put there, who is told need not know from where somebody came.
+        let told = |text: &str| cut(&masked(text));
         // Half a link leads nowhere.
         let link = |url: &Option<String>| url.clone().filter(|url| url.len() <= room.text);
         let (events, alarm_url) = match &episode.origin {
@@ -305,19 +317,19 @@ impl Alert {
             Some(ended) => (ended.value, &ended.summary),
         };
         let end =
-            |ended: &crate::alerting::episode::Ended| End { at: ended.at, reason: ended.reason.as_deref().map(cut) };
+            |ended: &crate::alerting::episode::Ended| End { at: ended.at, reason: ended.reason.as_deref().map(told) };
         Alert {
             rule: cut(&episode.rule),
             fingerprint: cut(&episode.fingerprint),
-            labels: episode.labels.iter().take(MAX_LABELS).map(|(name, value)| (cut(name), cut(value))).collect(),
-            summary: cut(summary),
+            labels: episode.labels.iter().take(MAX_LABELS).map(|(name, value)| (cut(name), told(value))).collect(),
+            summary: told(summary),
             value,
             condition: cut(&episode.condition),
             breaching_since: episode.breaching_since,
             since: episode.since,
             fired_before: episode.fired_before,
             events,
-            is_alarm: matches!(episode.origin, Origin::Alarm { .. }),
+            is_alarm: episode.is_alarm(),
             alarm_url,
             runbook_url: link(&episode.runbook_url),
             ended: episode.ended.as_ref().map(end),

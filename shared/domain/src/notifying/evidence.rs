@@ -1,9 +1,10 @@
 //! What a message brings along so that nobody has to look it up first: which lines of the archive, of which traces.
 //!
-//! Nothing here decides whether something is told. Lines of the archive are redacted already; nothing else is read.
+//! Nothing here decides whether something is told. Lines of the archive are redacted already, but for addresses, which
+//! are masked here; nothing else is read.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use jiff::Timestamp;
 use schema::trace::TraceId;
@@ -20,6 +21,7 @@ use crate::keys::{self, ArchivePlace};
 use crate::metrics::recent::RecentRollups;
 use crate::ports::Listed;
 
+use super::addresses::masked;
 use super::wording::{clip, one_line};
 
 /// Of how many alerts of a notification evidence is looked for; a message that tells of more is not read to its end.
@@ -109,9 +111,11 @@ pub fn searches<'a>(
 ) -> Vec<Search<'a>> {
     let now = Minute::of(now);
     let alerts = notification.firing.iter().chain(&notification.resolved);
+    let asking: HashMap<&str, (&Rule, &Wanted)> =
+        rules.rules.iter().filter_map(|rule| Some((rule.id.as_str(), (rule, rule.evidence.as_ref()?)))).collect();
     let search = |episode: &'a Episode| {
-        let rule = rules.rules.iter().find(|rule| rule.id == episode.rule)?;
-        let wanted = rule.evidence.as_ref()?;
+        // An alarm of CloudWatch may be called like a rule.
+        let (rule, wanted) = asking.get(episode.rule.as_str()).filter(|_| !episode.is_alarm())?;
         let from = episode.breaching_since.plus(-rule.reach().max(BEFORE));
         let window = Window { from: from.max(now.plus(-MAX_MINUTES)), to: now };
         let asked = episode.is_firing() && (wanted.logs.is_some() || wanted.traces > 0);
@@ -252,7 +256,8 @@ fn told(line: &Value, event_time: Timestamp) -> Line {
         at: time_of(&line["timestamp"]).unwrap_or(event_time),
         level: clip(&text(&line["level"]), 20),
         service: clip(&text(&line["context"]["service_name"]), 100),
-        message: clip(message.trim(), MAX_MESSAGE),
+        // Before it is cut, as half an address tells of it.
+        message: clip(&masked(message.trim()), MAX_MESSAGE),
     }
 }
 
@@ -263,6 +268,7 @@ mod tests {
 
     use super::super::testing::{episode, notification, resolved};
     use super::*;
+    use crate::alerting::episode::Origin;
     use crate::alerting::rules::Variables;
     use crate::alerting::rules::evidence::{LogEvidence, LogFilter, Term};
     use crate::alerting::rules::pattern::Pattern;
@@ -351,6 +357,29 @@ mod tests {
         let told = &find(&rules(5, 3), &[long]).lines[0].message;
         assert!(told.starts_with("not  created: Timeout: яяя") && told.ends_with("..."), "{told}");
         assert!(told.len() <= MAX_MESSAGE);
+    }
+
+    #[test]
+    fn half_an_address_is_not_told_either() {
+        let mut long = line(1, "ERROR", None);
+        let beside = MAX_MESSAGE - "...".len() - "93.184.21".len();
+        long["message"] = format!("{} 93.184.216.34 {}", "x".repeat(beside - 1), "y".repeat(100)).into();
+        let told = &find(&rules(5, 3), &[long]).lines[0].message;
+        assert!(told.contains("x [address") && !told.contains("93"), "{told}");
+    }
+
+    #[test]
+    fn an_alarm_that_is_called_like_a_rule_gets_nothing_of_it() {
+        let (rules, mut notification) = (rules(5, 3), notification());
+        let found = |notification: &Notification| {
+            searches(notification, &rules, &RecentRollups::default(), minute(20).start()).len()
+        };
+        for (origin, expected) in
+            [(Origin::Rule {}, 1), (Origin::Event { count: 1 }, 1), (Origin::Alarm { url: None, changed: None }, 0)]
+        {
+            notification.firing[0].origin = origin;
+            assert_eq!(found(&notification), expected);
+        }
     }
 
     #[test]

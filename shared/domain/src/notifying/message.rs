@@ -161,7 +161,10 @@ mod tests {
     use serde_json::Value;
 
     use super::super::testing::{digest, episode, evidence, notification, resolved, sender, several};
+    use super::super::{evidence, slack};
     use super::*;
+    use crate::alerting::rules::{RuleSet, Variables};
+    use crate::metrics::recent::RecentRollups;
 
     fn published(notification: &Notification) -> Publication {
         publication(notification, &evidence(), &sender())
@@ -192,6 +195,48 @@ mod tests {
         assert_eq!(body["source"], "custom");
         usual.bodies.insert("https", chat.bodies["https"].clone());
         assert_eq!(chat, usual);
+    }
+
+    #[test]
+    fn no_body_tells_an_address() {
+        // Defect 22: from where somebody came was mailed to everybody.
+        let rules = "{version: 1, rules: [{id: security_incident, class: security, severity: critical, kind: event, \
+             where: {level: CRITICAL}, when: {gte: 1}, window: {over: 15m}, resolve_after: 1h, \
+             evidence: {logs: {filter: 'category=\"security\"', limit: 5}}, annotations: {summary: s}}]}";
+        let rules = RuleSet::load("rules.yaml", rules, &Variables::new()).unwrap_or_else(|error| panic!("{error}"));
+        let address = ["93.184.216.34", "10.0.1.23", "2001:db8::7", "fe80::1"];
+        let mut firing = episode("security_incident");
+        firing.labels.insert("event_type".to_owned(), format!("login from {}", address[0]));
+        firing.summary = format!("Logins from {}, {}:443 and [{}]:443", address[0], address[1], address[2]);
+        let mut over = firing.clone();
+        over.fingerprint = "0b".to_owned();
+        let (summary, reason) =
+            (format!("no more from {}", address[3]), Some(format!("the host {} is gone", address[1])));
+        let ended = crate::alerting::episode::Ended { at: over.since.plus(5), value: None, summary, reason };
+        let over = over.ended(ended);
+        let mut notification = notification();
+        (notification.firing, notification.resolved) = (vec![firing], vec![over]);
+
+        let now = notification.at;
+        let searches = evidence::searches(&notification, &rules, &RecentRollups::default(), now);
+        let mut finder = evidence::Finder::new(&searches[0]);
+        finder.look_at(&serde_json::json!({
+            "timestamp": now.to_string(), "level": "ERROR", "category": "security",
+            "message": format!("5 failed logins from {}, {} for user", address[0], address[2]),
+            "error": {"type": "Refused", "message": format!("ip={} via {}", address[1], address[3])},
+        }));
+        let mut found = Evidence::default();
+        finder.put_into(&mut found);
+        for amazon_q in [false, true] {
+            let publication = publication(&notification, &found, &Sender { amazon_q, ..sender() });
+            let slack = slack::alert(&AlertDocument::parse(&publication.bodies["sqs"]).unwrap()).to_string();
+            let texts = publication.bodies.iter().map(|(protocol, body)| (*protocol, body.as_str()));
+            for (protocol, text) in texts.chain([("slack", slack.as_str()), ("subject", &publication.subject)]) {
+                assert!(!address.iter().any(|address| text.contains(address)), "{protocol}: {text}");
+                let shows_lines = !["sms", "subject"].contains(&protocol);
+                assert!(!shows_lines || text.contains("5 failed logins from [address], [address] for user"), "{text}");
+            }
+        }
     }
 
     #[test]

@@ -83,7 +83,6 @@ fn security_events(minute: Minute, lines: &[Line]) -> Vec<SecurityEvent> {
         service,
         level,
         count,
-        fields: BTreeMap::new(),
     };
     counts.into_iter().map(event).collect()
 }

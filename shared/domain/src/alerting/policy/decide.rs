@@ -85,7 +85,7 @@ impl PolicyState {
                     held.muted_by.clear();
                 }
                 // What else is wrong with a file is news to those who mend it.
-                let is_of_file = FILES.iter().any(|(id, _)| *id == change.rule);
+                let is_of_file = !change.is_alarm() && FILES.iter().any(|(id, _)| *id == change.rule);
                 held.listed &= !(is_of_file && held.episode.summary != change.summary);
                 held.episode = change.clone();
             }

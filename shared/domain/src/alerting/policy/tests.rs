@@ -6,7 +6,7 @@ use super::matcher::Matcher;
 use super::silences::Silence;
 use super::*;
 use crate::Minute;
-use crate::alerting::episode::{Ended, Episode};
+use crate::alerting::episode::{Ended, Episode, Origin};
 use crate::alerting::history::{Notified, Record};
 use crate::alerting::notification::{MAX_NAMED, Notification};
 use crate::alerting::testing::episode;
@@ -217,6 +217,16 @@ fn other_mistakes_of_a_file_are_news() {
     assert!(decided(&[ended("rules_invalid", 60), rules("two", 60)], 60).is_empty());
     assert_eq!(decided(&[], 90), ["new_alerts contract +rules_invalid"]);
     assert!(decided(&[], 150).is_empty());
+    // An alarm of CloudWatch that is called so speaks of no file: it tells other values with every change.
+    let alarm = |text: &str| Episode { origin: Origin::Alarm { url: None, changed: None }, ..rules(text, 0) };
+    let mut play = Play::of(policy());
+    let mut decided = |changes: &[Episode], seconds| {
+        let decision = decide(&play.policy, &play.silences, std::mem::take(&mut play.state), changes, at(seconds));
+        play.state = decision.state;
+        decision.notifications.len()
+    };
+    assert_eq!((decided(&[alarm("1.9")], 0), decided(&[], 30)), (0, 1));
+    assert_eq!((decided(&[alarm("1.8")], 60), decided(&[], 90)), (0, 0));
 }
 
 #[test]

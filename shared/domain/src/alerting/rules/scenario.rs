@@ -265,7 +265,6 @@ impl Scenario {
             service: value("service"),
             level: value("level"),
             count,
-            fields: Labels::new(),
         })
     }
 

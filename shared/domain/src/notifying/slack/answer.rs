@@ -35,8 +35,6 @@ pub enum Verdict {
     },
     /// The webhook or the token is not, or no more, valid: the secret may have changed.
     Locked(String),
-    /// The message that was to be changed or answered is not there, or can't be changed any more.
-    Gone(String),
     /// The blocks are not to Slack's liking.
     Blocks(String),
     /// Anything else: trying again does not help.
@@ -71,7 +69,6 @@ const LOCKED: [&str; 8] = [
     "no_service",
     "no_team",
 ];
-const GONE: [&str; 4] = ["message_not_found", "cant_update_message", "edit_window_closed", "thread_not_found"];
 const BLOCKS: [&str; 4] = ["invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long", "invalid_payload"];
 const LATER: [&str; 7] = [
     "ratelimited",
@@ -107,8 +104,13 @@ pub fn of_method(answered: &Answered) -> Verdict {
         _ => {}
     }
     let Ok(answer) = serde_json::from_slice::<Answer>(&answered.body) else {
-        // A proxy's page, say: whether the message was posted, nobody knows.
-        return Verdict::Refused(told(answered));
+        return match answered.status {
+            // The answer broke off, or was too long to be read: a refusal is short, so it is most likely done, and a
+            // further try would tell it twice.
+            200..=299 if answered.body.is_empty() => Verdict::Done { posted: None },
+            // A proxy's page, say. Slack does not write such, so that it may never have got the message.
+            _ => Verdict::Refused(told(answered)),
+        };
     };
     if answer.ok {
         let posted = answer.channel.zip(answer.ts).map(|(channel, ts)| Posted { channel, ts });
@@ -120,8 +122,6 @@ pub fn of_method(answered: &Answered) -> Verdict {
         Verdict::Later { after: answered.retry_after, told: error }
     } else if is_one_of(&LOCKED) {
         Verdict::Locked(error)
-    } else if is_one_of(&GONE) {
-        Verdict::Gone(error)
     } else if is_one_of(&BLOCKS) {
         Verdict::Blocks(error)
     } else {
@@ -185,11 +185,13 @@ mod tests {
             (200, r#"{"ok":true}"#, Verdict::Done { posted: None }),
             (200, r#"{"ok":false,"error":"invalid_auth"}"#, Verdict::Locked("invalid_auth".to_owned())),
             (200, r#"{"ok":false,"error":"internal_error"}"#, later(None, "internal_error")),
-            (200, r#"{"ok":false,"error":"message_not_found"}"#, Verdict::Gone("message_not_found".to_owned())),
             (200, r#"{"ok":false,"error":"invalid_blocks"}"#, Verdict::Blocks("invalid_blocks".to_owned())),
             (200, r#"{"ok":false,"error":"not_in_channel"}"#, Verdict::Refused("not_in_channel".to_owned())),
             (200, r#"{"ok":false}"#, Verdict::Refused(r#"answered 200: {"ok":false}"#.to_owned())),
             (200, "<html>", Verdict::Refused("answered 200: <html>".to_owned())),
+            // What there is of an answer that broke off.
+            (200, "", Verdict::Done { posted: None }),
+            (302, "", Verdict::Refused("answered 302".to_owned())),
             (403, "", Verdict::Locked("answered 403".to_owned())),
             (502, "<html>", later(None, "answered 502: <html>")),
             (

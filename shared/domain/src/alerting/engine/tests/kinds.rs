@@ -10,7 +10,6 @@ pub(super) fn event(at: i64, count: u64, service: &str) -> SecurityEvent {
         service: service.to_owned(),
         level: "WARNING".to_owned(),
         count,
-        fields: Labels::new(),
     }
 }
 
