@@ -225,7 +225,6 @@ fn events(now: Timestamp) -> Vec<SecurityEvent> {
         service: format!("service-{}", at % SERVICES),
         level: "WARNING".to_owned(),
         count: 3,
-        fields: [("reason", "locked"), ("user_id", "[user:1]")].map(|(name, value)| (name.into(), value.into())).into(),
     };
     (0..MAX_TAKEN).map(event).collect()
 }
