@@ -86,6 +86,7 @@ fn log_processor() -> Vec<Run> {
     const STREAM: &str = "log-processor-kinesis";
     const ALL: &[&str] = &["batch_age", "bytes", "lines 2", "quarantined 1"];
     const UNDONE: &[&str] = &["batch_age", "bytes", "lines 2"];
+    const NO_BUS: &[&str] = &["batch_age", "bytes", "events_refused 1", "lines 1"];
     let [older, newer] = millis();
     let lines: [(i64, &[u8]); 2] = [(newer, b"no \xff text"), (older, b"a line")];
     let delivery = subscription::delivery_of_bytes("/aws/ecs/production/web", "s", &lines);
@@ -112,6 +113,14 @@ fn log_processor() -> Vec<Run> {
         answer.batch_item_failures.is_empty()
     };
     let data = &delivery["awslogs"]["data"];
+    let line = json!({"category": "security", "message": "m", "details": {"event_type": "login_failed"}});
+    let about_security = subscription::delivery("/aws/ecs/production/user", "s", &[(newer, &line.to_string())]);
+    let pipelines = || Pipelines::new(pipeline::settings());
+    let no_bus = || {
+        let bus = RecordedEvents::new();
+        bus.fail_next([Retry::Permanent]);
+        bus
+    };
     vec![
         run(DOOR, "lines, one of them unreadable", ALL, async {
             assert!(by_subscription(&delivery, InMemoryBucket::new()).await);
@@ -119,12 +128,17 @@ fn log_processor() -> Vec<Run> {
         run(DOOR, "an unreadable delivery", &["quarantined 1"], async {
             assert!(by_subscription(&json!({ "awslogs": { "data": "?" } }), InMemoryBucket::new()).await);
         }),
-        run(DOOR, "a line about security, and no bus", &["batch_age", "bytes", "events_refused 1", "lines 1"], async {
-            let line = json!({"category": "security", "message": "m", "details": {"event_type": "login_failed"}});
-            let delivery = subscription::delivery("/aws/ecs/production/user", "s", &[(newer, &line.to_string())]);
-            let (bus, pipelines) = (RecordedEvents::new(), Pipelines::new(pipeline::settings()));
-            bus.fail_next([Retry::Permanent]);
-            log_processor::handle(&delivery.to_string(), &InMemoryBucket::new(), &bus, &pipelines).await.unwrap();
+        run(DOOR, "a line about security, and no bus", NO_BUS, async {
+            log_processor::handle(&about_security.to_string(), &InMemoryBucket::new(), &no_bus(), &pipelines())
+                .await
+                .unwrap();
+        }),
+        run(STREAM, "a line about security, and no bus", NO_BUS, async {
+            let data = &about_security["awslogs"]["data"];
+            let event = json!({ "Records": [{ "kinesis": { "sequenceNumber": "1", "data": data } }] });
+            let event = serde_json::from_value(event).unwrap();
+            let answer = log_processor::handle_stream(&event, &InMemoryBucket::new(), &no_bus(), &pipelines()).await;
+            assert!(answer.batch_item_failures.is_empty());
         }),
         // It is done again, and told again; what is not kept yet is not in quarantine.
         run(DOOR, "lines that can not be kept", UNDONE, async {
