@@ -1,8 +1,8 @@
 //! Addresses of networks are masked in what messages show. The archive has them, for whoever looks into a matter; mail
 //! boxes and chats, which many read and nobody clears, have not (defect 22).
 
+use core::net::Ipv6Addr;
 use std::borrow::Cow;
-use std::net::Ipv6Addr;
 use std::ops::Range;
 
 /// What stands for an address.
@@ -109,7 +109,7 @@ fn is_of_word(byte: &u8) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::net::{IpAddr, Ipv4Addr};
+    use core::net::{IpAddr, Ipv4Addr};
 
     use proptest::prelude::*;
 
