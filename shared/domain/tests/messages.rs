@@ -9,7 +9,7 @@ use std::path::Path;
 
 use domain::Minute;
 use domain::alerting::episode::{Ended, Episode, Origin};
-use domain::alerting::notification::{Digest, DigestLine, Group, Notification, Reason};
+use domain::alerting::notification::{Digest, DigestLine, Group, Named, Notification, Reason};
 use domain::alerting::rules::Severity;
 use domain::alerting::samples::Window;
 use domain::notifying::chart::Chart;
@@ -124,7 +124,7 @@ fn digest() -> Notification {
         line(Severity::Warning, "performance", "all", 0, 1),
     ];
     let group = Group { severity: Severity::Critical, class: "system".to_owned(), service: "all".to_owned() };
-    let (at, digest) = (minute(35).start(), Some(Digest { from: minute(30).start(), lines }));
+    let (at, digest) = (minute(35).start(), Some(Digest { from: minute(30).start(), lines, alerts: Named::default() }));
     let (firing, resolved) = (Vec::new(), Vec::new());
     Notification { id: Notification::id_of(&group, at), at, reason: Reason::Digest, group, firing, resolved, digest }
 }
