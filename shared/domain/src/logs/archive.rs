@@ -2,7 +2,7 @@
 
 use std::io::Read as _;
 
-use zstd::zstd_safe::{CParameter, ParamSwitch};
+use zstd::zstd_safe::{CParameter, ParamSwitch, compress_bound};
 
 use crate::Minute;
 use crate::keys;
@@ -30,7 +30,13 @@ const MAX_KEPT_BYTES: usize = 16 * 1024 * 1024;
 pub struct Hours {
     hours: Vec<Hour>,
     free: Vec<Vec<u8>>,
-    compressor: zstd::bulk::Compressor<'static>,
+    compressor: Compressor,
+}
+
+/// Compresses into room of its own, so that an object takes no more memory than it has bytes.
+struct Compressor {
+    zstd: zstd::bulk::Compressor<'static>,
+    room: Vec<u8>,
 }
 
 struct Hour {
@@ -43,13 +49,12 @@ struct Hour {
 
 impl Default for Hours {
     fn default() -> Hours {
-        let mut compressor = zstd::bulk::Compressor::new(COMPRESSION_LEVEL).expect("zstd has this level");
-        // So that whoever reads the object, and be it `zstd --test`, sees when a byte of it was changed.
-        compressor.include_checksum(true).expect("zstd has checksums");
+        let mut zstd = zstd::bulk::Compressor::new(COMPRESSION_LEVEL).expect("zstd has this level");
+        // No checksum in the frame: every PUT has one over the compressed bytes, a twelfth of these, and S3 keeps it.
         for parameter in COMPRESSION {
-            compressor.set_parameter(parameter).expect("zstd has this parameter");
+            zstd.set_parameter(parameter).expect("zstd has this parameter");
         }
-        Hours { hours: Vec::new(), free: Vec::new(), compressor }
+        Hours { hours: Vec::new(), free: Vec::new(), compressor: Compressor { zstd, room: Vec::new() } }
     }
 }
 
@@ -67,7 +72,7 @@ impl Hours {
 
     /// The object that holds `lines` at `key`.
     pub fn object(&mut self, key: String, lines: &[u8]) -> Object {
-        object(&mut self.compressor, key, lines)
+        self.compressor.object(key, lines)
     }
 
     /// The objects that hold the lines written since the last time, by hour.
@@ -78,7 +83,7 @@ impl Hours {
             // Filters may have left nothing of an hour.
             if !lines.is_empty() {
                 let key = keys::archive(&origin.environment, &origin.service, minute, batch_id);
-                objects.push(object(&mut self.compressor, key, &lines));
+                objects.push(self.compressor.object(key, &lines));
             }
             lines.clear();
             if lines.capacity() <= MAX_KEPT_BYTES {
@@ -92,9 +97,17 @@ impl Hours {
 /// Content type of archive objects, and of those with spans.
 pub(crate) const CONTENT_TYPE: &str = "application/zstd";
 
-fn object(compressor: &mut zstd::bulk::Compressor<'_>, key: String, lines: &[u8]) -> Object {
-    let body = compressor.compress(lines).expect("zstd compresses any bytes in memory");
-    Object { key, content_type: CONTENT_TYPE, body }
+impl Compressor {
+    fn object(&mut self, key: String, lines: &[u8]) -> Object {
+        self.room.clear();
+        self.room.reserve(compress_bound(lines.len()));
+        self.zstd.compress_to_buffer(lines, &mut self.room).expect("zstd compresses any bytes into room for them");
+        let body = self.room.as_slice().to_vec();
+        if self.room.capacity() > MAX_KEPT_BYTES {
+            self.room = Vec::new();
+        }
+        Object { key, content_type: CONTENT_TYPE, body }
+    }
 }
 
 /// The first `max` bytes of the text of an archive object, one line after the other; where it is longer, the last line is
@@ -102,7 +115,7 @@ fn object(compressor: &mut zstd::bulk::Compressor<'_>, key: String, lines: &[u8]
 ///
 /// # Errors
 ///
-/// Where it is no zstd frame, or not what it was when it was written.
+/// Where it is no zstd frame.
 pub fn text_within(body: &[u8], max: usize) -> std::io::Result<String> {
     let mut text = Vec::new();
     zstd::stream::read::Decoder::with_buffer(body)?.take(max as u64).read_to_end(&mut text)?;
@@ -113,7 +126,7 @@ pub fn text_within(body: &[u8], max: usize) -> std::io::Result<String> {
 ///
 /// # Errors
 ///
-/// Where it is no zstd frame, or not what it was when it was written, or no UTF-8.
+/// Where it is no zstd frame, or no UTF-8.
 pub fn lines(body: &[u8]) -> std::io::Result<Vec<String>> {
     let text = zstd::stream::decode_all(body)?;
     let text = String::from_utf8(text).map_err(|error| std::io::Error::new(std::io::ErrorKind::InvalidData, error))?;

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::Simd;
+use base64::engine::general_purpose::PAD;
 use libdeflater::{Crc, DecompressionError, Decompressor};
 
 use crate::logs::json::{self, NotJson, Quoted, Reader};
@@ -127,6 +128,7 @@ impl EnvelopeError {
 /// Opens envelopes. Its buffers are used again from delivery to delivery; a delivery is read only as far
 /// as it has written them itself.
 pub struct Decoder {
+    base64: Simd,
     inflate: Decompressor,
     compressed: Vec<u8>,
     message: Vec<u8>,
@@ -155,6 +157,7 @@ struct ShapedPlace {
 impl Default for Decoder {
     fn default() -> Decoder {
         Decoder {
+            base64: Simd::standard(PAD),
             inflate: Decompressor::new(),
             compressed: Vec::new(),
             message: Vec::new(),
@@ -175,7 +178,7 @@ impl Decoder {
     /// The same, but for lines that have one of the `shapes`: these are not decoded.
     pub fn open_shaped(&mut self, event: &str, shapes: Option<&mut Shapes>) -> Result<Delivery<'_>, EnvelopeError> {
         let mut compressed = std::mem::take(&mut self.compressed);
-        let inflated = decode(event, &mut compressed).and_then(|()| self.inflate(&compressed));
+        let inflated = decode(&self.base64, event, &mut compressed).and_then(|()| self.inflate(&compressed));
         self.compressed = compressed;
         inflated?;
         self.read(shapes)
@@ -253,9 +256,13 @@ impl Decoder {
                 let values = &self.values[shaped.values.start as usize..shaped.values.end as usize];
                 Shaped { message, values, shape: shaped.shape, bytes: shaped.bytes as usize }
             });
-            let id = std::str::from_utf8(&self.message[place.id.clone()]);
+            // Whose message is a text, has ids that are texts.
+            let id = match message {
+                Some(message) => message.get(place.id.clone()),
+                None => std::str::from_utf8(&self.message[place.id.clone()]).ok(),
+            };
             events.push(LogEvent {
-                id: id.map_err(|_| EnvelopeError::Message("an id that is no text"))?,
+                id: id.ok_or(EnvelopeError::Message("an id that is no text"))?,
                 timestamp_millis: place.timestamp_millis,
                 message: &self.texts[place.line.clone()],
                 text: text.and_then(|text| text.get(place.line.clone())),
@@ -276,17 +283,17 @@ impl Decoder {
 }
 
 /// The compressed data of a Lambda event, in `compressed`, which is overwritten.
-fn decode(event: &str, compressed: &mut Vec<u8>) -> Result<(), EnvelopeError> {
+fn decode(base64: &Simd, event: &str, compressed: &mut Vec<u8>) -> Result<(), EnvelopeError> {
     // No look at the data but the one of decoding it: what is base64, has no end of a string in it.
     if let Some(data) = data_as_lambda_writes_it(event) {
         compressed.clear();
-        if STANDARD.decode_vec(data, compressed).is_ok() {
+        if base64.decode_vec(data, compressed).is_ok() {
             return Ok(());
         }
     }
     let event: Event<'_> = serde_json::from_str(event).map_err(EnvelopeError::Event)?;
     compressed.clear();
-    Ok(STANDARD.decode_vec(event.awslogs.data.as_bytes(), compressed)?)
+    Ok(base64.decode_vec(event.awslogs.data.as_bytes(), compressed)?)
 }
 
 /// What stands between the first and the last quote of the data, if `event` is `{"awslogs":{"data":"..."}}`,
@@ -508,6 +515,7 @@ impl Lines<'_> {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use base64::engine::general_purpose::STANDARD;
     use libdeflater::{CompressionLvl, Compressor};
 
     pub(in crate::logs) fn gzip(bytes: &[u8]) -> Vec<u8> {

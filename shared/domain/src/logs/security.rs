@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::keys;
+use crate::logs::json::{NotJson, Reader};
 use crate::ports::BusEvent;
 
 /// Who publishes these events, as EventBridge's `source`.
@@ -89,13 +90,30 @@ struct Collecting {
     last: i64,
 }
 
-/// What of an archived line matters.
-#[derive(Deserialize)]
+/// What of an archived line matters, as JSON.
+#[derive(Default)]
 struct Line<'a> {
-    #[serde(borrow)]
-    level: Cow<'a, str>,
-    #[serde(borrow)]
-    details: Option<&'a RawValue>,
+    level: Option<&'a str>,
+    details: Option<&'a str>,
+}
+
+impl<'a> Line<'a> {
+    /// Of a line that the writer wrote. What is behind the last of these is not looked at: it is half of the line.
+    fn read(line: &'a str) -> Result<Line<'a>, NotJson> {
+        let (mut reader, mut read) = (Reader::new(line.as_bytes()), Line::default());
+        let mut more = reader.open(b'{', b'}')?;
+        while more && (read.level.is_none() || read.details.is_none()) {
+            let name = reader.name()?;
+            let value = &line[reader.value()?];
+            match &line[name.start..name.end] {
+                "level" => read.level = Some(value.trim_matches('"')),
+                "details" => read.details = Some(value),
+                _ => {}
+            }
+            more = reader.more(b'}')?;
+        }
+        Ok(read)
+    }
 }
 
 #[derive(Default, Deserialize)]
@@ -112,10 +130,11 @@ impl Collected {
     /// Adds a line of the category `security`, as it was written for the archive, with its event time.
     pub fn add(&mut self, line: &[u8], millis: i64) {
         // What the writer writes is JSON of this form.
-        let Ok(Line { level, details }) = serde_json::from_slice(line) else { return };
-        let named: Details<'_> = details.and_then(|json| serde_json::from_str(json.get()).ok()).unwrap_or_default();
+        let Ok(line) = simdutf8::basic::from_utf8(line) else { return };
+        let Ok(Line { level, details }) = Line::read(line) else { return };
+        let named: Details<'_> = details.and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default();
         let event_type = named.event_type.and_then(|json| scalar(json.get())).unwrap_or(Cow::Borrowed(UNSPECIFIED));
-        let held = self.of(&event_type, Level::parse(&level).unwrap_or(Level::Info), millis);
+        let held = self.of(&event_type, level.and_then(Level::parse).unwrap_or(Level::Info), millis);
         held.count += 1;
         held.last = held.last.max(millis);
     }

@@ -6,6 +6,7 @@ mod fill;
 mod names;
 mod piece;
 mod template;
+mod timed;
 
 use std::io::Write as _;
 use std::ops::Range;
@@ -27,6 +28,7 @@ use names::{Meaning, Names, Scope};
 use piece::{Piece, append, close};
 pub use template::Template;
 use template::{Trace, Treatment};
+use timed::TimedEntries;
 
 /// Where a record came from.
 #[derive(Debug, Clone, Copy)]
@@ -147,6 +149,8 @@ pub struct Writer<'r> {
     sql: String,
     /// What is known of the statements so far.
     statements: sql::Statements,
+    /// What is known of entries that say how long a statement took.
+    timed: TimedEntries,
     /// Where the values of a line are written, for the shape of it.
     trace: Trace,
     clock: instant::Clock,
@@ -186,6 +190,7 @@ impl<'r> Writer<'r> {
             text: Vec::new(),
             sql: String::new(),
             statements: sql::Statements::default(),
+            timed: TimedEntries::default(),
             trace: Trace::default(),
             clock: instant::Clock::default(),
         };
@@ -214,13 +219,45 @@ impl<'r> Writer<'r> {
         }
         LEVELS[record.level as usize].append(out);
         CATEGORIES[record.category as usize].append(out);
+        let extra = match &said {
+            Some((entry, masked)) if self.timed_entry(record, entry, masked, out) => 0..0,
+            _ => self.fields(record, said.as_ref(), duration_ms, out),
+        };
+        self.source(record.format, source, out);
+        let mut details = Details::default();
+        if record.span.is_none() {
+            self.add_noted(&mut details, out);
+        }
+        Facts {
+            level: record.level,
+            category: record.category,
+            at_millis: source.millis(),
+            is_joined: source.is_joined(),
+            emf: Some(extra)
+                .filter(|_| record.format == Format::Emf)
+                .and_then(|extra| str::from_utf8(out.get(extra)?).ok()),
+            // A span says how long something took that has lines, and metrics, of its own.
+            duration_ms: duration_ms.filter(|_| record.span.is_none()).and_then(json::number),
+            details,
+        }
+    }
+
+    /// The fields of `record` from its message on, for which the database server `said` something, up to `source`.
+    /// Answers where `extra` is.
+    fn fields(
+        &mut self,
+        record: &Record<'_>,
+        said: Option<&(Entry<'_>, Masked<'_>)>,
+        duration_ms: Option<&str>,
+        out: &mut Vec<u8>,
+    ) -> Range<usize> {
         match record.message {
             Message::Plain(text) => self.plain_text(text, out),
             Message::Json(value) => self.message(record, value, out),
             Message::Server => self.server_message(out),
         }
         self.context(record, out);
-        match (record.details, &said) {
+        match (record.details, said) {
             (_, Some((entry, masked))) => self.server_details(entry, masked, &record.entries[1..], out),
             (Some(details), _) => self.object_field("details", record, details, Told::NOTHING, true, out),
             (None, None) => {}
@@ -248,24 +285,7 @@ impl<'r> Writer<'r> {
         let extra = out.len() + ",\"extra\":".len();
         self.extra(record, out);
         self.trace.stop(out);
-        let extra = extra..out.len();
-        self.source(record.format, source, out);
-        let mut details = Details::default();
-        if record.span.is_none() {
-            self.add_noted(&mut details, out);
-        }
-        Facts {
-            level: record.level,
-            category: record.category,
-            at_millis: source.millis(),
-            is_joined: source.is_joined(),
-            emf: Some(extra)
-                .filter(|_| record.format == Format::Emf)
-                .and_then(|extra| str::from_utf8(out.get(extra)?).ok()),
-            // A span says how long something took that has lines, and metrics, of its own.
-            duration_ms: duration_ms.filter(|_| record.span.is_none()).and_then(json::number),
-            details,
-        }
+        extra..out.len()
     }
 
     /// Adds the details noted, as they stand in `out`.
@@ -672,14 +692,10 @@ impl Writer<'_> {
     }
 
     fn server_details(&mut self, entry: &Entry<'_>, masked: &Masked<'_>, further: &[Entry<'_>], out: &mut Vec<u8>) {
-        out.extend_from_slice(b",\"details\":{\"severity\":\"");
-        out.extend_from_slice(entry.severity.as_bytes());
-        let _ = write!(out, "\",\"pid\":{}", entry.pid);
-        let named = [("user", entry.user), ("database", entry.database), ("remote", entry.remote)];
-        let said = named.into_iter().filter(|(_, value)| !value.is_empty() && *value != "[unknown]");
-        let sqlstate = masked.sqlstate.or(entry.sqlstate).map(|code| ("sqlstate", code));
-        for (name, value) in said.chain(sqlstate) {
-            self.server_detail(name, value, out);
+        open_server_details(entry.severity, out);
+        self.session(entry, out);
+        if let Some(code) = masked.sqlstate.or(entry.sqlstate) {
+            self.server_detail("sqlstate", code, out);
         }
         let mut sql = std::mem::take(&mut self.sql);
         let mut has_statement = masked.statement.is_some();
@@ -700,6 +716,16 @@ impl Writer<'_> {
         self.names.end(&scope);
         out.push(b'}');
         self.sql = sql;
+    }
+
+    /// Who was served by which process.
+    fn session(&mut self, entry: &Entry<'_>, out: &mut Vec<u8>) {
+        let _ = write!(out, "{}", entry.pid);
+        for (name, value) in [("user", entry.user), ("database", entry.database), ("remote", entry.remote)] {
+            if !value.is_empty() && value != "[unknown]" {
+                self.server_detail(name, value, out);
+            }
+        }
     }
 
     fn server_detail(&mut self, name: &str, value: &str, out: &mut Vec<u8>) -> usize {
@@ -725,6 +751,13 @@ impl Writer<'_> {
         }
         self.server_detail("fingerprint", &known.fingerprint, out);
         self.statements = statements;
+    }
+}
+
+/// The details of an entry, up to its process.
+fn open_server_details(severity: &str, out: &mut Vec<u8>) {
+    for part in [",\"details\":{\"severity\":\"", severity, "\",\"pid\":"] {
+        out.extend_from_slice(part.as_bytes());
     }
 }
 

@@ -65,8 +65,7 @@ pub fn entries(event: &str) -> impl Iterator<Item = Entry<'_>> {
     let mut next = prefix::split(event);
     iter::from_fn(move || {
         let (entry, rest) = next.take()?;
-        let lines = rest.match_indices('\n').map(|(at, _)| at);
-        for at in lines {
+        for at in memchr::memchr_iter(b'\n', rest.as_bytes()) {
             next = prefix::split(&rest[at + 1..]);
             if next.is_some() {
                 return Some(entry.with(&rest[..=at]));

@@ -1,6 +1,8 @@
 //! Where a text may have something to find: a bitmap of up to 64 bytes at once, without a branch, so that
 //! the compiler makes vector instructions of it. Most bytes of a log are told plain here.
 
+use wide::u8x16;
+
 /// Bytes of a bitmap.
 pub(super) const BLOCK: usize = 64;
 
@@ -35,18 +37,11 @@ fn bits(block: &[u8; BLOCK + AHEAD], length: usize) -> u64 {
 }
 
 fn lane_bits(bytes: &[u8; LANE + AHEAD]) -> u16 {
-    let mut marks = [0_u8; LANE];
+    let mut marks = [0; LANE];
     for (at, mark) in marks.iter_mut().enumerate() {
-        *mark = u8::from(is_trigger(bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]));
+        *mark = u8::from(is_trigger(bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3])).wrapping_neg();
     }
-    let (low, high) = marks.split_at(LANE / 2);
-    u16::from(packed(low)) | u16::from(packed(high)) << 8
-}
-
-/// The lowest bits of eight bytes as the bits of one: the product has each of them once in its top byte.
-fn packed(marks: &[u8]) -> u8 {
-    let marks = marks.iter().rev().fold(0, |word: u64, mark| word << 8 | u64::from(*mark));
-    (marks.wrapping_mul(0x0102_0408_1020_4080) >> 56) as u8
+    u8x16::new(marks).to_bitmask() as u16
 }
 
 /// Whether something may be found by `byte`, before `next`, `second` and `third`. No branch in here (`|`
