@@ -1,8 +1,8 @@
 //! Alert rules, and what becomes of them minute by minute.
 //!
 //! A rule file becomes a [`rules::RuleSet`]; [`engine::evaluate`] takes it with the metrics and the
-//! last [`state::AlertState`] to the next one and to what has changed; [`policy::decide`] makes notifications of that,
-//! which wait in the [`outbox::Outbox`] of the state until they are sent.
+//! last [`state::AlertState`] to the next one and to what has changed; [`policy::decide()`] makes notifications
+//! of that, which wait in the [`outbox::Outbox`] of the state until they are sent.
 
 pub mod rules;
 
