@@ -61,6 +61,18 @@ pub enum Operator {
     Divide,
 }
 
+impl Operator {
+    /// How it is written, here as in PromQL and metric math.
+    pub fn sign(self) -> char {
+        match self {
+            Operator::Add => '+',
+            Operator::Subtract => '-',
+            Operator::Multiply => '*',
+            Operator::Divide => '/',
+        }
+    }
+}
+
 /// A text that is not an expression, and from which of its characters on (counted from 1).
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{text}` is not an expression: {expected} at character {at}")]
@@ -130,15 +142,7 @@ impl fmt::Display for Expression {
             Expression::Number(number) => write!(f, "{number}"),
             Expression::Query(name) => f.write_str(name),
             Expression::Negated(inner) => write!(f, "-{inner}"),
-            Expression::Binary(left, operator, right) => {
-                let sign = match operator {
-                    Operator::Add => '+',
-                    Operator::Subtract => '-',
-                    Operator::Multiply => '*',
-                    Operator::Divide => '/',
-                };
-                write!(f, "({left} {sign} {right})")
-            }
+            Expression::Binary(left, operator, right) => write!(f, "({left} {} {right})", operator.sign()),
             Expression::Call(function, arguments) => {
                 let arguments: Vec<String> = arguments.iter().map(Expression::to_string).collect();
                 write!(f, "{}({})", function.name(), arguments.join(", "))

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use crate::alerting::expression::{Expression, Function, Operator};
+use crate::alerting::expression::{Expression, Function};
 use crate::alerting::rules::{Filter, Labels, Query, Source, Statistic};
 use crate::metrics::registry::{self, Kind};
 
@@ -254,13 +254,7 @@ pub(super) fn arithmetic(
         Expression::Query(name) => query(name)?,
         Expression::Negated(inner) => format!("(-1 * {})", arithmetic(inner, query)?),
         Expression::Binary(left, operator, right) => {
-            let sign = match operator {
-                Operator::Add => '+',
-                Operator::Subtract => '-',
-                Operator::Multiply => '*',
-                Operator::Divide => '/',
-            };
-            format!("({} {sign} {})", arithmetic(left, query)?, arithmetic(right, query)?)
+            format!("({} {} {})", arithmetic(left, query)?, operator.sign(), arithmetic(right, query)?)
         }
         Expression::Call(Function::Abs, arguments) => match arguments.as_slice() {
             [argument] => format!("ABS({})", arithmetic(argument, query)?),

@@ -297,13 +297,7 @@ pub(super) fn arithmetic(
             format!("{} / {divisor}", operand(left, query)?)
         }
         Expression::Binary(left, operator, right) => {
-            let sign = match operator {
-                Operator::Add => '+',
-                Operator::Subtract => '-',
-                Operator::Multiply => '*',
-                Operator::Divide => '/',
-            };
-            format!("{} {sign} {}", operand(left, query)?, operand(right, query)?)
+            format!("{} {} {}", operand(left, query)?, operator.sign(), operand(right, query)?)
         }
         Expression::Call(Function::Abs, arguments) => match arguments.as_slice() {
             [argument] => format!("abs({})", arithmetic(argument, query)?),
